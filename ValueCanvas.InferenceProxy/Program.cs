@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Hosting;
-
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
 
