@@ -32,54 +32,68 @@ internal sealed class KeyPhrases
     private static readonly FrozenSet<string> BeforePeople = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
         "for", "help", "helps", "helping", "lets", "let", "allows", "enables", "gives", "serves", "serving", "connects", "connecting", "supports", "targeting");
 
-    private KeyPhrases(IReadOnlyList<string> all, string offer, string people)
-    {
-        All = all;
-        Offer = offer;
-        People = people;
-    }
+    private static readonly FrozenSet<string> Articles = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
+        "a", "an", "the", "this", "our", "my", "your", "their", "its");
 
-    /// <summary>Lower-case phrases, the most telling first; never empty.</summary>
-    public IReadOnlyList<string> All { get; }
+    private static readonly FrozenSet<string> BeforePlaces = FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "in", "at", "near", "around");
 
-    public string Offer { get; }
+    /// <summary>The phrases, the most telling first; one thing has its article ("the app"). Never empty.</summary>
+    public required IReadOnlyList<string> All { get; init; }
 
-    public string People { get; }
+    public required string Offer { get; init; }
 
-    public string At(int index) => All[index % All.Count];
+    public required string People { get; init; }
+
+    /// <summary>Names after "in" or "at", in the text's order; often empty.</summary>
+    public required IReadOnlyList<string> Places { get; init; }
+
+    /// <summary>The phrases without the places, where there are enough of them.</summary>
+    public IReadOnlyList<string> Topics => field ??= All.Count > Places.Count + 1 ? [.. All.Where(phrase => !Places.Contains(phrase))] : All;
+
+    public string At(int index) => Topics[index % Topics.Count];
 
     public static KeyPhrases Of(string text)
     {
         if (text.Length > MaxText)
             text = text[..MaxText];
 
-        var found = new Dictionary<string, (int Count, int First)>(StringComparer.OrdinalIgnoreCase);
+        var found = new Dictionary<string, (int Count, int First, bool Place)>(StringComparer.OrdinalIgnoreCase);
         var order = new List<string>();
+        var places = new List<string>();
         string? people = null;
-        var expectPeople = false;
-        foreach (var (phrase, before) in Runs(text))
+        foreach (var (run, before) in Runs(text))
         {
-            expectPeople = before is not null && BeforePeople.Contains(before);
-            found[phrase] = found.TryGetValue(phrase, out var seen) ? (seen.Count + 1, seen.First) : (1, order.Count);
-            if (found[phrase].Count == 1)
-                order.Add(phrase);
-            if (people is null && (LooksLikePeople(phrase) || (expectPeople && order.Count > 1)))
+            var place = before is not null && BeforePlaces.Contains(before);
+            var phrase = before is not null && Articles.Contains(before) && !run.EndsWith('s') ? $"the {run}" : run;
+            if (found.TryGetValue(phrase, out var seen))
+            {
+                found[phrase] = seen with { Count = seen.Count + 1 };
+                continue;
+            }
+            found[phrase] = (1, order.Count, place);
+            order.Add(phrase);
+            if (place && char.IsUpper(run[0]))
+                places.Add(run);
+            else if (people is null && !place && (LooksLikePeople(run) || (before is not null && BeforePeople.Contains(before) && order.Count > 1)))
                 people = phrase;
         }
         if (order.Count == 0)
+        {
             order.Add("this topic");
+            found["this topic"] = (1, 0, false);
+        }
 
-        var ranked = order.OrderByDescending(phrase => Weight(phrase, found)).Take(12).ToArray();
-        var offer = order.Find(phrase => phrase != people) ?? order[0];
-        return new KeyPhrases(ranked, offer, people ?? "customers");
+        return new KeyPhrases
+        {
+            All = [.. order.OrderByDescending(phrase => Weight(phrase, found[phrase])).Take(12)],
+            Offer = order.Find(phrase => phrase != people && !found[phrase].Place) ?? order[0],
+            People = people ?? "customers",
+            Places = places,
+        };
     }
 
-    private static double Weight(string phrase, Dictionary<string, (int Count, int First)> found)
-    {
-        var (count, first) = found.TryGetValue(phrase, out var seen) ? seen : (1, 0);
-        var words = phrase.Count(c => c == ' ') + 1;
-        return count + words * 0.6 - first * 0.02;
-    }
+    private static double Weight(string phrase, (int Count, int First, bool Place) seen) =>
+        seen.Count + (phrase.Count(c => c == ' ') + 1) * 0.6 - seen.First * 0.02 - (seen.Place ? 2 : 0);
 
     private static bool LooksLikePeople(string phrase) =>
         Array.Exists(PeopleEndings, ending => phrase.EndsWith(ending, StringComparison.OrdinalIgnoreCase) && phrase.Length > ending.Length - 1);
@@ -90,6 +104,7 @@ internal sealed class KeyPhrases
         var words = new List<string>(3);
         string? before = null;
         string? lastFunction = null;
+        var sentenceStart = true;
         var start = 0;
         for (var i = 0; i <= text.Length; i++)
         {
@@ -104,7 +119,7 @@ internal sealed class KeyPhrases
                 {
                     if (words.Count == 0)
                         before = lastFunction;
-                    words.Add(Lower(word));
+                    words.Add(sentenceStart ? Lower(word) : word);
                 }
                 if (!content || words.Count == 3)
                 {
@@ -113,7 +128,9 @@ internal sealed class KeyPhrases
                     words.Clear();
                 }
                 lastFunction = content ? null : word;
+                sentenceStart = false;
             }
+            sentenceStart |= i < text.Length && text[i] is '.' or '!' or '?' or ':' or '\n';
             var breaks = i == text.Length || (text[i] is not ' ' and not '-' and not '\'');
             if (breaks && words.Count > 0)
             {

@@ -49,7 +49,7 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
         var template = Bodies[(_start + index * 7) % Bodies.Length];
         var first = _start / 3 + index;
         var second = first + 1 + index / Bodies.Length;
-        return Capital(template.Replace("{0}", phrases.At(first)).Replace("{1}", phrases.At(second % phrases.All.Count == first % phrases.All.Count ? second + 1 : second)));
+        return Capital(template.Replace("{0}", phrases.At(first)).Replace("{1}", phrases.At(second % phrases.Topics.Count == first % phrases.Topics.Count ? second + 1 : second)));
     }
 
     /// <summary>The answer's first characters: its natural length, or as much as <paramref name="atLeast"/> characters need.</summary>

@@ -32,7 +32,7 @@ internal static class CanvasBlocks
         var template = templates[(start + index) % templates.Length];
         var phrases = subject.Phrases;
         // Topics other than the offer and the people, so that a sentence does not say the same thing twice.
-        var topics = phrases.All.Where(phrase => phrase != phrases.Offer && phrase != phrases.People).DefaultIfEmpty("quality").ToArray();
+        var topics = phrases.All.Where(phrase => phrase != phrases.Offer && phrase != phrases.People && !phrases.Places.Contains(phrase)).DefaultIfEmpty("quality").ToArray();
         var round = index / templates.Length;
         var text = template
             .Replace("{offer}", phrases.Offer)

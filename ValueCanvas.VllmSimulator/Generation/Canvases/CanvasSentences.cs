@@ -9,7 +9,7 @@ internal static class CanvasSentences
     {
         ["customerjobs"] =
         [
-            "Get {topic} done on time with little effort.", "Compare options for {offer} and pick one with confidence.",
+            "Get a grip on {topic} with little effort.", "Compare options for {offer} and pick one with confidence.",
             "Keep {topic} under control from week to week.", "Show others that money spent on {topic} pays off.",
             "Plan ahead for {other} without extra staff.",
         ],
@@ -21,8 +21,8 @@ internal static class CanvasSentences
         ],
         ["gains"] =
         [
-            "{people} have hours left every week for {topic}.", "Clear figures show what {offer} brings.",
-            "Fewer surprises with {topic} and steadier income.", "Pride in doing {other} better than others in {industry}.",
+            "{people} have hours left every week for what matters to them.", "Clear figures show what {offer} brings.",
+            "Fewer surprises with {topic} and steadier income.", "Pride in handling {other} better than others in {industry}.",
             "A simple start with first results within days.",
         ],
         ["productsandservices"] =
@@ -63,11 +63,11 @@ internal static class CanvasSentences
         ["customerrelationships"] =
         [
             "Personal onboarding for new {people}.", "Self-service for daily questions about {topic}.",
-            "A community where {people} exchange what works.", "Regular check-ins on results with {topic}.", "Fast help by chat and telephone when {other} is urgent.",
+            "A community where {people} exchange what works.", "Regular check-ins on results with {topic}.", "Fast help by chat and telephone when questions about {other} are urgent.",
         ],
         ["revenuestreams"] =
         [
-            "Monthly subscription for {offer}.", "A higher plan with more {topic} for larger customers.",
+            "Monthly fee for {offer}.", "A higher plan for larger customers with special needs around {topic}.",
             "One-time fee for set-up and training of {people}.", "Commission from partners around {topic}.", "Paid reports about {other} for {industry}.",
         ],
         ["keyresources"] =
@@ -77,7 +77,7 @@ internal static class CanvasSentences
         ],
         ["keyactivities"] =
         [
-            "Develop and run {offer}.", "Win and onboard {people}.", "Improve {topic} with feedback from users.",
+            "Develop and run {offer}.", "Win and onboard {people}.", "Improve results around {topic} with feedback from users.",
             "Look after partners in {industry}.", "Measure results around {other} and publish them.",
         ],
         ["keypartners"] =
@@ -127,7 +127,7 @@ internal static class CanvasSentences
         ],
         ["keymetrics"] =
         [
-            "Active {people} per week.", "Share of trials that become paying customers.", "Change in {topic} after three months.",
+            "Active {people} per week.", "Share of trials that become paying customers.", "Measured change around {topic} after three months.",
             "Monthly recurring revenue and churn.", "Cost to win one of the {people}.",
         ],
     }.ToFrozenDictionary();

@@ -36,20 +36,21 @@ internal sealed class StringValues(Subject subject, ulong variant)
                 ? string.Join(' ', Enumerable.Range(0, 3).Select(i => CanvasBlocks.Sentence(block, subject, variant, i)))
                 : CanvasBlocks.Sentence(block, subject, variant, place.Index);
         }
-        var phrase = subject.Phrases.At(place.Index);
+        var phrase = Bare(subject.Phrases.At(place.Index));
         return Words(place.Name) switch
         {
             "name" or "title" or "label" or "topic" or "subject" or "heading" or "keyword" or "tag" => Capital(phrase),
             "industry" or "sector" or "market" => Capital(subject.Industry),
             "email" => Email(place),
             "url" or "link" or "website" => Url(place),
+            "city" or "location" or "place" when subject.Phrases.Places.Count > place.Index => subject.Phrases.Places[place.Index],
             "city" or "location" or "place" => Cities[(int)((variant + (ulong)place.Index) % (ulong)Cities.Length)],
             "country" => "Germany",
             "currency" => "EUR",
             "unit" => "celsius",
             "date" => Date(place).ToString("yyyy-MM-dd", CultureInfo.InvariantCulture),
             "id" => $"id-{variant % 9_000 + 1_000 + (ulong)place.Index}",
-            "query" or "search" or "q" => string.Join(' ', subject.Phrases.All.Take(3)),
+            "query" or "search" or "q" => string.Join(' ', subject.Phrases.All.Take(3).Select(Bare)),
             _ => _prose.Sentence(1 + place.Index + place.Name.Length),
         };
     }
@@ -125,9 +126,11 @@ internal sealed class StringValues(Subject subject, ulong variant)
         return name[start..].ToLowerInvariant();
     }
 
+    private static string Bare(string phrase) => phrase.StartsWith("the ", StringComparison.Ordinal) ? phrase[4..] : phrase;
+
     private static string Slug(string phrase)
     {
-        var slug = new string([.. phrase.ToLowerInvariant().Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-')]).Trim('-');
+        var slug = new string([.. Bare(phrase).ToLowerInvariant().Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-')]).Trim('-');
         return slug.Length == 0 ? "value" : slug;
     }
 
