@@ -2,8 +2,8 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Hosting;
 using ValueCanvas.VllmSimulator;
 
 namespace ValueCanvas.Tests.VllmSimulator;
@@ -12,15 +12,16 @@ namespace ValueCanvas.Tests.VllmSimulator;
 internal sealed class SimulatorServer : IDisposable
 {
     public const string Model = "meta-llama/Llama-3.1-8B-Instruct";
-    private readonly Factory _factory;
+    private readonly WebApplication _app;
 
     private SimulatorServer(params (string Key, string Value)[] settings)
     {
-        _factory = new Factory(settings);
-        _factory.UseKestrel(0);
-        _factory.StartServer();
-        Client = _factory.CreateClient();
-        Client.Timeout = TimeSpan.FromSeconds(30);
+        _app = SimulatorApp.Create(
+        [
+            "--urls=http://127.0.0.1:0", "--Logging:LogLevel:Default=Warning", .. settings.Select(setting => $"--Simulator:{setting.Key}={setting.Value}"),
+        ]);
+        _app.Start();
+        Client = new HttpClient { BaseAddress = new Uri(_app.Urls.Single()), Timeout = TimeSpan.FromSeconds(30) };
     }
 
     public HttpClient Client { get; }
@@ -87,16 +88,8 @@ internal sealed class SimulatorServer : IDisposable
     public void Dispose()
     {
         Client.Dispose();
-        _factory.Dispose();
-    }
-
-    private sealed class Factory((string Key, string Value)[] settings) : WebApplicationFactory<SimulatorOptions>
-    {
-        protected override void ConfigureWebHost(IWebHostBuilder builder)
-        {
-            foreach (var (key, value) in settings)
-                builder.UseSetting($"Simulator:{key}", value);
-            builder.UseSetting("Logging:LogLevel:Default", "Warning");
-        }
+        // No draining: a test may leave a stalled stream behind.
+        _app.StopAsync(new CancellationToken(canceled: true)).GetAwaiter().GetResult();
+        ((IDisposable)_app).Dispose();
     }
 }
