@@ -24,6 +24,7 @@ internal static class SimulatorApp
         builder.Services.AddSingleton<ReplyWriter>();
 
         var app = builder.Build();
+        app.UseClientAborts();
         app.UseUnknownPaths();
         app.UseFaults();
         app.MapStatusEndpoints();

@@ -60,10 +60,6 @@ internal static class EmbeddingEndpoints
                 await sequence.WaitAsync(int.MaxValue, cancellationToken);
             await WriteAsync(context, request, inputs!, options.Value, time);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // The client has gone: nobody is left to answer.
-        }
         finally
         {
             engine.Abort(sequences);

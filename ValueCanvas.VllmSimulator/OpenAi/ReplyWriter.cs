@@ -44,10 +44,6 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
                 await SendWholeAsync(context, reply, shape, cancellationToken);
             RequestTelemetry.Tag(reply, request);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // The client has gone: nobody is left to answer.
-        }
         finally
         {
             engine.Abort(reply.Sequences);
