@@ -59,7 +59,8 @@ internal sealed class SimulatorOptions : IValidatableObject
     [Range(0, 60_000)]
     public double RequestOverheadMicrosecondsPerToken { get; set; } = 1.752;
 
-    /// <summary>Answers at once: no queue, no pace; token, cache and request counters still count. For benchmarks of what stands in front.</summary>
+    /// <summary>Answers at once: no queue, no pace; token, cache and request counters still count. For benchmarks of what stands in
+    /// front.</summary>
     public bool ZeroDelay { get; set; }
 
     /// <summary><c>fcfs</c>, or <c>priority</c> to honour a request's <c>priority</c> (lower first).</summary>
@@ -82,5 +83,6 @@ internal sealed class SimulatorOptions : IValidatableObject
         }
     }
 
-    public bool Serves(string? model) => model is null || model.Length == 0 || model == Model || Array.IndexOf(ServedModelNames, model) >= 0;
+    public bool Serves(string? model) => model is null || model.Length == 0 || model == Model
+        || Array.IndexOf(ServedModelNames, model) >= 0;
 }

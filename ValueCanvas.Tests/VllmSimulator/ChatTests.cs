@@ -8,7 +8,8 @@ public sealed class ChatTests : IDisposable
 
     public void Dispose() => _server.Dispose();
 
-    private static object Ask(string text = "How can a bakery in Berlin reduce food waste?", long? seed = null, double? temperature = null) =>
+    private static object Ask(string text = "How can a bakery in Berlin reduce food waste?", long? seed = null,
+        double? temperature = null) =>
         new { model = SimulatorServer.Model, messages = SimulatorServer.User(text), seed, temperature };
 
     [Fact]
@@ -38,7 +39,8 @@ public sealed class ChatTests : IDisposable
         Assert.Equal(SimulatorServer.Model, answer.GetProperty("model").GetString());
         Assert.Equal("assistant", choice.GetProperty("message").GetProperty("role").GetString());
         Assert.Equal("stop", choice.GetProperty("finish_reason").GetString());
-        Assert.Equal(usage.GetProperty("total_tokens").GetInt32(), usage.GetProperty("prompt_tokens").GetInt32() + usage.GetProperty("completion_tokens").GetInt32());
+        Assert.Equal(usage.GetProperty("total_tokens").GetInt32(), usage.GetProperty("prompt_tokens").GetInt32()
+            + usage.GetProperty("completion_tokens").GetInt32());
         Assert.Equal(0, usage.GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
     }
 
@@ -82,10 +84,12 @@ public sealed class ChatTests : IDisposable
     {
         var whole = await _server.ContentAsync(Ask());
         var stop = whole.Split(' ')[6];
-        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("How can a bakery in Berlin reduce food waste?"), stop = new[] { "never-there", stop } });
+        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("How can a bakery in Berlin reduce food waste?"),
+            stop = new[] { "never-there", stop } });
         var choice = answer.GetProperty("choices")[0];
 
-        Assert.Equal(whole[..whole.IndexOf(stop, StringComparison.Ordinal)], choice.GetProperty("message").GetProperty("content").GetString());
+        Assert.Equal(whole[..whole.IndexOf(stop, StringComparison.Ordinal)],
+            choice.GetProperty("message").GetProperty("content").GetString());
         Assert.Equal("stop", choice.GetProperty("finish_reason").GetString());
         Assert.Equal(stop, choice.GetProperty("stop_reason").GetString());
     }
@@ -104,12 +108,14 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task Chat_Logprobs_CoverEveryToken()
     {
-        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("Hi"), logprobs = true, top_logprobs = 3, max_tokens = 4 });
+        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("Hi"), logprobs = true, top_logprobs = 3,
+            max_tokens = 4 });
         var choice = answer.GetProperty("choices")[0];
         var tokens = choice.GetProperty("logprobs").GetProperty("content").EnumerateArray().ToArray();
 
         Assert.Equal(4, tokens.Length);
-        Assert.Equal(choice.GetProperty("message").GetProperty("content").GetString(), string.Concat(tokens.Select(token => token.GetProperty("token").GetString())));
+        Assert.Equal(choice.GetProperty("message").GetProperty("content").GetString(),
+            string.Concat(tokens.Select(token => token.GetProperty("token").GetString())));
         Assert.All(tokens, token =>
         {
             Assert.True(token.GetProperty("logprob").GetDouble() <= 0);
@@ -120,7 +126,8 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task Stream_WithUsage_HasRoleFirstThenTokensThenBillThenDone()
     {
-        var body = new { messages = SimulatorServer.User("Hi there"), stream = true, max_tokens = 6, stream_options = new { include_usage = true, continuous_usage_stats = true } };
+        var body = new { messages = SimulatorServer.User("Hi there"), stream = true, max_tokens = 6,
+            stream_options = new { include_usage = true, continuous_usage_stats = true } };
         var whole = await _server.ContentAsync(new { messages = SimulatorServer.User("Hi there"), max_tokens = 6 });
 
         var events = await _server.EventsAsync("/v1/chat/completions", body);
@@ -130,8 +137,10 @@ public sealed class ChatTests : IDisposable
         Assert.Single(chunks.Select(chunk => chunk.GetProperty("id").GetString()).Distinct());
         Assert.All(chunks, chunk => Assert.Equal("chat.completion.chunk", chunk.GetProperty("object").GetString()));
         Assert.Equal("assistant", chunks[0].GetProperty("choices")[0].GetProperty("delta").GetProperty("role").GetString());
-        Assert.Equal(whole, string.Concat(chunks[1..^1].Select(chunk => chunk.GetProperty("choices")[0].GetProperty("delta").GetProperty("content").GetString())));
-        Assert.Equal([1, 2, 3, 4, 5, 6], chunks[1..^1].Select(chunk => chunk.GetProperty("usage").GetProperty("completion_tokens").GetInt32()));
+        Assert.Equal(whole, string.Concat(chunks[1..^1].Select(chunk =>
+            chunk.GetProperty("choices")[0].GetProperty("delta").GetProperty("content").GetString())));
+        Assert.Equal([1, 2, 3, 4, 5, 6],
+            chunks[1..^1].Select(chunk => chunk.GetProperty("usage").GetProperty("completion_tokens").GetInt32()));
         Assert.Equal("length", chunks[^2].GetProperty("choices")[0].GetProperty("finish_reason").GetString());
         Assert.Equal(0, chunks[^1].GetProperty("choices").GetArrayLength());
         Assert.Equal(6, chunks[^1].GetProperty("usage").GetProperty("completion_tokens").GetInt32());
@@ -140,14 +149,17 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task Stream_TokenIds_AreThePromptOnceAndEachToken()
     {
-        var events = await _server.EventsAsync("/v1/chat/completions", new { messages = SimulatorServer.User("Hi"), stream = true, max_tokens = 3, return_token_ids = true });
+        var events = await _server.EventsAsync("/v1/chat/completions",
+            new { messages = SimulatorServer.User("Hi"), stream = true, max_tokens = 3, return_token_ids = true });
         var chunks = events[..^1].Select(text => JsonDocument.Parse(text).RootElement).ToArray();
         var tokens = chunks[1..].SelectMany(chunk => chunk.GetProperty("choices")[0].GetProperty("token_ids").EnumerateArray()).ToArray();
         var text = await _server.OkAsync("/detokenize", new { tokens });
 
         Assert.True(chunks[0].GetProperty("prompt_token_ids").GetArrayLength() > 5);
         Assert.Equal(3, tokens.Length);
-        Assert.Equal(text.GetProperty("prompt").GetString(), string.Concat(chunks[1..].Select(chunk => chunk.GetProperty("choices")[0].GetProperty("delta").GetProperty("content").GetString())));
+        Assert.Equal(text.GetProperty("prompt").GetString(),
+            string.Concat(chunks[1..].Select(chunk =>
+            chunk.GetProperty("choices")[0].GetProperty("delta").GetProperty("content").GetString())));
     }
 
     [Theory]
@@ -162,7 +174,8 @@ public sealed class ChatTests : IDisposable
 
         var rest = await _server.ContentAsync(new
         {
-            messages = new[] { new { role = "user", content = "How can a bakery in Berlin reduce food waste?" }, new { role = "assistant", content = prefix } },
+            messages = new[] { new { role = "user", content = "How can a bakery in Berlin reduce food waste?" },
+                new { role = "assistant", content = prefix } },
             seed = 5,
             continue_final_message = true,
             add_generation_prompt = false,
@@ -174,11 +187,13 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task Continue_ByTokenIdsThroughCompletions_GivesTheRest()
     {
-        var chat = await _server.ChatAsync(new { messages = SimulatorServer.User("Tell me about tea."), seed = 3, return_token_ids = true });
+        var chat = await _server.ChatAsync(new { messages = SimulatorServer.User("Tell me about tea."), seed = 3,
+            return_token_ids = true });
         var prompt = chat.GetProperty("prompt_token_ids").EnumerateArray().Select(id => id.GetInt32());
         var answer = chat.GetProperty("choices")[0].GetProperty("token_ids").EnumerateArray().Select(id => id.GetInt32()).ToArray();
 
-        var rest = await _server.OkAsync("/v1/completions", new { prompt = prompt.Concat(answer[..12]), seed = 3, max_tokens = 1_000, return_token_ids = true });
+        var rest = await _server.OkAsync("/v1/completions",
+            new { prompt = prompt.Concat(answer[..12]), seed = 3, max_tokens = 1_000, return_token_ids = true });
 
         Assert.Equal(answer[12..], rest.GetProperty("choices")[0].GetProperty("token_ids").EnumerateArray().Select(id => id.GetInt32()));
     }
@@ -186,8 +201,11 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task Completions_ResentWithTheAnswersBeginning_GoesOn()
     {
-        var whole = (await _server.OkAsync("/v1/completions", new { prompt = "Once upon a time\n\nthere was a mill", max_tokens = 400 })).GetProperty("choices")[0].GetProperty("text").GetString()!;
-        var rest = (await _server.OkAsync("/v1/completions", new { prompt = "Once upon a time\n\nthere was a mill" + whole[..70], max_tokens = 400 })).GetProperty("choices")[0].GetProperty("text").GetString()!;
+        var whole = (await _server.OkAsync("/v1/completions", new { prompt = "Once upon a time\n\nthere was a mill", max_tokens = 400 }))
+            .GetProperty("choices")[0].GetProperty("text").GetString()!;
+        var rest = (await _server.OkAsync("/v1/completions",
+            new { prompt = "Once upon a time\n\nthere was a mill" + whole[..70], max_tokens = 400 }))
+            .GetProperty("choices")[0].GetProperty("text").GetString()!;
 
         Assert.Equal(whole[70..], rest);
     }
@@ -195,7 +213,8 @@ public sealed class ChatTests : IDisposable
     [Fact]
     public async Task Completions_EchoBatchAndLogprobs_AnswerEveryPrompt()
     {
-        var answer = await _server.OkAsync("/v1/completions", new { prompt = (List<string>)["One", "Two"], n = 2, max_tokens = 3, echo = true, logprobs = 2 });
+        var answer = await _server.OkAsync("/v1/completions",
+            new { prompt = (List<string>)["One", "Two"], n = 2, max_tokens = 3, echo = true, logprobs = 2 });
         var choices = answer.GetProperty("choices").EnumerateArray().ToArray();
 
         Assert.Equal(4, choices.Length);
@@ -252,7 +271,8 @@ public sealed class ChatTests : IDisposable
     public async Task Status_Endpoints_AnswerAsVllm()
     {
         using var health = await _server.Client.GetAsync("/health", TestContext.Current.CancellationToken);
-        var models = JsonDocument.Parse(await _server.Client.GetStringAsync("/v1/models", TestContext.Current.CancellationToken)).RootElement;
+        var models = JsonDocument.Parse(await _server.Client.GetStringAsync("/v1/models", TestContext.Current.CancellationToken))
+            .RootElement;
 
         Assert.True(health.IsSuccessStatusCode);
         Assert.Empty(await health.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
@@ -261,6 +281,7 @@ public sealed class ChatTests : IDisposable
         Assert.Contains("\"version\"", await _server.Client.GetStringAsync("/version", TestContext.Current.CancellationToken));
         Assert.Contains("server_load", await _server.Client.GetStringAsync("/load", TestContext.Current.CancellationToken));
         Assert.Equal(29_205, double.Parse(System.Text.RegularExpressions.Regex.Match(
-            await _server.Client.GetStringAsync("/metrics", TestContext.Current.CancellationToken), "num_gpu_blocks=\"(\\d+)\"").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture));
+            await _server.Client.GetStringAsync("/metrics", TestContext.Current.CancellationToken), "num_gpu_blocks=\"(\\d+)\"")
+                .Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture));
     }
 }

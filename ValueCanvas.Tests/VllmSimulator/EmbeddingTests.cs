@@ -9,7 +9,8 @@ public sealed class EmbeddingTests : IDisposable
     private async Task<float[][]> EmbedAsync(object input, int? dimensions = null)
     {
         var answer = await _server.OkAsync("/v1/embeddings", new { model = SimulatorServer.Model, input, dimensions });
-        return [.. answer.GetProperty("data").EnumerateArray().Select(item => item.GetProperty("embedding").EnumerateArray().Select(value => value.GetSingle()).ToArray())];
+        return [.. answer.GetProperty("data").EnumerateArray()
+            .Select(item => item.GetProperty("embedding").EnumerateArray().Select(value => value.GetSingle()).ToArray())];
     }
 
     private static float Cosine(float[] a, float[] b) => a.Zip(b, (x, y) => x * y).Sum();
@@ -17,7 +18,8 @@ public sealed class EmbeddingTests : IDisposable
     [Fact]
     public async Task Embed_SimilarTexts_AreNearerThanOthers()
     {
-        var vectors = await EmbedAsync((List<string>)["An app that cuts food waste in bakeries", "The app cuts the food waste of a bakery", "Quarterly report of a steel works"]);
+        var vectors = await EmbedAsync((List<string>)["An app that cuts food waste in bakeries", "The app cuts the food waste of a bakery",
+            "Quarterly report of a steel works"]);
 
         Assert.All(vectors, vector => Assert.Equal(1, Cosine(vector, vector), 1e-4));
         Assert.True(Cosine(vectors[0], vectors[1]) > Cosine(vectors[0], vectors[2]) + 0.2);
@@ -47,5 +49,6 @@ public sealed class EmbeddingTests : IDisposable
     [InlineData("""{"input":"x","encoding_format":"hex"}""")]
     [InlineData("""{"input":"x","dimensions":0}""")]
     [InlineData("{}")]
-    public async Task Embed_BadRequest_IsRefused(string body) => Assert.Equal(400, (await _server.PostAsync("/v1/embeddings", body)).Status);
+    public async Task Embed_BadRequest_IsRefused(string body) =>
+        Assert.Equal(400, (await _server.PostAsync("/v1/embeddings", body)).Status);
 }

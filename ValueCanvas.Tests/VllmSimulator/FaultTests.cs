@@ -16,7 +16,8 @@ public sealed class FaultTests : IDisposable
     public async Task Status_IsAnsweredInVllmsShape()
     {
         using var response = await _server.SendAsync("/v1/chat/completions", Whole, "status=429; retry-after=2");
-        var error = JsonDocument.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement.GetProperty("error");
+        var error = JsonDocument.Parse(await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken))
+            .RootElement.GetProperty("error");
 
         Assert.Equal(429, (int)response.StatusCode);
         Assert.Equal(TimeSpan.FromSeconds(2), response.Headers.RetryAfter!.Delta);
@@ -26,7 +27,8 @@ public sealed class FaultTests : IDisposable
     [Fact]
     public async Task CutAfter_BreaksTheConnectionAfterSoManyTokens()
     {
-        using var response = await _server.SendAsync("/v1/chat/completions", Stream, "cut-after=5", HttpCompletionOption.ResponseHeadersRead);
+        using var response =
+            await _server.SendAsync("/v1/chat/completions", Stream, "cut-after=5", HttpCompletionOption.ResponseHeadersRead);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
         var tokens = -1;
 
@@ -48,10 +50,12 @@ public sealed class FaultTests : IDisposable
     public async Task StallAfter_SendsNothingMoreUntilTheClientLeaves()
     {
         using var leave = new CancellationTokenSource();
-        using var response = await _server.SendAsync("/v1/chat/completions", Stream, "stall-after=3", HttpCompletionOption.ResponseHeadersRead);
+        using var response =
+            await _server.SendAsync("/v1/chat/completions", Stream, "stall-after=3", HttpCompletionOption.ResponseHeadersRead);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
         for (var line = 0; line < 8; line++)
-            Assert.NotNull(await reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+            Assert.NotNull(await reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask()
+                .WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
 
         leave.CancelAfter(TimeSpan.FromMilliseconds(200));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reader.ReadLineAsync(leave.Token).AsTask());
@@ -103,5 +107,6 @@ public sealed class FaultTests : IDisposable
     }
 
     [Fact]
-    public async Task ServerWide_Wrong_IsRefused() => Assert.Equal(400, (await _server.PostAsync("/simulator/faults", new { status = 200 })).Status);
+    public async Task ServerWide_Wrong_IsRefused() =>
+        Assert.Equal(400, (await _server.PostAsync("/simulator/faults", new { status = 200 })).Status);
 }

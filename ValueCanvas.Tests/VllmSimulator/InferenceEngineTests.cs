@@ -22,7 +22,8 @@ public sealed class InferenceEngineTests
         for (var token = 1; token <= 3; token++)
         {
             await clock.AdvanceToNextTimerAsync();
-            await sequence.WaitAsync(token, TestContext.Current.CancellationToken).AsTask().WaitAsync(Limit, TestContext.Current.CancellationToken);
+            await sequence.WaitAsync(token, TestContext.Current.CancellationToken).AsTask()
+                .WaitAsync(Limit, TestContext.Current.CancellationToken);
             Assert.Equal(token, sequence.Emitted);
         }
 

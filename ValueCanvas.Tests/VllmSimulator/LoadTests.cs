@@ -4,14 +4,16 @@ namespace ValueCanvas.Tests.VllmSimulator;
 
 public sealed class LoadTests
 {
-    private static object Endless(int priority = 0) => new { messages = SimulatorServer.User("Go on and on."), stream = true, ignore_eos = true, max_tokens = 5_000, priority };
+    private static object Endless(int priority = 0) =>
+        new { messages = SimulatorServer.User("Go on and on."), stream = true, ignore_eos = true, max_tokens = 5_000, priority };
 
     [Fact]
     public async Task Disconnect_MidStream_FreesTheSlotForWhoeverWaits()
     {
         using var server = SimulatorServer.Start(("ZeroDelay", "false"), ("MaxNumSeqs", "1"));
         using var leave = new CancellationTokenSource();
-        using var first = await server.SendAsync("/v1/chat/completions", Endless(), until: HttpCompletionOption.ResponseHeadersRead, leave: leave);
+        using var first = await server.SendAsync("/v1/chat/completions", Endless(), until: HttpCompletionOption.ResponseHeadersRead,
+            leave: leave);
         var stream = await first.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken);
         Assert.True(await stream.ReadAsync(new byte[16], TestContext.Current.CancellationToken) > 0);
         var second = server.ChatAsync(new { messages = SimulatorServer.User("Hi"), max_tokens = 2 });

@@ -12,7 +12,8 @@ public sealed class OpenAiClientTests : IDisposable
     private readonly SimulatorServer _server = SimulatorServer.Start();
     private readonly OpenAIClient _client;
 
-    public OpenAiClientTests() => _client = new OpenAIClient(new ApiKeyCredential("none"), new OpenAIClientOptions { Endpoint = new Uri(_server.Address, "/v1") });
+    public OpenAiClientTests() =>
+        _client = new OpenAIClient(new ApiKeyCredential("none"), new OpenAIClientOptions { Endpoint = new Uri(_server.Address, "/v1") });
 
     public void Dispose() => _server.Dispose();
 
@@ -21,7 +22,9 @@ public sealed class OpenAiClientTests : IDisposable
     [Fact]
     public async Task CompleteChat_AnswersWithUsage()
     {
-        ChatCompletion answer = await Chat.CompleteChatAsync([new UserChatMessage("Tell me about tea.")], cancellationToken: TestContext.Current.CancellationToken);
+        ChatCompletion answer =
+            await Chat.CompleteChatAsync([new UserChatMessage("Tell me about tea.")],
+            cancellationToken: TestContext.Current.CancellationToken);
 
         Assert.Contains("tea", answer.Content[0].Text);
         Assert.Equal(ChatFinishReason.Stop, answer.FinishReason);
@@ -31,10 +34,13 @@ public sealed class OpenAiClientTests : IDisposable
     [Fact]
     public async Task CompleteChatStreaming_GivesTheSameText()
     {
-        ChatCompletion whole = await Chat.CompleteChatAsync([new UserChatMessage("Tell me about tea.")], cancellationToken: TestContext.Current.CancellationToken);
+        ChatCompletion whole =
+            await Chat.CompleteChatAsync([new UserChatMessage("Tell me about tea.")],
+            cancellationToken: TestContext.Current.CancellationToken);
         var text = new StringBuilder();
         ChatTokenUsage? usage = null;
-        await foreach (var update in Chat.CompleteChatStreamingAsync([new UserChatMessage("Tell me about tea.")], cancellationToken: TestContext.Current.CancellationToken))
+        await foreach (var update in Chat.CompleteChatStreamingAsync([new UserChatMessage("Tell me about tea.")],
+            cancellationToken: TestContext.Current.CancellationToken))
         {
             foreach (var part in update.ContentUpdate)
                 text.Append(part.Text);
@@ -50,10 +56,12 @@ public sealed class OpenAiClientTests : IDisposable
     {
         var options = new ChatCompletionOptions
         {
-            Tools = { ChatTool.CreateFunctionTool("get_weather", "Weather", BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""")) },
+            Tools = { ChatTool.CreateFunctionTool("get_weather", "Weather",
+                BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""")) },
         };
 
-        ChatCompletion answer = await Chat.CompleteChatAsync([new UserChatMessage("Weather in Oslo?")], options, TestContext.Current.CancellationToken);
+        ChatCompletion answer =
+            await Chat.CompleteChatAsync([new UserChatMessage("Weather in Oslo?")], options, TestContext.Current.CancellationToken);
 
         Assert.Equal(ChatFinishReason.ToolCalls, answer.FinishReason);
         Assert.Equal("Oslo", JsonDocument.Parse(answer.ToolCalls[0].FunctionArguments).RootElement.GetProperty("city").GetString());
@@ -68,7 +76,9 @@ public sealed class OpenAiClientTests : IDisposable
                 """{"type":"object","properties":{"pains":{"type":"array","items":{"type":"string"}}},"required":["pains"],"additionalProperties":false}"""), jsonSchemaIsStrict: true),
         };
 
-        ChatCompletion answer = await Chat.CompleteChatAsync([new UserChatMessage("A bakery app against waste.")], options, TestContext.Current.CancellationToken);
+        ChatCompletion answer =
+            await Chat.CompleteChatAsync([new UserChatMessage("A bakery app against waste.")], options,
+            TestContext.Current.CancellationToken);
 
         Assert.InRange(JsonDocument.Parse(answer.Content[0].Text).RootElement.GetProperty("pains").GetArrayLength(), 3, 5);
     }
@@ -76,7 +86,8 @@ public sealed class OpenAiClientTests : IDisposable
     [Fact]
     public async Task GenerateEmbedding_GivesAVector()
     {
-        var embedding = await _client.GetEmbeddingClient(SimulatorServer.Model).GenerateEmbeddingAsync("Some text", cancellationToken: TestContext.Current.CancellationToken);
+        var embedding = await _client.GetEmbeddingClient(SimulatorServer.Model)
+            .GenerateEmbeddingAsync("Some text", cancellationToken: TestContext.Current.CancellationToken);
 
         Assert.Equal(1_024, embedding.Value.ToFloats().Length);
     }
@@ -85,7 +96,8 @@ public sealed class OpenAiClientTests : IDisposable
     public async Task CompleteChat_UnknownModel_FailsWith404()
     {
         var failure = await Assert.ThrowsAsync<ClientResultException>(() =>
-            _client.GetChatClient("nobody/nothing").CompleteChatAsync([new UserChatMessage("Hi")], cancellationToken: TestContext.Current.CancellationToken));
+            _client.GetChatClient("nobody/nothing")
+                .CompleteChatAsync([new UserChatMessage("Hi")], cancellationToken: TestContext.Current.CancellationToken));
 
         Assert.Equal(404, failure.Status);
     }

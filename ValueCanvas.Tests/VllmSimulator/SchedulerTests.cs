@@ -231,7 +231,8 @@ public sealed class SchedulerTests
     public void Run_RandomLoadWithAborts_LosesNoBlockAndNoToken()
     {
         var random = new Random(3);
-        var engine = new VirtualEngine(options => (options.KvBlocks, options.MaxModelLen, options.MaxNumSeqs, options.MaxNumBatchedTokens) = (60, 900, 8, 128));
+        var engine = new VirtualEngine(options =>
+            (options.KvBlocks, options.MaxModelLen, options.MaxNumSeqs, options.MaxNumBatchedTokens) = (60, 900, 8, 128));
         var sequences = new List<Sequence>();
         for (var step = 0; step < 3_000; step++)
         {
@@ -244,6 +245,7 @@ public sealed class SchedulerTests
         engine.RunToEnd();
 
         Assert.Equal(60, engine.Scheduler.Blocks.Free);
-        Assert.All(sequences, sequence => Assert.True(sequence.State == SequenceState.Aborted || sequence.Emitted == sequence.Output.Length));
+        Assert.All(sequences, sequence =>
+            Assert.True(sequence.State == SequenceState.Aborted || sequence.Emitted == sequence.Output.Length));
     }
 }

@@ -18,7 +18,8 @@ internal sealed class SimulatorServer : IDisposable
     {
         _app = SimulatorApp.Create(
         [
-            "--urls=http://127.0.0.1:0", "--Logging:LogLevel:Default=Warning", .. settings.Select(setting => $"--Simulator:{setting.Key}={setting.Value}"),
+            "--urls=http://127.0.0.1:0", "--Logging:LogLevel:Default=Warning",
+                .. settings.Select(setting => $"--Simulator:{setting.Key}={setting.Value}"),
         ]);
         _app.Start();
         Client = new HttpClient { BaseAddress = new Uri(_app.Urls.Single()), Timeout = TimeSpan.FromSeconds(30) };
@@ -48,15 +49,18 @@ internal sealed class SimulatorServer : IDisposable
 
     public Task<JsonElement> ChatAsync(object body) => OkAsync("/v1/chat/completions", body);
 
-    public async Task<string> ContentAsync(object body) => (await ChatAsync(body)).GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!;
+    public async Task<string> ContentAsync(object body) =>
+        (await ChatAsync(body)).GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!;
 
-    public async Task<HttpResponseMessage> SendAsync(string path, object body, string? fault = null, HttpCompletionOption until = HttpCompletionOption.ResponseContentRead, CancellationTokenSource? leave = null)
+    public async Task<HttpResponseMessage> SendAsync(string path, object body, string? fault = null,
+        HttpCompletionOption until = HttpCompletionOption.ResponseContentRead, CancellationTokenSource? leave = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, path);
         request.Content = body is string raw ? new StringContent(raw, Encoding.UTF8, "application/json") : JsonContent.Create(body);
         if (fault is not null)
             request.Headers.Add("x-simulator-fault", fault);
-        using var both = CancellationTokenSource.CreateLinkedTokenSource(leave?.Token ?? CancellationToken.None, TestContext.Current.CancellationToken);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(leave?.Token ?? CancellationToken.None,
+            TestContext.Current.CancellationToken);
         return await Client.SendAsync(request, until, both.Token);
     }
 
@@ -72,7 +76,9 @@ internal sealed class SimulatorServer : IDisposable
     public async Task<double> MetricAsync(string name, string? label = null)
     {
         var text = await Client.GetStringAsync("/metrics", TestContext.Current.CancellationToken);
-        var line = text.Split('\n').Single(line => line.StartsWith(name + "{", StringComparison.Ordinal) && (label is null || line.Contains(label, StringComparison.Ordinal)));
+        var line = text.Split('\n')
+            .Single(line => line.StartsWith(name + "{", StringComparison.Ordinal)
+            && (label is null || line.Contains(label, StringComparison.Ordinal)));
         return double.Parse(Regex.Match(line, @"\} (.+)$").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
     }
 

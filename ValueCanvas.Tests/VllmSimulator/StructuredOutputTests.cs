@@ -42,7 +42,8 @@ public sealed class StructuredOutputTests : IDisposable
             {
                 messages = SimulatorServer.User(Bakery),
                 seed,
-                response_format = new { type = "json_schema", json_schema = new { name = "answer", strict = true, schema = JsonDocument.Parse(schema).RootElement } },
+                response_format = new { type = "json_schema",
+                    json_schema = new { name = "answer", strict = true, schema = JsonDocument.Parse(schema).RootElement } },
             });
 
             Assert.Empty(checker.Validate(content).Select(error => $"{error} in {content}"));
@@ -52,12 +53,15 @@ public sealed class StructuredOutputTests : IDisposable
     [Fact]
     public async Task JsonSchema_BusinessModelCanvas_FillsEveryBlockFromTheDescription()
     {
-        string[] blocks = ["key_partners", "key_activities", "key_resources", "value_propositions", "customer_relationships", "channels", "customer_segments", "cost_structure", "revenue_streams"];
+        string[] blocks = ["key_partners", "key_activities", "key_resources", "value_propositions", "customer_relationships", "channels",
+            "customer_segments", "cost_structure", "revenue_streams"];
         var list = new { type = "array", items = new { type = "string" }, minItems = 3, maxItems = 5 };
         var content = await _server.ContentAsync(new
         {
             messages = SimulatorServer.User(Bakery),
-            response_format = new { type = "json_schema", json_schema = new { name = "canvas", schema = new { type = "object", required = blocks, properties = blocks.ToDictionary(name => name, _ => list) } } },
+            response_format = new { type = "json_schema",
+                json_schema = new { name = "canvas",
+                schema = new { type = "object", required = blocks, properties = blocks.ToDictionary(name => name, _ => list) } } },
         });
         var canvas = JsonDocument.Parse(content).RootElement;
 
@@ -76,9 +80,14 @@ public sealed class StructuredOutputTests : IDisposable
     [Fact]
     public async Task StructuredOutputs_OfVllm_AreSatisfied()
     {
-        var json = await _server.ContentAsync(new { messages = SimulatorServer.User(Bakery), structured_outputs = new { json = new { type = "object", properties = new { pains = new { type = "array", items = new { type = "string" } } }, required = (List<string>)["pains"] } } });
-        var choice = await _server.ContentAsync(new { messages = SimulatorServer.User("Positive?"), structured_outputs = new { choice = (List<string>)["yes", "no"] } });
-        var regex = await _server.ContentAsync(new { messages = SimulatorServer.User("Give an address."), structured_outputs = new { regex = @"\w+@\w+\.com" } });
+        var json = await _server.ContentAsync(new { messages = SimulatorServer.User(Bakery),
+            structured_outputs =
+            new { json = new { type = "object", properties = new { pains = new { type = "array", items = new { type = "string" } } },
+            required = (List<string>)["pains"] } } });
+        var choice = await _server.ContentAsync(new { messages = SimulatorServer.User("Positive?"),
+            structured_outputs = new { choice = (List<string>)["yes", "no"] } });
+        var regex = await _server.ContentAsync(new { messages = SimulatorServer.User("Give an address."),
+            structured_outputs = new { regex = @"\w+@\w+\.com" } });
 
         Assert.InRange(JsonDocument.Parse(json).RootElement.GetProperty("pains").GetArrayLength(), 3, 5);
         Assert.Contains(choice, (string[])["yes", "no"]);
@@ -88,7 +97,8 @@ public sealed class StructuredOutputTests : IDisposable
     [Fact]
     public async Task JsonObject_IsAnObject()
     {
-        var content = await _server.ContentAsync(new { messages = SimulatorServer.User("Answer in JSON."), response_format = new { type = "json_object" } });
+        var content = await _server.ContentAsync(new { messages = SimulatorServer.User("Answer in JSON."),
+            response_format = new { type = "json_object" } });
 
         Assert.Equal(JsonValueKind.Object, JsonDocument.Parse(content).RootElement.ValueKind);
     }
@@ -96,7 +106,10 @@ public sealed class StructuredOutputTests : IDisposable
     [Fact]
     public async Task JsonSchema_Streamed_ContinuesAfterABreak()
     {
-        var format = new { type = "json_schema", json_schema = new { name = "x", schema = new { type = "object", properties = new { channels = new { type = "array", items = new { type = "string" } } }, required = new[] { "channels" } } } };
+        var format = new { type = "json_schema",
+            json_schema = new { name = "x",
+            schema = new { type = "object", properties = new { channels = new { type = "array", items = new { type = "string" } } },
+            required = new[] { "channels" } } } };
         var whole = await _server.ContentAsync(new { messages = SimulatorServer.User(Bakery), response_format = format });
         var rest = await _server.ContentAsync(new
         {
@@ -126,7 +139,8 @@ public sealed class StructuredOutputTests : IDisposable
         var (status, answer) = await _server.PostAsync("/v1/chat/completions", new
         {
             messages = SimulatorServer.User("Hi"),
-            response_format = new { type = "json_schema", json_schema = new { name = "x", schema = JsonDocument.Parse(schema).RootElement } },
+            response_format = new { type = "json_schema",
+                json_schema = new { name = "x", schema = JsonDocument.Parse(schema).RootElement } },
         });
 
         Assert.True(status == 400, answer.ToString());

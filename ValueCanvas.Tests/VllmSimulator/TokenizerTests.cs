@@ -35,7 +35,8 @@ public sealed class TokenizerTests
         const string alphabet = "abc XYZ\n\t  09{}[]\":,.<|>éß漢🚀";
         for (var run = 0; run < 2_000; run++)
         {
-            var text = new string([.. Enumerable.Range(0, random.Next(60)).Select(_ => random.Next(8) == 0 ? (char)random.Next(0x10000) : alphabet[random.Next(alphabet.Length)])]);
+            var text = new string([.. Enumerable.Range(0, random.Next(60))
+                .Select(_ => random.Next(8) == 0 ? (char)random.Next(0x10000) : alphabet[random.Next(alphabet.Length)])]);
             Assert.Equal(text, Tokenizer.Decode(Tokenizer.Encode(text)));
         }
     }
@@ -71,7 +72,8 @@ public sealed class TokenizerTests
 
         Assert.Equal(tokens.GetProperty("count").GetInt32(), tokens.GetProperty("tokens").GetArrayLength());
         Assert.Equal(131_072, tokens.GetProperty("max_model_len").GetInt32());
-        Assert.Equal("<|begin_of_text|>" + prompt, string.Concat(tokens.GetProperty("token_strs").EnumerateArray().Select(item => item.GetString())));
+        Assert.Equal("<|begin_of_text|>" + prompt,
+            string.Concat(tokens.GetProperty("token_strs").EnumerateArray().Select(item => item.GetString())));
         Assert.Equal(prompt, text.GetProperty("prompt").GetString());
     }
 

@@ -10,16 +10,22 @@ public sealed class ToolTests : IDisposable
 
     private static readonly object[] Tools =
     [
-        Tool("get_weather", "Weather of a city", new { type = "object", properties = new { city = new { type = "string" }, unit = new { type = "string", @enum = new[] { "celsius", "fahrenheit" } } }, required = new[] { "city" } }),
-        Tool("send_email", "Sends a message", new { type = "object", properties = new { to = new { type = "string", format = "email" } }, required = new[] { "to" } }),
+        Tool("get_weather", "Weather of a city",
+            new { type = "object",
+            properties = new { city = new { type = "string" }, unit = new { type = "string", @enum = new[] { "celsius", "fahrenheit" } } },
+            required = new[] { "city" } }),
+        Tool("send_email", "Sends a message",
+            new { type = "object", properties = new { to = new { type = "string", format = "email" } }, required = new[] { "to" } }),
     ];
 
-    private static object Tool(string name, string description, object parameters) => new { type = "function", function = new { name, description, parameters } };
+    private static object Tool(string name, string description, object parameters) =>
+        new { type = "function", function = new { name, description, parameters } };
 
     [Fact]
     public async Task Tools_Auto_CallsTheOneThatFits()
     {
-        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("What is the weather in Berlin?"), tools = Tools, tool_choice = "auto" });
+        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("What is the weather in Berlin?"), tools = Tools,
+            tool_choice = "auto" });
         var choice = answer.GetProperty("choices")[0];
         var call = Assert.Single(choice.GetProperty("message").GetProperty("tool_calls").EnumerateArray());
         var arguments = JsonDocument.Parse(call.GetProperty("function").GetProperty("arguments").GetString()!).RootElement;
@@ -34,7 +40,8 @@ public sealed class ToolTests : IDisposable
     [Fact]
     public async Task Tools_Named_CallsThatOne()
     {
-        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("What is the weather?"), tools = Tools, tool_choice = new { type = "function", function = new { name = "send_email" } } });
+        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("What is the weather?"), tools = Tools,
+            tool_choice = new { type = "function", function = new { name = "send_email" } } });
         var call = answer.GetProperty("choices")[0].GetProperty("message").GetProperty("tool_calls")[0];
 
         Assert.Equal("send_email", call.GetProperty("function").GetProperty("name").GetString());
@@ -44,7 +51,8 @@ public sealed class ToolTests : IDisposable
     [Fact]
     public async Task Tools_None_AnswersWithText()
     {
-        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("What is the weather?"), tools = Tools, tool_choice = "none" });
+        var answer = await _server.ChatAsync(new { messages = SimulatorServer.User("What is the weather?"), tools = Tools,
+            tool_choice = "none" });
 
         Assert.Equal("stop", answer.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
     }
@@ -57,7 +65,9 @@ public sealed class ToolTests : IDisposable
             messages = new object[]
             {
                 new { role = "user", content = "What is the weather in Berlin?" },
-                new { role = "assistant", content = (string?)null, tool_calls = new[] { new { id = "call_1", type = "function", function = new { name = "get_weather", arguments = "{}" } } } },
+                new { role = "assistant", content = (string?)null,
+                    tool_calls = new[] { new { id = "call_1", type = "function",
+                    function = new { name = "get_weather", arguments = "{}" } } } },
                 new { role = "tool", tool_call_id = "call_1", content = "Heavy thunderstorms over Berlin tonight" },
             },
             tools = Tools,
@@ -69,7 +79,9 @@ public sealed class ToolTests : IDisposable
     [Fact]
     public async Task Tools_SeveralNamed_AreStreamedByIndex()
     {
-        var events = await _server.EventsAsync("/v1/chat/completions", new { messages = SimulatorServer.User("get the weather and send an email"), tools = Tools, tool_choice = "required", stream = true });
+        var events = await _server.EventsAsync("/v1/chat/completions",
+            new { messages = SimulatorServer.User("get the weather and send an email"), tools = Tools, tool_choice = "required",
+            stream = true });
         var names = new Dictionary<int, string>();
         var arguments = new Dictionary<int, string>();
         string? finish = null;

@@ -31,7 +31,8 @@ internal static class EmbeddingEndpoints
 {
     public static void MapEmbeddingEndpoints(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/embeddings", HandleAsync);
 
-    private static async Task HandleAsync(HttpContext context, InferenceEngine engine, IOptions<SimulatorOptions> options, TimeProvider time)
+    private static async Task HandleAsync(HttpContext context, InferenceEngine engine, IOptions<SimulatorOptions> options,
+        TimeProvider time)
     {
         var cancellationToken = context.RequestAborted;
         var (request, error) = await JsonBody.ReadAsync(context.Request, EmbeddingJson.Default.EmbeddingRequest, cancellationToken);
@@ -40,8 +41,9 @@ internal static class EmbeddingEndpoints
             (inputs, error) = PromptInput.Read(request.Input, "input", beginOfText: true);
         if (inputs is not null && inputs.Max(input => input.Tokens.Length) > options.Value.MaxModelLen)
         {
-            error = ApiError.BadRequest($"This model's maximum context length is {options.Value.MaxModelLen} tokens. However, you requested "
-                + $"{inputs.Max(input => input.Tokens.Length)} tokens in the input for embedding generation. Please reduce the length of the input.", "input");
+            error = ApiError.BadRequest($"This model's maximum context length is {options.Value.MaxModelLen} tokens. However, you "
+                + $"requested {inputs.Max(input => input.Tokens.Length)} tokens in the input for embedding generation. "
+                + "Please reduce the length of the input.", "input");
         }
         if (error is not null)
         {
@@ -79,7 +81,8 @@ internal static class EmbeddingEndpoints
         return null;
     }
 
-    private static async Task WriteAsync(HttpContext context, EmbeddingRequest request, PromptInput[] inputs, SimulatorOptions options, TimeProvider time)
+    private static async Task WriteAsync(HttpContext context, EmbeddingRequest request, PromptInput[] inputs, SimulatorOptions options,
+        TimeProvider time)
     {
         context.Response.ContentType = "application/json";
         await using var json = new Utf8JsonWriter(context.Response.BodyWriter);

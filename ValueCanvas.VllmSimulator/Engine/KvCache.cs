@@ -45,7 +45,8 @@ internal sealed class KvCache(int blocks, int blockSize)
         return true;
     }
 
-    /// <summary>Publishes the blocks that became full when the sequence went from <paramref name="from"/> to <paramref name="to"/> tokens.</summary>
+    /// <summary>Publishes the blocks that became full when the sequence went from <paramref name="from"/> to <paramref name="to"/>
+    /// tokens.</summary>
     public void Publish(Sequence sequence, int from, int to)
     {
         for (var block = from / blockSize; block < to / blockSize; block++)

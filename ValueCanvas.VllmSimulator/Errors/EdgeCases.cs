@@ -9,8 +9,10 @@ internal static class EdgeCases
         var error = response.StatusCode switch
         {
             StatusCodes.Status404NotFound => new ApiError(404, "NotFoundError", $"There is nothing at {context.HttpContext.Request.Path}."),
-            StatusCodes.Status405MethodNotAllowed => new ApiError(405, "MethodNotAllowedError", $"This path does not take {context.HttpContext.Request.Method}."),
-            var status => new ApiError(status, status < 500 ? "BadRequestError" : "InternalServerError", $"The request was refused with status {status}."),
+            StatusCodes.Status405MethodNotAllowed =>
+                new ApiError(405, "MethodNotAllowedError", $"This path does not take {context.HttpContext.Request.Method}."),
+            var status => new ApiError(status, status < 500 ? "BadRequestError"
+                : "InternalServerError", $"The request was refused with status {status}."),
         };
         await ErrorWriter.WriteAsync(response, error, context.HttpContext.RequestAborted);
     });

@@ -10,7 +10,8 @@ internal static class ErrorWriter
     {
         response.StatusCode = error.Status;
         response.ContentType = "application/json";
-        await using var json = new Utf8JsonWriter(response.BodyWriter, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        await using var json =
+            new Utf8JsonWriter(response.BodyWriter, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         Write(json, error);
         await json.FlushAsync(cancellationToken);
     }

@@ -8,7 +8,8 @@ namespace ValueCanvas.VllmSimulator.Errors;
 /// <summary>Reads request bodies, or says what is wrong with them.</summary>
 internal static class JsonBody
 {
-    public static async ValueTask<(T? Value, ApiError? Error)> ReadAsync<T>(HttpRequest request, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+    public static async ValueTask<(T? Value, ApiError? Error)> ReadAsync<T>(HttpRequest request, JsonTypeInfo<T> type,
+        CancellationToken cancellationToken)
         where T : class
     {
         var reader = request.BodyReader;
@@ -34,7 +35,8 @@ internal static class JsonBody
     {
         var bytes = body.IsSingleSegment ? body.FirstSpan : body.ToArray();
         if (HasLoneSurrogate(bytes))
-            return (null, ApiError.BadRequest("The request body has a \\u escape of half a surrogate pair in its messages or other texts, which is no character."));
+            return (null, ApiError.BadRequest(
+                "The request body has a \\u escape of half a surrogate pair in its messages or other texts, which is no character."));
         try
         {
             return JsonSerializer.Deserialize(bytes, type) is { } value
@@ -46,7 +48,8 @@ internal static class JsonBody
             var path = e.Path?.TrimStart('$', '.');
             var where = string.IsNullOrEmpty(path) ? "The request body" : $"Field '{path}'";
             return (null, ApiError.BadRequest(
-                $"{where} is not what this endpoint takes: invalid JSON or a wrong type, at line {e.LineNumber + 1}, byte {e.BytePositionInLine}.",
+                $"{where} is not what this endpoint takes: invalid JSON or a wrong type, at line {e.LineNumber + 1}, "
+                + $"byte {e.BytePositionInLine}.",
                 string.IsNullOrEmpty(path) ? null : path));
         }
     }

@@ -40,7 +40,8 @@ internal sealed record Fault
         return (fault, null);
     }
 
-    public const string Usage = "status=400..599, retry-after=SECONDS, delay=2s or 250ms, stall-after=TOKENS, cut-after=TOKENS, malformed-after=TOKENS, "
+    public const string Usage =
+        "status=400..599, retry-after=SECONDS, delay=2s or 250ms, stall-after=TOKENS, cut-after=TOKENS, malformed-after=TOKENS, "
         + "probability=0..1, path=/PREFIX, separated by ';'";
 
     private static Fault? With(Fault fault, string name, string value) => name.ToLowerInvariant() switch
@@ -57,7 +58,8 @@ internal sealed record Fault
     };
 
     private static int? Number(string value, int least, int most) =>
-        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most ? number : null;
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most ? number
+            : null;
 
     private static double? Real(string value) =>
         double.TryParse(value, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) ? number : null;

@@ -11,7 +11,8 @@ internal static class FaultEndpoints
     public static void UseFaults(this WebApplication app)
     {
         var injector = app.Services.GetRequiredService<FaultInjector>();
-        app.Use(next => context => context.Request.Path.StartsWithSegments("/simulator") ? next(context) : injector.InvokeAsync(context, next));
+        app.Use(next => context => context.Request.Path.StartsWithSegments("/simulator") ? next(context)
+            : injector.InvokeAsync(context, next));
     }
 
     /// <summary>POST sets the server-wide fault, DELETE ends it, GET shows it.</summary>
@@ -25,7 +26,8 @@ internal static class FaultEndpoints
         });
         routes.MapPost("/simulator/faults", async (HttpContext context, FaultInjector injector) =>
         {
-            var (body, error) = await JsonBody.ReadAsync(context.Request, FaultJson.Default.DictionaryStringJsonElement, context.RequestAborted);
+            var (body, error) = await JsonBody.ReadAsync(context.Request, FaultJson.Default.DictionaryStringJsonElement,
+                context.RequestAborted);
             if (body is not null && Fault.Parse(Flatten(body)) is var (fault, wrong))
             {
                 if (fault is not null)

@@ -22,13 +22,15 @@ internal sealed class FaultInjector(TimeProvider time)
 
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        var fault = _everywhere is { } everywhere && context.Request.Path.StartsWithSegments(everywhere.Path.TrimEnd('/')) ? everywhere : null;
+        var fault = _everywhere is { } everywhere && context.Request.Path.StartsWithSegments(everywhere.Path.TrimEnd('/')) ? everywhere
+            : null;
         if (context.Request.Headers.TryGetValue(Header, out var header))
         {
             var (asked, error) = Fault.Parse(header.ToString());
             if (asked is null)
             {
-                await ErrorWriter.WriteAsync(context.Response, ApiError.BadRequest($"Header {Header}: {error}", Header), context.RequestAborted);
+                await ErrorWriter.WriteAsync(context.Response, ApiError.BadRequest($"Header {Header}: {error}", Header),
+                    context.RequestAborted);
                 return;
             }
             fault = asked;

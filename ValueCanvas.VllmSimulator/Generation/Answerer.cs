@@ -29,7 +29,17 @@ internal sealed record Question(IReadOnlyList<ChatTurn> Turns, string Answered, 
 internal static class Answerer
 {
     private static JsonElement SmallObject { get; } = JsonDocument.Parse(
-        """{"type":"object","required":["title","summary","points"],"properties":{"title":{"type":"string"},"summary":{"type":"string"},"points":{"type":"array","items":{"type":"string"}}}}""").RootElement;
+        """
+        {
+          "type": "object",
+          "required": ["title", "summary", "points"],
+          "properties": {
+            "title": {"type": "string"},
+            "summary": {"type": "string"},
+            "points": {"type": "array", "items": {"type": "string"}}
+          }
+        }
+        """).RootElement;
 
     /// <exception cref="UnsupportedSchemaException">The schema or pattern asked for cannot be satisfied.</exception>
     public static Completion[] Answer(Question question, Sampling sampling)

@@ -9,9 +9,11 @@ internal sealed record ToolCall(string Id, string Name, int OpensAtToken, int Te
 /// One whole answer, token by token. <see cref="Ends"/> says for each token how much of <see cref="Text"/> is out with it; with tool
 /// calls the text is their arguments one after the other, and the tokens of the call's head bring none of it.
 /// </summary>
-internal sealed record Completion(string Text, int[] Tokens, int[] Ends, FinishReason Finish, string? StopString, IReadOnlyList<ToolCall> ToolCalls)
+internal sealed record Completion(string Text, int[] Tokens, int[] Ends, FinishReason Finish, string? StopString,
+    IReadOnlyList<ToolCall> ToolCalls)
 {
-    public ReadOnlySpan<char> Delta(int token) => Text.AsSpan(token == 0 ? 0 : Ends[token - 1], Ends[token] - (token == 0 ? 0 : Ends[token - 1]));
+    public ReadOnlySpan<char> Delta(int token) =>
+        Text.AsSpan(token == 0 ? 0 : Ends[token - 1], Ends[token] - (token == 0 ? 0 : Ends[token - 1]));
 
     public string FinishName => Finish switch
     {

@@ -11,31 +11,36 @@ internal sealed class KeyPhrases
     private const int MaxText = 8_000;
 
     private static readonly FrozenSet<string> Function = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
-        ("a an the and or but nor so if then than that this these those there here it its is are was were be been being am do does did doing have has "
-        + "had having will would shall should can could may might must not no yes of in on at by to from with without within into onto over under "
-        + "about between through during before after above below up down out off again further once for as while because until against among "
-        + "i you he she we they me him her us them my your his our their mine yours who whom whose which what when where why how all any both each "
-        + "few more most other some such only own same too very just also even ever every many much per via please tell write give explain describe "
-        + "help helps helping let lets letting make makes making made allow allows allowing enable enables enabling offer offers offering provide "
-        + "provides providing sell sells selling want wants wanting need needs needing use uses using used get gets getting cut cuts reduce reduces "
-        + "create creates generate connect connects serve serves support supports save saves find finds deliver delivers delivering run runs turn "
-        + "turns based like called named say says show shows list one two three new good best better great it's i'm don't "
-        + "answer question business description industry company which whose").Split(' '));
+        ("a an the and or but nor so if then than that this these those there here it its is are was were be been being am do "
+        + "does did doing have has had having will would shall should can could may might must not no yes of in on at by to from "
+        + "with without within into onto over under about between through during before after above below up down out off again "
+        + "further once for as while because until against among i you he she we they me him her us them my your his our their "
+        + "mine yours who whom whose which what when where why how all any both each few more most other some such only own same "
+        + "too very just also even ever every many much per via please tell write give explain describe help helps helping let "
+        + "lets letting make makes making made allow allows allowing enable enables enabling offer offers offering provide "
+        + "provides providing sell sells selling want wants wanting need needs needing use uses using used get gets getting cut "
+        + "cuts reduce reduces create creates generate connect connects serve serves support supports save saves find finds "
+        + "deliver delivers delivering run runs turn turns based like called named say says show shows list one two three new "
+        + "good best better great it's i'm don't answer question business description industry company which whose").Split(' '));
 
     private static readonly string[] PeopleEndings =
     [
-        "ers", "ors", "ists", "ants", "ents", "ees", "owners", "people", "families", "teams", "companies", "businesses", "bakeries", "shops",
+        "ers", "ors", "ists", "ants", "ents", "ees", "owners", "people", "families", "teams", "companies", "businesses", "bakeries",
+            "shops",
         "restaurants", "parents", "schools", "clinics", "hospitals", "farms", "households", "women", "men", "children", "kids", "startups",
-        "freelancers", "smes", "retailers", "cities", "brands", "agencies", "firms", "cafes", "studios", "hotels", "professionals", "seniors",
+        "freelancers", "smes", "retailers", "cities", "brands", "agencies", "firms", "cafes", "studios", "hotels", "professionals",
+            "seniors",
     ];
 
     private static readonly FrozenSet<string> BeforePeople = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
-        "for", "help", "helps", "helping", "lets", "let", "allows", "enables", "gives", "serves", "serving", "connects", "connecting", "supports", "targeting");
+        "for", "help", "helps", "helping", "lets", "let", "allows", "enables", "gives", "serves", "serving", "connects", "connecting",
+            "supports", "targeting");
 
     private static readonly FrozenSet<string> Articles = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
         "a", "an", "the", "this", "our", "my", "your", "their", "its");
 
-    private static readonly FrozenSet<string> BeforePlaces = FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "in", "at", "near", "around");
+    private static readonly FrozenSet<string> BeforePlaces =
+        FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "in", "at", "near", "around");
 
     /// <summary>The phrases, the most telling first; one thing has its article ("the app"). Never empty.</summary>
     public required IReadOnlyList<string> All { get; init; }
@@ -48,7 +53,8 @@ internal sealed class KeyPhrases
     public required IReadOnlyList<string> Places { get; init; }
 
     /// <summary>The phrases without the places, where there are enough of them.</summary>
-    public IReadOnlyList<string> Topics => field ??= All.Count > Places.Count + 1 ? [.. All.Where(phrase => !Places.Contains(phrase))] : All;
+    public IReadOnlyList<string> Topics => field ??= All.Count > Places.Count + 1 ? [.. All.Where(phrase => !Places.Contains(phrase))]
+        : All;
 
     public string At(int index) => Topics[index % Topics.Count];
 
@@ -74,7 +80,8 @@ internal sealed class KeyPhrases
             order.Add(phrase);
             if (place && char.IsUpper(run[0]))
                 places.Add(run);
-            else if (people is null && !place && (LooksLikePeople(run) || (before is not null && BeforePeople.Contains(before) && order.Count > 1)))
+            else if (people is null && !place
+                && (LooksLikePeople(run) || (before is not null && BeforePeople.Contains(before) && order.Count > 1)))
                 people = phrase;
         }
         if (order.Count == 0)
@@ -96,7 +103,8 @@ internal sealed class KeyPhrases
         seen.Count + (phrase.Count(c => c == ' ') + 1) * 0.6 - seen.First * 0.02 - (seen.Place ? 2 : 0);
 
     private static bool LooksLikePeople(string phrase) =>
-        Array.Exists(PeopleEndings, ending => phrase.EndsWith(ending, StringComparison.OrdinalIgnoreCase) && phrase.Length > ending.Length - 1);
+        Array.Exists(PeopleEndings, ending => phrase.EndsWith(ending, StringComparison.OrdinalIgnoreCase)
+            && phrase.Length > ending.Length - 1);
 
     // Each run of content words, with the function word before it.
     private static IEnumerable<(string Phrase, string? Before)> Runs(string text)

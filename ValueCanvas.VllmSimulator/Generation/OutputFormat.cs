@@ -12,7 +12,8 @@ internal enum OutputKind
 }
 
 /// <summary>What the answer must look like: <c>response_format</c> or vLLM's <c>structured_outputs</c>, read and checked.</summary>
-internal sealed record OutputFormat(OutputKind Kind, JsonElement Schema = default, IReadOnlyList<string>? Choices = null, string? Pattern = null)
+internal sealed record OutputFormat(OutputKind Kind, JsonElement Schema = default, IReadOnlyList<string>? Choices = null,
+    string? Pattern = null)
 {
     public static readonly OutputFormat Text = new(OutputKind.Text);
     private static readonly OutputFormat AnyObject = new(OutputKind.JsonObject);
@@ -24,7 +25,8 @@ internal sealed record OutputFormat(OutputKind Kind, JsonElement Schema = defaul
             return ReadStructured(structured);
         if (responseFormat is not { } format || format.ValueKind == JsonValueKind.Null)
             return (Text, null);
-        if (format.ValueKind != JsonValueKind.Object || !format.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String)
+        if (format.ValueKind != JsonValueKind.Object || !format.TryGetProperty("type", out var type)
+            || type.ValueKind != JsonValueKind.String)
             return (null, "response_format must be an object with a 'type' of 'text', 'json_object' or 'json_schema'.");
 
         switch (type.GetString())
@@ -66,8 +68,10 @@ internal sealed record OutputFormat(OutputKind Kind, JsonElement Schema = defaul
             case "json": return (new OutputFormat(OutputKind.JsonSchema, value), null);
             case "json_object" when value.ValueKind == JsonValueKind.True: return (AnyObject, null);
             case "json_object": return (Text, null);
-            case "regex" when value.ValueKind == JsonValueKind.String: return (new OutputFormat(OutputKind.Pattern, Pattern: value.GetString()), null);
-            case "choice" when value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0 && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String):
+            case "regex" when value.ValueKind == JsonValueKind.String: return (new OutputFormat(OutputKind.Pattern,
+                Pattern: value.GetString()), null);
+            case "choice" when value.ValueKind == JsonValueKind.Array && value.GetArrayLength() > 0
+                && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String):
                 return (new OutputFormat(OutputKind.Choice, Choices: [.. value.EnumerateArray().Select(item => item.GetString()!)]), null);
             case "regex": return (null, "structured_outputs.regex must be a string.");
             case "choice": return (null, "structured_outputs.choice must be an array of strings with at least one.");

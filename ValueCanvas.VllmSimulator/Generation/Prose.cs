@@ -12,7 +12,8 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
     [
         "Here is how I would look at {0}.", "In short, {0} comes down to a few things that matter in practice.",
         "The question about {0} is best answered step by step.", "Let me start with what is known about {0}.",
-        "There are several sides to {0}, and they are worth taking one at a time.", "A useful way to think about {0} is to ask what it changes for the people involved.",
+        "There are several sides to {0}, and they are worth taking one at a time.",
+            "A useful way to think about {0} is to ask what it changes for the people involved.",
     ];
 
     private static readonly string[] Bodies =
@@ -49,7 +50,8 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
         var template = Bodies[(_start + index * 7) % Bodies.Length];
         var first = _start / 3 + index;
         var second = first + 1 + index / Bodies.Length;
-        return Capital(template.Replace("{0}", phrases.At(first)).Replace("{1}", phrases.At(second % phrases.Topics.Count == first % phrases.Topics.Count ? second + 1 : second)));
+        return Capital(template.Replace("{0}", phrases.At(first))
+            .Replace("{1}", phrases.At(second % phrases.Topics.Count == first % phrases.Topics.Count ? second + 1 : second)));
     }
 
     /// <summary>The answer's first characters: its natural length, or as much as <paramref name="atLeast"/> characters need.</summary>

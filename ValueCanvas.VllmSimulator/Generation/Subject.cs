@@ -4,11 +4,13 @@ namespace ValueCanvas.VllmSimulator.Generation;
 internal sealed class Subject
 {
     private static readonly string[] DescriptionLabels =
-        ["business description", "business_description", "businessdescription", "business idea", "description of the business", "company description"];
+        ["business description", "business_description", "businessdescription", "business idea", "description of the business",
+            "company description"];
 
     private static readonly string[] NextLabels =
     [
-        "industry", "canvas type", "canvas:", "type:", "instruction", "respond", "return", "answer", "output", "format", "fill", "write", "generate",
+        "industry", "canvas type", "canvas:", "type:", "instruction", "respond", "return", "answer", "output", "format", "fill", "write",
+            "generate",
         "rules", "each ", "use ", "</", "\"\"\"", "```", "---",
     ];
 
@@ -26,7 +28,8 @@ internal sealed class Subject
     {
         var description = After(text, DescriptionLabels, wholeParagraphs: true) ?? text;
         var industry = After(text, ["industry"], wholeParagraphs: false)?.Trim().TrimEnd('.');
-        return new Subject(KeyPhrases.Of(description), string.IsNullOrWhiteSpace(industry) || industry.Length > 60 ? "the market" : industry);
+        return new Subject(KeyPhrases.Of(description), string.IsNullOrWhiteSpace(industry) || industry.Length > 60 ? "the market"
+            : industry);
     }
 
     private static string? After(string text, string[] labels, bool wholeParagraphs)
@@ -52,7 +55,8 @@ internal sealed class Subject
         return null;
     }
 
-    private static int Find(string text, string label, int from) => from >= text.Length ? -1 : text.IndexOf(label, from, StringComparison.OrdinalIgnoreCase);
+    private static int Find(string text, string label, int from) => from >= text.Length ? -1
+        : text.IndexOf(label, from, StringComparison.OrdinalIgnoreCase);
 
     private static int End(string text, int start, bool wholeParagraphs)
     {

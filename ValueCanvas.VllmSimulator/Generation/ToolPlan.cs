@@ -13,14 +13,17 @@ internal static class ToolPlan
 {
     private static JsonElement NoParameters { get; } = JsonDocument.Parse("""{"type":"object","properties":{}}""").RootElement;
 
-    /// <summary>The functions that the request is about, the best match first; those it names all, if it may call several at once.</summary>
+    /// <summary>The functions that the request is about, the best match first; those it names all, if it may call several at
+    /// once.</summary>
     public static List<ToolFunction> Choose(IReadOnlyList<ToolFunction> tools, string text, bool parallel)
     {
         var named = tools.Where(tool => Words(tool.Name).All(word => text.Contains(word, StringComparison.OrdinalIgnoreCase))).ToList();
         if (named.Count > 0)
             return parallel ? named : named[..1];
 
-        return [tools.MaxBy(tool => Words(tool.Name).Concat(Words(tool.Description)).Distinct().Count(word => word.Length > 3 && text.Contains(word, StringComparison.OrdinalIgnoreCase)))!];
+        return [tools.MaxBy(tool =>
+            Words(tool.Name).Concat(Words(tool.Description)).Distinct()
+            .Count(word => word.Length > 3 && text.Contains(word, StringComparison.OrdinalIgnoreCase)))!];
     }
 
     public static Completion Write(IReadOnlyList<ToolFunction> calls, Subject subject, ulong variant, Sampling sampling)
@@ -31,7 +34,8 @@ internal static class ToolPlan
         var text = "";
         for (var i = 0; i < calls.Count; i++)
         {
-            opened.Add(new ToolCall($"chatcmpl-tool-{BlockHash.Mix(variant, (ulong)i + 7):x16}{BlockHash.Mix(variant, (ulong)i + 77):x16}", calls[i].Name, tokens.Count, text.Length));
+            opened.Add(new ToolCall($"chatcmpl-tool-{BlockHash.Mix(variant, (ulong)i + 7):x16}{BlockHash.Mix(variant, (ulong)i + 77):x16}",
+                calls[i].Name, tokens.Count, text.Length));
             // As Llama writes it: the name first, then the arguments; only these go out as text.
             foreach (var token in Tokenizer.Encode($"{{\"name\": \"{calls[i].Name}\", \"parameters\": "))
             {

@@ -23,13 +23,19 @@ internal sealed class EngineMetrics
         0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
     ]);
 
-    private readonly Histogram _endToEnd = new("vllm:e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", LatencyBounds);
-    private readonly Histogram _queue = new("vllm:request_queue_time_seconds", "Histogram of time spent in WAITING phase for request.", LatencyBounds);
-    private readonly Histogram _inference = new("vllm:request_inference_time_seconds", "Histogram of time spent in RUNNING phase for request.", LatencyBounds);
-    private readonly Histogram _prefill = new("vllm:request_prefill_time_seconds", "Histogram of time spent in PREFILL phase for request.", LatencyBounds);
-    private readonly Histogram _decode = new("vllm:request_decode_time_seconds", "Histogram of time spent in DECODE phase for request.", LatencyBounds);
+    private readonly Histogram _endToEnd =
+        new("vllm:e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", LatencyBounds);
+    private readonly Histogram _queue =
+        new("vllm:request_queue_time_seconds", "Histogram of time spent in WAITING phase for request.", LatencyBounds);
+    private readonly Histogram _inference =
+        new("vllm:request_inference_time_seconds", "Histogram of time spent in RUNNING phase for request.", LatencyBounds);
+    private readonly Histogram _prefill =
+        new("vllm:request_prefill_time_seconds", "Histogram of time spent in PREFILL phase for request.", LatencyBounds);
+    private readonly Histogram _decode =
+        new("vllm:request_decode_time_seconds", "Histogram of time spent in DECODE phase for request.", LatencyBounds);
     private readonly Histogram _promptTokens = new("vllm:request_prompt_tokens", "Number of prefill tokens processed.", TokenBounds);
-    private readonly Histogram _generationTokens = new("vllm:request_generation_tokens", "Number of generation tokens processed.", TokenBounds);
+    private readonly Histogram _generationTokens =
+        new("vllm:request_generation_tokens", "Number of generation tokens processed.", TokenBounds);
     private readonly long[] _finished = new long[3];
     private long _prefixQueries;
     private long _prefixHits;

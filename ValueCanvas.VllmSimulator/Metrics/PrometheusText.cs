@@ -10,7 +10,8 @@ internal sealed class PrometheusText(string model)
     private readonly string _labels = $"engine=\"0\",model_name=\"{Escape(model)}\"";
 
     public void Header(string name, string help, string type) =>
-        _text.Append("# HELP ").Append(name).Append(' ').Append(help).Append('\n').Append("# TYPE ").Append(name).Append(' ').Append(type).Append('\n');
+        _text.Append("# HELP ").Append(name).Append(' ').Append(help).Append('\n').Append("# TYPE ").Append(name).Append(' ').Append(type)
+            .Append('\n');
 
     public void Gauge(string name, string help, double value)
     {

@@ -9,7 +9,8 @@ internal static class ModelEndpoints
 {
     public static void MapModelEndpoints(this IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/models", (HttpContext context, IOptions<SimulatorOptions> options, TimeProvider time) => WriteAsync(context, json =>
+        routes.MapGet("/v1/models", (HttpContext context, IOptions<SimulatorOptions> options, TimeProvider time) =>
+            WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object", "list");
@@ -28,7 +29,9 @@ internal static class ModelEndpoints
     private static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write)
     {
         context.Response.ContentType = "application/json";
-        await using var json = new Utf8JsonWriter(context.Response.BodyWriter, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        await using var json =
+            new Utf8JsonWriter(context.Response.BodyWriter,
+            new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         write(json);
     }
 

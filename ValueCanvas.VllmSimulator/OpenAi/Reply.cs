@@ -5,8 +5,10 @@ using ValueCanvas.VllmSimulator.Tokenization;
 
 namespace ValueCanvas.VllmSimulator.OpenAi;
 
-/// <summary>One request's answers on their way through the engine: what is to come, and the sequence that says how much of it is out.</summary>
-internal sealed record Reply(string Id, long Created, string Model, int[][] Prompts, Completion[] Completions, Sequence[] Sequences, Sampling Sampling)
+/// <summary>One request's answers on their way through the engine: what is to come, and the sequence that says how much of it is
+/// out.</summary>
+internal sealed record Reply(string Id, long Created, string Model, int[][] Prompts, Completion[] Completions, Sequence[] Sequences,
+    Sampling Sampling)
 {
     public int PromptTokens { get; } = Prompts.Sum(prompt => prompt.Length);
 
@@ -66,7 +68,8 @@ internal sealed record Reply(string Id, long Created, string Model, int[][] Prom
 /// <summary>Made-up log probabilities, plausible and always the same for the same token at the same place.</summary>
 internal static class Logprobs
 {
-    private static readonly int[] Alternatives = Tokenizer.Encode(" the and to of in for with that is on as this by from at it or an are be");
+    private static readonly int[] Alternatives =
+        Tokenizer.Encode(" the and to of in for with that is on as this by from at it or an are be");
 
     public static double Of(int token, int position) => BlockHash.Mix((ulong)token, (ulong)position) % 1_000 / -1_000.0;
 

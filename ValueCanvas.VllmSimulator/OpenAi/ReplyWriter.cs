@@ -27,7 +27,8 @@ internal interface IReplyShape
 /// <summary>Runs a reply through the engine and sends it as its tokens come out. Whoever leaves frees what the reply held.</summary>
 internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
 {
-    private static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    private static readonly JsonWriterOptions Options =
+        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     private static ReadOnlySpan<byte> Data => "data: "u8;
 
@@ -79,7 +80,8 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
             throw new ConnectionCutException();
     }
 
-    private async Task StreamAsync(HttpContext context, GenerationRequest request, Reply reply, IReplyShape shape, CancellationToken cancellationToken)
+    private async Task StreamAsync(HttpContext context, GenerationRequest request, Reply reply, IReplyShape shape,
+        CancellationToken cancellationToken)
     {
         var fault = FaultInjector.Of(context);
         var continuous = request.StreamOptions?.ContinuousUsageStats == true;

@@ -39,21 +39,23 @@ internal static class RequestRules
     }
 
     /// <summary>The token limit, or vLLM's refusal of a prompt or a limit that the context does not hold.</summary>
-    public static (Sampling? Sampling, ApiError? Error) Sampling(GenerationRequest request, int? asked, int? @default, int promptTokens, SimulatorOptions options, int? logprobs)
+    public static (Sampling? Sampling, ApiError? Error) Sampling(GenerationRequest request, int? asked, int? @default, int promptTokens,
+        SimulatorOptions options, int? logprobs)
     {
         if (asked is < 1)
             return (null, Bad($"max_tokens must be at least 1, got {asked}.", "max_tokens"));
         if (promptTokens >= options.MaxModelLen)
         {
-            return (null, Bad($"This model's maximum context length is {options.MaxModelLen} tokens. However, your request has {promptTokens} input "
-                + "tokens. Please reduce the length of the input messages.", "input_tokens"));
+            return (null, Bad($"This model's maximum context length is {options.MaxModelLen} tokens. However, your request "
+                + $"has {promptTokens} input tokens. Please reduce the length of the input messages.", "input_tokens"));
         }
 
         var room = options.MaxModelLen - promptTokens;
         if (asked > room)
         {
             return (null, Bad($"'max_tokens' or 'max_completion_tokens' is too large: {asked}. This model's maximum context length is "
-                + $"{options.MaxModelLen} tokens and your request has {promptTokens} input tokens ({asked} > {options.MaxModelLen} - {promptTokens}).",
+                + $"{options.MaxModelLen} tokens and your request has {promptTokens} input tokens "
+                + $"({asked} > {options.MaxModelLen} - {promptTokens}).",
                 "max_tokens"));
         }
         var limit = asked ?? Math.Min(@default ?? room, room);

@@ -19,7 +19,8 @@ internal static class RequestTelemetry
         span.SetTag("gen_ai.request.temperature", request.Temperature ?? 1);
         span.SetTag("gen_ai.request.top_p", request.TopP ?? 1);
         span.SetTag("gen_ai.response.model", reply.Model);
-        span.SetTag("gen_ai.response.finish_reasons", Array.ConvertAll(reply.Completions, (Completion completion) => completion.FinishName));
+        span.SetTag("gen_ai.response.finish_reasons",
+            Array.ConvertAll(reply.Completions, (Completion completion) => completion.FinishName));
         span.SetTag("gen_ai.usage.prompt_tokens", reply.PromptTokens);
         span.SetTag("gen_ai.usage.completion_tokens", reply.CompletionTokens);
         span.SetTag("gen_ai.usage.cached_tokens", reply.CachedTokens);

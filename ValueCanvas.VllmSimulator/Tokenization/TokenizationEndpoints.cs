@@ -96,7 +96,8 @@ internal static class TokenizationEndpoints
 
     private static async Task DetokenizeAsync(HttpContext context, IOptions<SimulatorOptions> options)
     {
-        var (request, error) = await JsonBody.ReadAsync(context.Request, TokenizationJson.Default.DetokenizeRequest, context.RequestAborted);
+        var (request, error) =
+            await JsonBody.ReadAsync(context.Request, TokenizationJson.Default.DetokenizeRequest, context.RequestAborted);
         if (request is not null && !options.Value.Serves(request.Model))
             error = ApiError.UnknownModel(request.Model!);
         else if (request is not null && request.Tokens is null)
@@ -117,7 +118,9 @@ internal static class TokenizationEndpoints
     private static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write)
     {
         context.Response.ContentType = "application/json";
-        await using var json = new Utf8JsonWriter(context.Response.BodyWriter, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        await using var json =
+            new Utf8JsonWriter(context.Response.BodyWriter,
+            new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         json.WriteStartObject();
         write(json);
         json.WriteEndObject();

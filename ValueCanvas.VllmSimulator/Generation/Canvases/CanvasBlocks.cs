@@ -6,7 +6,8 @@ namespace ValueCanvas.VllmSimulator.Generation.Canvases;
 internal static class CanvasBlocks
 {
     private static readonly FrozenDictionary<string, string> Keys = Build();
-    private static readonly FrozenDictionary<string, string>.AlternateLookup<ReadOnlySpan<char>> ByName = Keys.GetAlternateLookup<ReadOnlySpan<char>>();
+    private static readonly FrozenDictionary<string,
+        string>.AlternateLookup<ReadOnlySpan<char>> ByName = Keys.GetAlternateLookup<ReadOnlySpan<char>>();
 
     /// <summary>The block that a property of this name holds; null when it is none.</summary>
     public static string? KeyOf(string name)
@@ -32,7 +33,8 @@ internal static class CanvasBlocks
         var template = templates[(start + index) % templates.Length];
         var phrases = subject.Phrases;
         // Topics other than the offer and the people, so that a sentence does not say the same thing twice.
-        var topics = phrases.All.Where(phrase => phrase != phrases.Offer && phrase != phrases.People && !phrases.Places.Contains(phrase)).DefaultIfEmpty("quality").ToArray();
+        var topics = phrases.All.Where(phrase => phrase != phrases.Offer && phrase != phrases.People && !phrases.Places.Contains(phrase))
+            .DefaultIfEmpty("quality").ToArray();
         var round = index / templates.Length;
         var text = template
             .Replace("{offer}", phrases.Offer)

@@ -58,17 +58,20 @@ internal static class CanvasSentences
         ["channels"] =
         [
             "Own website with a short demonstration of {offer}.", "Associations and trade fairs of {industry}.",
-            "Recommendations by satisfied {people}.", "Partners who already advise on {topic}.", "Useful articles and newsletters about {other}.",
+            "Recommendations by satisfied {people}.", "Partners who already advise on {topic}.",
+                "Useful articles and newsletters about {other}.",
         ],
         ["customerrelationships"] =
         [
             "Personal onboarding for new {people}.", "Self-service for daily questions about {topic}.",
-            "A community where {people} exchange what works.", "Regular check-ins on results with {topic}.", "Fast help by chat and telephone when questions about {other} are urgent.",
+            "A community where {people} exchange what works.", "Regular check-ins on results with {topic}.",
+                "Fast help by chat and telephone when questions about {other} are urgent.",
         ],
         ["revenuestreams"] =
         [
             "Monthly fee for {offer}.", "A higher plan for larger customers with special needs around {topic}.",
-            "One-time fee for set-up and training of {people}.", "Commission from partners around {topic}.", "Paid reports about {other} for {industry}.",
+            "One-time fee for set-up and training of {people}.", "Commission from partners around {topic}.",
+                "Paid reports about {other} for {industry}.",
         ],
         ["keyresources"] =
         [
@@ -82,7 +85,8 @@ internal static class CanvasSentences
         ],
         ["keypartners"] =
         [
-            "Associations that represent {people}.", "Suppliers and technology providers for {topic}.", "Advisers who know {industry} well.",
+            "Associations that represent {people}.", "Suppliers and technology providers for {topic}.",
+                "Advisers who know {industry} well.",
             "Payment and logistics providers around {offer}.", "Universities or institutes that study {other}.",
         ],
         ["coststructure"] =
@@ -98,7 +102,8 @@ internal static class CanvasSentences
         ],
         ["existingalternatives"] =
         [
-            "Spreadsheets and paper lists for {topic}.", "General software that does not know {industry}.", "Doing nothing and accepting losses around {topic}.",
+            "Spreadsheets and paper lists for {topic}.", "General software that does not know {industry}.",
+                "Doing nothing and accepting losses around {topic}.",
             "Consultants who are hired when {other} becomes urgent.",
         ],
         ["solution"] =
@@ -117,17 +122,20 @@ internal static class CanvasSentences
         ],
         ["unfairadvantage"] =
         [
-            "Data about {topic} that others cannot buy.", "Close ties to {people} from the founders' own work.", "Partners in {industry} bound early.",
+            "Data about {topic} that others cannot buy.", "Close ties to {people} from the founders' own work.",
+                "Partners in {industry} bound early.",
             "A learning effect: every customer makes {other} better for all.",
         ],
         ["earlyadopters"] =
         [
-            "{people} who already measure {topic}.", "Owners who plan to grow within the next year.", "Members of networks in {industry} that like to try new things.",
+            "{people} who already measure {topic}.", "Owners who plan to grow within the next year.",
+                "Members of networks in {industry} that like to try new things.",
             "Those for whom {other} was costly last season.",
         ],
         ["keymetrics"] =
         [
-            "Active {people} per week.", "Share of trials that become paying customers.", "Measured change around {topic} after three months.",
+            "Active {people} per week.", "Share of trials that become paying customers.",
+                "Measured change around {topic} after three months.",
             "Monthly recurring revenue and churn.", "Cost to win one of the {people}.",
         ],
     }.ToFrozenDictionary();
@@ -136,7 +144,8 @@ internal static class CanvasSentences
 
     public static IEnumerable<(string Alias, string Block)> Aliases =>
     [
-        ("jobs", "customerjobs"), ("customerjob", "customerjobs"), ("jobstobedone", "customerjobs"), ("pain", "pains"), ("customerpains", "pains"),
+        ("jobs", "customerjobs"), ("customerjob", "customerjobs"), ("jobstobedone", "customerjobs"), ("pain", "pains"),
+            ("customerpains", "pains"),
         ("gain", "gains"), ("customergains", "gains"), ("products", "productsandservices"), ("services", "productsandservices"),
         ("productsservices", "productsandservices"), ("painreliever", "painrelievers"), ("gaincreator", "gaincreators"),
         ("segments", "customersegments"), ("customers", "customersegments"), ("targetcustomers", "customersegments"),

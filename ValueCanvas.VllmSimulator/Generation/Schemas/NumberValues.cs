@@ -25,7 +25,8 @@ internal sealed class NumberValues(ulong variant)
         var last = high is null ? null : (decimal?)(Math.Floor(high.Value / step) * step);
         var value = (first, last) switch
         {
-            ({ } from, { } to) when from > to => throw new UnsupportedSchemaException("No number lies within a minimum and maximum of the schema."),
+            ({ } from, { } to) when from > to =>
+                throw new UnsupportedSchemaException("No number lies within a minimum and maximum of the schema."),
             ({ } from, { } to) => from + Math.Floor((to - from) / step * Fraction(place)) * step,
             ({ } from, null) => from + place.Index * step,
             (null, { } to) => to - place.Index * step,
@@ -37,7 +38,8 @@ internal sealed class NumberValues(ulong variant)
     // Items of one list spread over the range one by one, so that they differ.
     private decimal Fraction(Place place) => ((variant % 7 + (ulong)place.Name.Length) % 5 * 0.13m + place.Index * 0.07m) % 1m;
 
-    private static decimal Smaller(decimal above, decimal? high, ref decimal step, bool whole) => above + Fine(above, high, ref step, whole);
+    private static decimal Smaller(decimal above, decimal? high, ref decimal step, bool whole) =>
+        above + Fine(above, high, ref step, whole);
 
     // A distance from an exclusive bound that still leaves room before the other one.
     private static decimal Fine(decimal? low, decimal? high, ref decimal step, bool whole)

@@ -117,7 +117,8 @@ internal sealed class SchemaView
     {
         for (var i = 0; i < 16 && option.ValueKind == JsonValueKind.Object && option.TryGetProperty("$ref", out var reference); i++)
             option = Resolve(reference, root);
-        if (option.ValueKind != JsonValueKind.Object || !option.TryGetProperty("type", out var type) || type.ValueKind != JsonValueKind.String)
+        if (option.ValueKind != JsonValueKind.Object || !option.TryGetProperty("type", out var type)
+            || type.ValueKind != JsonValueKind.String)
             return simplest ? 1 : 0;
         return type.GetString() switch
         {

@@ -119,7 +119,8 @@ internal sealed class SchemaWriter : IDisposable
         var most = Math.Max(view.Count("maxProperties", largest: false) ?? int.MaxValue, required.Count);
         if (names.Count > most)
             names = [.. required.Concat(names.Except(required)).Take(most)];
-        var least = view.Count("minProperties", largest: true) ?? (names.Count == 0 && view.TryGet("additionalProperties", out var open) && open.ValueKind == JsonValueKind.Object ? 2 : 0);
+        var least = view.Count("minProperties", largest: true) ?? (names.Count == 0 && view.TryGet("additionalProperties", out var open)
+            && open.ValueKind == JsonValueKind.Object ? 2 : 0);
         if (least > MaxValues)
             throw new UnsupportedSchemaException($"minProperties is more than {MaxValues}.");
         for (var i = 1; names.Count < Math.Min(least, most); i++)
@@ -152,7 +153,8 @@ internal sealed class SchemaWriter : IDisposable
                     return pattern.Value;
             }
         }
-        return view.TryGet("additionalProperties", out var additional) && additional.ValueKind == JsonValueKind.Object ? additional : AnyString;
+        return view.TryGet("additionalProperties", out var additional) && additional.ValueKind == JsonValueKind.Object ? additional
+            : AnyString;
     }
 
     private static JsonElement AnyString { get; } = JsonDocument.Parse("""{"type":"string"}""").RootElement;
@@ -171,7 +173,8 @@ internal sealed class SchemaWriter : IDisposable
         if (hasItems && items.ValueKind == JsonValueKind.False)
             most = Math.Min(most, prefix);
 
-        var wanted = prefix > 0 ? prefix : place.Block is null ? 2 + (int)(_variant % 2) : 3 + (int)((_variant + (ulong)place.Name.Length) % 3);
+        var wanted = prefix > 0 ? prefix : place.Block is null ? 2 + (int)(_variant % 2)
+            : 3 + (int)((_variant + (ulong)place.Name.Length) % 3);
         if (place.Depth > SimplestFrom)
             wanted = prefix;
         var count = Math.Max(least, Math.Min(wanted, most));

@@ -22,7 +22,8 @@ internal sealed class StringValues(Subject subject, ulong variant)
             throw new UnsupportedSchemaException("minLength is more than maxLength.");
         if (view.TryGet("pattern", out var pattern) && pattern.ValueKind == JsonValueKind.String)
             return PatternText.Of(pattern.GetString()!, least, most, place.Index);
-        if (view.TryGet("format", out var format) && format.ValueKind == JsonValueKind.String && Formatted(format.GetString()!, place) is { } text)
+        if (view.TryGet("format", out var format) && format.ValueKind == JsonValueKind.String
+            && Formatted(format.GetString()!, place) is { } text)
             return text;
         return Fit(Free(place), least, most, place);
     }
@@ -110,7 +111,8 @@ internal sealed class StringValues(Subject subject, ulong variant)
         return longer.ToString();
     }
 
-    private static bool IsLabel(string name) => Words(name) is "name" or "title" or "label" or "heading" or "id" or "url" or "email" or "date";
+    private static bool IsLabel(string name) =>
+        Words(name) is "name" or "title" or "label" or "heading" or "id" or "url" or "email" or "date";
 
     private static string Words(string name)
     {

@@ -25,7 +25,8 @@ internal static class ChatEndpoints
         await ErrorWriter.WriteAsync(context.Response, error!, context.RequestAborted);
     }
 
-    private static (Reply? Reply, ChatShape? Shape, ApiError? Error) Prepare(ChatRequest request, SimulatorOptions options, TimeProvider time)
+    private static (Reply? Reply, ChatShape? Shape, ApiError? Error) Prepare(ChatRequest request, SimulatorOptions options,
+        TimeProvider time)
     {
         if (RequestRules.Check(request, options) is { } wrong)
             return (null, null, wrong);
@@ -37,7 +38,8 @@ internal static class ChatEndpoints
             return (null, null, error);
 
         var tokens = Tokenizer.Encode(prompt.Text);
-        var (sampling, limit) = RequestRules.Sampling(request, request.MaxCompletionTokens ?? request.MaxTokens, null, tokens.Length, options,
+        var (sampling, limit) =
+            RequestRules.Sampling(request, request.MaxCompletionTokens ?? request.MaxTokens, null, tokens.Length, options,
             request.Logprobs == true ? request.TopLogprobs ?? 0 : null);
         if (sampling is null)
             return (null, null, limit);

@@ -17,7 +17,8 @@ internal sealed record ChatPrompt(string Text, Question Question)
         var continued = request.ContinueFinalMessage == true;
         var generation = request.AddGenerationPrompt ?? true;
         if (continued && generation)
-            return (null, ApiError.BadRequest("Cannot set both `continue_final_message` and `add_generation_prompt` to True.", "continue_final_message"));
+            return (null, ApiError.BadRequest("Cannot set both `continue_final_message` and `add_generation_prompt` to True.",
+                "continue_final_message"));
 
         var (tools, toolError) = ReadTools(request);
         if (toolError is not null)
@@ -49,7 +50,8 @@ internal sealed record ChatPrompt(string Text, Question Question)
         return (new ChatPrompt(text, new Question(turns, answered, format)
         {
             Tools = choice == "none" ? [] : tools,
-            NamedTool = request.ToolChoice is { ValueKind: JsonValueKind.Object } named ? named.GetProperty("function").GetProperty("name").GetString() : null,
+            NamedTool = request.ToolChoice is { ValueKind: JsonValueKind.Object } named
+                ? named.GetProperty("function").GetProperty("name").GetString() : null,
             ToolRequired = choice == "required",
             ParallelTools = request.ParallelToolCalls ?? true,
         }), null);
@@ -58,7 +60,8 @@ internal sealed record ChatPrompt(string Text, Question Question)
     private static (ChatTurn Turn, ApiError? Error) ReadMessage(ChatMessage message, int index)
     {
         if (string.IsNullOrWhiteSpace(message.Role) || message.Role.Length > 64)
-            return (default, ApiError.BadRequest($"messages[{index}].role is required: 'system', 'developer', 'user', 'assistant' or 'tool'.", "messages"));
+            return (default, ApiError.BadRequest(
+                $"messages[{index}].role is required: 'system', 'developer', 'user', 'assistant' or 'tool'.", "messages"));
 
         var calls = message.ToolCalls is { ValueKind: JsonValueKind.Array } list ? list.GetRawText() : "";
         switch (message.Content?.ValueKind)
@@ -73,7 +76,8 @@ internal sealed record ChatPrompt(string Text, Question Question)
                 {
                     var content = part.ValueKind == JsonValueKind.String ? part.GetString() : TextOf(part);
                     if (content is null)
-                        return (default, ApiError.BadRequest($"messages[{index}].content has a part that is not text: this model takes text only.", "messages"));
+                        return (default, ApiError.BadRequest(
+                            $"messages[{index}].content has a part that is not text: this model takes text only.", "messages"));
                     if (text.Length > 0)
                         text.Append('\n');
                     text.Append(content);
@@ -85,7 +89,8 @@ internal sealed record ChatPrompt(string Text, Question Question)
     }
 
     private static string? TextOf(JsonElement part) =>
-        part.ValueKind == JsonValueKind.Object && part.TryGetProperty("text", out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
+        part.ValueKind == JsonValueKind.Object && part.TryGetProperty("text", out var text) && text.ValueKind == JsonValueKind.String
+            ? text.GetString() : null;
 
     private static (List<ToolFunction> Tools, ApiError? Error) ReadTools(ChatRequest request)
     {
@@ -102,14 +107,18 @@ internal sealed record ChatPrompt(string Text, Question Question)
             case null or JsonValueKind.Null: return (tools, null);
             case JsonValueKind.String when request.ToolChoice.Value.GetString() is "none": return (tools, null);
             case JsonValueKind.String when request.ToolChoice.Value.GetString() is "auto" or "required":
-                return (tools, tools.Count > 0 ? null : ApiError.BadRequest("When using `tool_choice`, `tools` must be set.", "tool_choice"));
+                return (tools, tools.Count > 0 ? null
+                    : ApiError.BadRequest("When using `tool_choice`, `tools` must be set.", "tool_choice"));
             case JsonValueKind.Object when request.ToolChoice.Value.TryGetProperty("function", out var function)
-                && function.ValueKind == JsonValueKind.Object && function.TryGetProperty("name", out var name) && name.ValueKind == JsonValueKind.String:
+                && function.ValueKind == JsonValueKind.Object && function.TryGetProperty("name", out var name)
+                    && name.ValueKind == JsonValueKind.String:
                 return (tools, tools.Exists(tool => tool.Name == name.GetString())
                     ? null
-                    : ApiError.BadRequest("The tool specified in `tool_choice` does not match any of the specified `tools`", "tool_choice"));
+                    : ApiError.BadRequest("The tool specified in `tool_choice` does not match any of the specified `tools`",
+                        "tool_choice"));
             default:
-                return (tools, ApiError.BadRequest("`tool_choice` must be 'none', 'auto', 'required' or a named function of `tools`.", "tool_choice"));
+                return (tools, ApiError.BadRequest("`tool_choice` must be 'none', 'auto', 'required' or a named function of `tools`.",
+                    "tool_choice"));
         }
     }
 
@@ -118,7 +127,8 @@ internal sealed record ChatPrompt(string Text, Question Question)
         var text = new StringBuilder("Given the following functions, respond with a JSON for a function call with its proper arguments.\n");
         foreach (var tool in tools)
         {
-            text.Append("\n{\"name\": \"").Append(tool.Name).Append("\", \"description\": \"").Append(tool.Description).Append("\", \"parameters\": ")
+            text.Append("\n{\"name\": \"").Append(tool.Name).Append("\", \"description\": \"").Append(tool.Description)
+                .Append("\", \"parameters\": ")
                 .Append(tool.Parameters.ValueKind == JsonValueKind.Object ? tool.Parameters.GetRawText() : "{}").Append('}');
         }
         return text.ToString();

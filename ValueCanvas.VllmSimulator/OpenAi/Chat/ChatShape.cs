@@ -53,7 +53,8 @@ internal sealed class ChatShape(string echoed) : IReplyShape
     {
         var completion = reply.Completions[choice];
         var call = completion.CallAt(token);
-        return call < 0 || token == completion.Tokens.Length - 1 || completion.ToolCalls[call].OpensAtToken == token || !completion.Delta(token).IsEmpty;
+        return call < 0 || token == completion.Tokens.Length - 1 || completion.ToolCalls[call].OpensAtToken == token
+            || !completion.Delta(token).IsEmpty;
     }
 
     public void WriteToken(Utf8JsonWriter json, Reply reply, int choice, int token, int? completionTokens)

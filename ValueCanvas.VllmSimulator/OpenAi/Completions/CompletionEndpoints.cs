@@ -26,7 +26,8 @@ internal static class CompletionEndpoints
         await ErrorWriter.WriteAsync(context.Response, error!, context.RequestAborted);
     }
 
-    private static (Reply? Reply, TextShape? Shape, ApiError? Error) Prepare(TextRequest request, SimulatorOptions options, TimeProvider time)
+    private static (Reply? Reply, TextShape? Shape, ApiError? Error) Prepare(TextRequest request, SimulatorOptions options,
+        TimeProvider time)
     {
         if (RequestRules.Check(request, options) is { } wrong)
             return (null, null, wrong);
@@ -40,7 +41,9 @@ internal static class CompletionEndpoints
         if (format is null)
             return (null, null, ApiError.BadRequest(wrongFormat!, "response_format"));
 
-        var (sampling, limit) = RequestRules.Sampling(request, request.MaxTokens, DefaultMaxTokens, inputs.Max(input => input.Tokens.Length), options, request.Logprobs);
+        var (sampling, limit) =
+            RequestRules.Sampling(request, request.MaxTokens, DefaultMaxTokens, inputs.Max(input => input.Tokens.Length), options,
+            request.Logprobs);
         if (sampling is null)
             return (null, null, limit);
 

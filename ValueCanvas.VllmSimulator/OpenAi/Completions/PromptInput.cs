@@ -43,7 +43,8 @@ internal sealed record PromptInput(string Text, int[] Tokens)
     {
         // A rendered chat prompt brings its own beginning.
         var tokens = Tokenizer.Encode(text);
-        return new PromptInput(text, beginOfText && (tokens.Length == 0 || tokens[0] != Tokenizer.BeginOfText) ? [Tokenizer.BeginOfText, .. tokens] : tokens);
+        return new PromptInput(text, beginOfText && (tokens.Length == 0 || tokens[0] != Tokenizer.BeginOfText)
+            ? [Tokenizer.BeginOfText, .. tokens] : tokens);
     }
 
     private static PromptInput? OfTokens(JsonElement ids)
