@@ -23,11 +23,13 @@ var migrations = builder.AddProject<Projects.ValueCanvas_Worker>("migrations")
 var models = builder.AddModelServers("vllm");
 
 var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
+    .WithHttpEndpoint()
     .WithModelServers(models)
     .WithHttpHealthCheck("/health/ready");
 
 // Redis holds only what can be rebuilt, so nothing waits for it.
 builder.AddProject<Projects.ValueCanvas_Worker>("worker")
+    .WithHttpEndpoint()
     .WithReplicas(2)
     .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
     .WithReference(cache)

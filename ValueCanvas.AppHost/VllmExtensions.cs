@@ -77,6 +77,7 @@ internal static class VllmExtensions
 
     private static ModelServers AddSimulators(this IDistributedApplicationBuilder builder, string name, int replicas) =>
         new([.. Enumerable.Range(0, replicas).Select(i => builder.AddProject<Projects.ValueCanvas_VllmSimulator>($"{name}-{i}")
+            .WithHttpEndpoint()
             .WithEnvironment("Simulator__Model", DefaultModel)
             .WithHttpHealthCheck("/health"))], Model: null, DefaultModel);
 
