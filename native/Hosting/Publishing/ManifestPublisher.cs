@@ -27,5 +27,6 @@ internal static class ManifestPublisher
 
         Directory.CreateDirectory(directory);
         await File.WriteAllBytesAsync(path, content.ToArray(), cancellationToken).ConfigureAwait(false);
+        await Console.Out.WriteLineAsync($"Published manifest to: {path}").ConfigureAwait(false);
     }
 }
