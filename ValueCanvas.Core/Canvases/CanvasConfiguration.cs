@@ -25,5 +25,7 @@ internal sealed class CanvasConfiguration : IEntityTypeConfiguration<Canvas>
     }
 
     private static CanvasType Parse(string name) =>
-        CanvasTypes.TryParse(name, out var type) ? type : throw new InvalidOperationException($"The database holds a canvas of the unknown type '{name}'.");
+        CanvasTypes.TryParse(name, out var type)
+            ? type
+            : throw new InvalidOperationException($"The database holds a canvas of the unknown type '{name}'.");
 }

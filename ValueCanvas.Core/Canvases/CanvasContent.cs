@@ -9,7 +9,7 @@ namespace ValueCanvas.Core.Canvases;
 /// <param name="Blocks">Items by block, in the order of <see cref="CanvasSchema.Blocks"/>; 3 to 7 each, trimmed, none twice.</param>
 public sealed record CanvasContent(string Title, string? CustomerSegment, IReadOnlyDictionary<string, IReadOnlyList<string>> Blocks)
 {
-    /// <summary>The content of a stored canvas. PostgreSQL's jsonb forgets the order of keys, so the blocks are put in the schema's.</summary>
+    /// <summary>The content of a stored canvas. PostgreSQL's jsonb forgets the order of keys: blocks are put in the schema's.</summary>
     public static CanvasContent Of(Canvas canvas)
     {
         var content = Parse(canvas.Content);

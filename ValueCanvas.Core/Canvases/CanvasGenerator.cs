@@ -6,13 +6,16 @@ using ValueCanvas.Core.Prompts;
 namespace ValueCanvas.Core.Canvases;
 
 /// <summary>Makes a canvas from a brief: renders the prompts, asks a model for JSON of the type's schema, checks what comes back.</summary>
-public sealed partial class CanvasGenerator(PromptCatalog prompts, InferenceClient inference, TimeProvider time, ILogger<CanvasGenerator> logger)
+public sealed partial class CanvasGenerator(
+    PromptCatalog prompts, InferenceClient inference, TimeProvider time, ILogger<CanvasGenerator> logger)
 {
     private const int MaxAttempts = 2;
     private const int MaxOutputTokens = 2048;
     private const double Temperature = 0.4;
 
-    /// <summary>A new canvas that is not stored yet. An answer that is not valid is asked for once more, with what was wrong with it.</summary>
+    /// <summary>
+    /// A new canvas that is not stored yet. An answer that is not valid is asked for once more, with what was wrong with it.
+    /// </summary>
     /// <exception cref="InferenceException">
     /// The model call failed; <see cref="InferenceFailure.InvalidAnswer"/> where the second answer was not valid either.
     /// </exception>
@@ -48,9 +51,11 @@ public sealed partial class CanvasGenerator(PromptCatalog prompts, InferenceClie
             Log.InvalidAnswer(logger, schema.Name, attempt, answer.Problems.Count);
             if (attempt == MaxAttempts)
                 throw new InferenceException(
-                    InferenceFailure.InvalidAnswer, $"The model gave no valid canvas in {MaxAttempts} attempts. Try again, or describe the business in more detail.");
+                    InferenceFailure.InvalidAnswer,
+                    $"The model gave no valid canvas in {MaxAttempts} attempts. Try again, or describe the business in more detail.");
             messages.Add(new("assistant", completion.Text));
-            messages.Add(new("user", $"That was not valid: {string.Join("; ", answer.Problems)}. Answer again with the whole JSON object."));
+            var problems = string.Join("; ", answer.Problems);
+            messages.Add(new("user", $"That was not valid: {problems}. Answer again with the whole JSON object."));
         }
     }
 

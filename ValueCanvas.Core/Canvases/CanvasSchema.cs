@@ -4,7 +4,9 @@ using System.Text.Json.Nodes;
 
 namespace ValueCanvas.Core.Canvases;
 
-/// <summary>The shape of a type's content as JSON Schema; the model server is asked to keep to it and its answer is checked against it.</summary>
+/// <summary>
+/// The shape of a type's content as JSON Schema; the model server is asked to keep to it and its answer is checked against it.
+/// </summary>
 public sealed class CanvasSchema
 {
     public const int MinItems = 3;
@@ -91,7 +93,7 @@ public sealed class CanvasSchema
         var properties = new JsonObject { ["title"] = Text("Names the business in a few words", MaxTitleLength) };
         if (type == CanvasType.ValueProposition)
             properties["customer_segment"] = Text("The most important group of customers", MaxItemLength);
-        properties["blocks"] = Closed(new JsonObject(blocks.Select(block => KeyValuePair.Create(block.Name, (JsonNode?)Items(block.Meaning)))));
+        properties["blocks"] = Closed([.. blocks.Select(block => KeyValuePair.Create(block.Name, (JsonNode?)Items(block.Meaning)))]);
         return Closed(properties);
     }
 

@@ -118,7 +118,10 @@ public sealed class InferenceClient(IHttpClientFactory clients, IOptions<Inferen
             request.User,
             streamed ? true : null,
             streamed ? new(IncludeUsage: true) : null);
-        using var message = new HttpRequestMessage(HttpMethod.Post, ChatPath) { Content = JsonContent.Create(wire, WireContext.Default.WireRequest) };
+        using var message = new HttpRequestMessage(HttpMethod.Post, ChatPath)
+        {
+            Content = JsonContent.Create(wire, WireContext.Default.WireRequest),
+        };
         var response = await clients.CreateClient(HttpClientName)
             .SendAsync(message, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         if (response.IsSuccessStatusCode)

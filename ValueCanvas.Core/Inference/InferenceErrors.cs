@@ -24,7 +24,8 @@ internal static class InferenceErrors
         new(KindOfEvent(error), Text(error) ?? "The model server reported an error in the middle of its answer. Try again.");
 
     /// <summary>From a status that is not a success.</summary>
-    public static async Task<InferenceException> FromResponseAsync(HttpResponseMessage response, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<InferenceException> FromResponseAsync(
+        HttpResponseMessage response, TimeProvider time, CancellationToken cancellationToken)
     {
         var error = await ReadErrorAsync(response.Content, cancellationToken);
         var kind = KindOf(response.StatusCode, error);
@@ -44,7 +45,8 @@ internal static class InferenceErrors
     {
         HttpStatusCode.NotFound => InferenceFailure.ModelNotFound,
         _ when CodeOf(error) == "model_not_found" => InferenceFailure.ModelNotFound,
-        HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity => InferenceFailure.BadRequest,
+        HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity =>
+            InferenceFailure.BadRequest,
         HttpStatusCode.TooManyRequests => InferenceFailure.RateLimited,
         HttpStatusCode.RequestTimeout or HttpStatusCode.GatewayTimeout => InferenceFailure.Timeout,
         // 401 and 403 mean that the platform's own credentials are wrong: for the caller the models are away.

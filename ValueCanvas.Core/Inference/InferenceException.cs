@@ -6,7 +6,7 @@ public enum InferenceFailure
     /// <summary>The proxy or every model server is away, or the answer broke off. Trying again later can help.</summary>
     Unavailable,
 
-    /// <summary>The proxy or a model server refuses because it is full. <see cref="InferenceException.RetryAfter"/> says when to come back.</summary>
+    /// <summary>The proxy or a model server is full; <see cref="InferenceException.RetryAfter"/> says when to come back.</summary>
     RateLimited,
 
     /// <summary>No answer, no first event, or no further event within its bound.</summary>

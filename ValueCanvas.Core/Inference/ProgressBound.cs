@@ -28,7 +28,10 @@ internal sealed class ProgressBound : IDisposable
     public bool Expired => _deadline.IsCancellationRequested && !_caller.IsCancellationRequested;
 
     public InferenceException ToException(Exception cause) =>
-        new(InferenceFailure.Timeout, $"The model servers did not send {_waitedFor} in time. Try again, or ask for a shorter answer.", cause);
+        new(
+            InferenceFailure.Timeout,
+            $"The model servers did not send {_waitedFor} in time. Try again, or ask for a shorter answer.",
+            cause);
 
     public void Dispose()
     {
