@@ -28,7 +28,7 @@ internal sealed class JobResultConfiguration : IEntityTypeConfiguration<JobResul
         builder.Property(result => result.JobId).HasColumnName("job_id").ValueGeneratedNever();
         builder.Property(result => result.TenantId).HasColumnName("tenant_id");
         builder.Property(result => result.RunLease).HasColumnName("run_lease");
-        builder.Property(result => result.Result).HasColumnName("result").HasColumnType("jsonb");
+        builder.Property(result => result.Result).HasColumnName("result").HasColumnType("json");
         builder.Property(result => result.CreatedAt).HasColumnName("created_at").ValueGeneratedOnAdd();
     }
 }
