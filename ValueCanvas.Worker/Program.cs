@@ -1,5 +1,11 @@
 using ValueCanvas.Core.Caching;
+using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Jobs;
+using ValueCanvas.Worker.Canvases;
+using ValueCanvas.Worker.Execution;
+using ValueCanvas.Worker.Maintenance;
 using ValueCanvas.Worker.Migration;
 
 // `migrate` runs to completion before any service starts; without it this is a worker of the queue.
@@ -10,6 +16,13 @@ var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddValueCanvasDatabase();
 builder.AddValueCanvasCache();
+builder.AddInference();
+
+builder.Services.AddJobQueue();
+builder.Services.AddJobExecution();
+builder.Services.AddJobMaintenance();
+builder.Services.AddCanvases();
+builder.Services.AddSingleton<IJobHandler, CanvasGenerationHandler>();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();

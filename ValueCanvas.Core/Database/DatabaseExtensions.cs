@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.Configuration;
@@ -31,7 +32,7 @@ public static class DatabaseExtensions
             builder.Environment.ApplicationName);
 
         builder.Services.TryAddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton(_ => new NpgsqlDataSourceBuilder(connectionString).Build());
+        builder.Services.AddSingleton(_ => CreateDataSource(connectionString));
         builder.Services.AddDbContextPool<ValueCanvasDbContext>((services, options) => options
             .UseNpgsql(
                 services.GetRequiredService<NpgsqlDataSource>(),
@@ -60,6 +61,17 @@ public static class DatabaseExtensions
             .ValidateOnStart();
         builder.Services.AddSingleton<DatabaseMigrator>();
         return builder;
+    }
+
+    private static NpgsqlDataSource CreateDataSource(string connectionString)
+    {
+        // A statement is traced as part of something: a worker that looks for work would fill the dashboard with traces of nothing else.
+        var dataSource = new NpgsqlDataSourceBuilder(connectionString);
+        dataSource.ConfigureTracing(tracing => tracing
+            .ConfigureCommandFilter(_ => Activity.Current is not null)
+            .ConfigureBatchFilter(_ => Activity.Current is not null)
+            .EnablePhysicalOpenTracing(false));
+        return dataSource.Build();
     }
 
     // A dead or silent server is noticed in seconds; connections are renewed hourly, so that a moved server is found again.

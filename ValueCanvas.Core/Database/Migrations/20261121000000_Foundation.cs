@@ -82,7 +82,8 @@ internal sealed class Foundation : Migration
             job_id      uuid        PRIMARY KEY REFERENCES llm_jobs (id) ON DELETE CASCADE,
             tenant_id   uuid        NOT NULL REFERENCES tenants (id),
             run_lease   bigint      NOT NULL,
-            result      jsonb       NOT NULL,
+            -- As the worker wrote it, order of keys included: json, not jsonb.
+            result      json        NOT NULL,
             created_at  timestamptz NOT NULL DEFAULT now()
         );
         """;
