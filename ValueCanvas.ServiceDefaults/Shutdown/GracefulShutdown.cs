@@ -21,7 +21,8 @@ internal static class GracefulShutdown
     }
 
     /// <summary>Holds the server open for the drain: the host stops nothing before its lifecycle services have agreed.</summary>
-    private sealed class Drain(IOptions<ShutdownOptions> options, TimeProvider time) : IHostedLifecycleService
+    private sealed class Drain(IOptions<ShutdownOptions> options, IHostApplicationLifetime lifetime, TimeProvider time)
+        : IHostedLifecycleService
     {
         public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -29,7 +30,12 @@ internal static class GracefulShutdown
 
         public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-        public Task StoppingAsync(CancellationToken cancellationToken) => Task.Delay(options.Value.Drain, time, cancellationToken);
+        public Task StoppingAsync(CancellationToken cancellationToken)
+        {
+            // A signal has said so already; a host that is stopped by its owner says so only after this.
+            lifetime.StopApplication();
+            return Task.Delay(options.Value.Drain, time, cancellationToken);
+        }
 
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -19,7 +19,7 @@ internal sealed class ConfiguredServices : IDisposable
     public void Dispose() => _changes.Dispose();
 
     /// <summary>The next address of the service in the most preferred scheme that it has; null when it is not configured.</summary>
-    /// <exception cref="InvalidOperationException">An address of the endpoint cannot be read.</exception>
+    /// <exception cref="KeyNotFoundException">An address of the endpoint cannot be read.</exception>
     public ServiceAddress? Resolve(ServiceName name)
     {
         if (!_services.TryGetValue(name.Service, out var endpoints))
@@ -80,7 +80,7 @@ internal sealed class ConfiguredServices : IDisposable
         {
             if (Error is not null)
             {
-                throw new InvalidOperationException(Error);
+                throw new KeyNotFoundException(Error);
             }
 
             var best = Array.Find(schemes, scheme => Array.Exists(All, address => Is(address, scheme)));
