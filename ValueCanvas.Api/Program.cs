@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Core.Caching;
@@ -22,6 +23,7 @@ builder.Services.AddCanvases();
 builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
+builder.Services.AddJobs();
 builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
@@ -36,5 +38,6 @@ app.MapChat("/generate");
 var api = app.MapGroup("/api");
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
+api.MapGroup("/queue").MapJobEndpoints();
 
 app.Run();

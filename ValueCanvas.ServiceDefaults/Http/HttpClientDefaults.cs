@@ -10,7 +10,9 @@ internal static class HttpClientDefaults
 {
     public static void AddHttpClientDefaults(this IServiceCollection services)
     {
+        services.AddServiceDiscovery();
         services.ConfigureHttpClientDefaults(http => http
+            .AddServiceDiscovery()
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan) // the connections' own lifetime follows DNS
             .UseSocketsHttpHandler((handler, _) =>
             {

@@ -45,7 +45,7 @@ internal sealed class CanvasGenerationHandler(CanvasGenerator generator, PromptC
 
 internal sealed record CanvasGenerationResult(Guid CanvasId, CanvasView Canvas);
 
-/// <summary>A canvas as the API shows it.</summary>
+/// <summary>A canvas as the API shows it (<c>CanvasData</c> there; a test holds the two together).</summary>
 internal sealed record CanvasView(
     Guid Id,
     string Type,
@@ -55,6 +55,7 @@ internal sealed record CanvasView(
     JsonElement Content,
     string Model,
     string PromptVersion,
+    CanvasUsageView? Usage,
     DateTimeOffset CreatedAt,
     DateTimeOffset UpdatedAt)
 {
@@ -70,14 +71,15 @@ internal sealed record CanvasView(
             content.RootElement.Clone(),
             canvas.Model,
             canvas.PromptVersion,
+            canvas is { InputTokens: { } input, OutputTokens: { } output } ? new(input, output, input + output) : null,
             canvas.CreatedAt,
             canvas.UpdatedAt);
     }
 }
 
-[JsonSourceGenerationOptions(
-    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
-    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+internal sealed record CanvasUsageView(int InputTokens, int OutputTokens, int TotalTokens);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(CanvasGenerationResult))]
 [JsonSerializable(typeof(Dictionary<string, JsonElement>))]
 internal sealed partial class CanvasGenerationContext : JsonSerializerContext;
