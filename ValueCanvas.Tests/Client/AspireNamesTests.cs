@@ -25,6 +25,7 @@ public sealed class AspireNamesTests
     /// <summary>Rows have the form <c>| `Type` | `member` | where |</c>; a type that only stands as an argument has no member.</summary>
     private static IEnumerable<string> ListedNames()
         => from line in File.ReadLines(Path.Combine(AppHost.PublishedManifest.Root, "native", "README.md"))
+               .SkipWhile(line => !line.StartsWith("| Type | Member |", StringComparison.Ordinal)).Skip(2)
            where line.StartsWith("| `", StringComparison.Ordinal)
            let cells = line.Split(" | ")
            let type = cells[0].Trim('|', ' ', '`')
