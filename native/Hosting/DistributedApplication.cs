@@ -11,6 +11,8 @@ namespace Aspire.Hosting;
 /// <summary>The described application: run it, or write it down.</summary>
 public class DistributedApplication(IHost host) : IHost, IAsyncDisposable
 {
+    private bool _disposed;
+
     public IServiceProvider Services => host.Services;
 
     public ResourceNotificationService ResourceNotifications => Services.GetRequiredService<ResourceNotificationService>();
@@ -73,8 +75,12 @@ public class DistributedApplication(IHost host) : IHost, IAsyncDisposable
 
     public virtual async ValueTask DisposeAsync()
     {
-        await Orchestrator.DisposeAsync().ConfigureAwait(false);
-        host.Dispose();
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
+
+        if (Services.GetService<ApplicationOrchestrator>() is { } orchestrator)
+            await orchestrator.DisposeAsync().ConfigureAwait(false);
+        await ((IAsyncDisposable)host).DisposeAsync().ConfigureAwait(false);
         GC.SuppressFinalize(this);
     }
 

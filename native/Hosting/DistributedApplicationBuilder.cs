@@ -78,7 +78,8 @@ public class DistributedApplicationBuilder : IDistributedApplicationBuilder
         Services.AddSingleton(new DistributedApplicationModel(Resources));
         Services.AddSingleton(new RunMode(IsTest: _hook is not null));
         Services.AddSingleton<ResourceNotificationService>();
-        Services.AddSingleton<ApplicationOrchestrator>();
+        if (ExecutionContext.IsRunMode)
+            Services.AddSingleton<ApplicationOrchestrator>();
         Services.AddSingleton(services => new ResourceCommandService(services.GetRequiredService<ApplicationOrchestrator>()));
 
         var application = new DistributedApplication(_host.Build());

@@ -34,11 +34,7 @@ public sealed class EndpointAnnotation : IResourceAnnotation
     public int? Port
     {
         get => _port ?? (IsProxied ? null : _targetPort);
-        set
-        {
-            _port = value;
-            IsPortFixed = value is not null;
-        }
+        set => _port = value;
     }
 
     /// <summary>The port inside a container.</summary>
@@ -71,16 +67,6 @@ public sealed class EndpointAnnotation : IResourceAnnotation
     }
 
     public AllocatedEndpoint? AllocatedEndpoint { get; set; }
-
-    /// <summary>Came from a launch profile, whose ports a process started by hand listens on; here any free port is as good.</summary>
-    internal bool FromLaunchProfile { get; init; }
-
-    /// <summary>Somebody asked for this very port, so it is taken or the start fails.</summary>
-    internal bool IsPortFixed
-    {
-        get => field || (!FromLaunchProfile && Port is not null);
-        private set;
-    }
 }
 
 /// <summary>Where an endpoint really listens in this run.</summary>

@@ -77,10 +77,7 @@ public static class ProjectResourceBuilderExtensions
             var uri = new Uri(url);
             var number = ofScheme[uri.Scheme] = ofScheme.GetValueOrDefault(uri.Scheme) + 1;
             project.WithAnnotation(new EndpointAnnotation(
-                ProtocolType.Tcp, uri.Scheme, name: number == 1 ? uri.Scheme : uri.Scheme + number, port: uri.Port)
-            {
-                FromLaunchProfile = true,
-            });
+                ProtocolType.Tcp, uri.Scheme, name: number == 1 ? uri.Scheme : uri.Scheme + number, port: uri.Port));
         }
 
         project.WithEnvironment(context =>

@@ -12,28 +12,22 @@ internal static class PostgresProbe
     public static async Task CheckDatabaseAsync(PostgresDatabaseResource database, CancellationToken cancellationToken) =>
         await CheckAsync(await ((IValueProvider)database).GetValueAsync(cancellationToken) ?? "", cancellationToken).ConfigureAwait(false);
 
-    public static async Task CreateDatabasesAsync(PostgresServerResource server, CancellationToken cancellationToken)
+    public static async Task CreateDatabaseAsync(PostgresDatabaseResource database, CancellationToken cancellationToken)
     {
-        if (server.Databases.Count == 0)
+        await using var connection = Open(await ServerConnectionStringAsync(database.Parent, cancellationToken));
+        await connection.OpenAsync(cancellationToken).ConfigureAwait(false);
+        await using var exists = new NpgsqlCommand("SELECT 1 FROM pg_database WHERE datname = @name", connection)
+        {
+            Parameters = { new("name", database.DatabaseName) },
+        };
+        if (await exists.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
             return;
 
-        await using var connection = Open(await ServerConnectionStringAsync(server, cancellationToken));
-        await connection.OpenAsync(cancellationToken).ConfigureAwait(false);
-        foreach (var database in server.Databases.Values.Distinct(StringComparer.Ordinal))
-        {
-            await using var exists = new NpgsqlCommand("SELECT 1 FROM pg_database WHERE datname = @name", connection)
-            {
-                Parameters = { new("name", database) },
-            };
-            if (await exists.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false) is not null)
-                continue;
-
-            // CREATE DATABASE takes no parameters; the identifier is quoted.
+        // CREATE DATABASE takes no parameters; the identifier is quoted.
 #pragma warning disable CA2100
-            await using var create = new NpgsqlCommand($"CREATE DATABASE \"{database.Replace("\"", "\"\"", StringComparison.Ordinal)}\"", connection);
+        await using var create = new NpgsqlCommand($"CREATE DATABASE \"{database.DatabaseName.Replace("\"", "\"\"", StringComparison.Ordinal)}\"", connection);
 #pragma warning restore CA2100
-            await create.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
-        }
+        await create.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private static async ValueTask<string> ServerConnectionStringAsync(PostgresServerResource server, CancellationToken cancellationToken) =>
