@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
@@ -25,7 +26,8 @@ internal sealed class ApiHost : IAsyncDisposable
             ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
             .. settings,
         ]);
-        _factory.UseKestrel(0);
+        // Not UseKestrel(port): that changes the addresses of a server which may have started already.
+        _factory.UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         _factory.StartServer();
         Client = new HttpClient { BaseAddress = _factory.ClientOptions.BaseAddress, Timeout = TimeSpan.FromSeconds(60) };
     }

@@ -135,16 +135,22 @@ public sealed class OpenAiTests : IAsyncLifetime
     [Fact]
     public async Task Answer_CutInTheMiddle_IsNoWholeAnswer()
     {
+        var cut = new TaskCompletionSource();
         _inference.Answer = async context =>
         {
-            context.Response.ContentType = "application/json";
             context.Response.ContentLength = 1000;
             await context.Response.Body.WriteAsync("{\"half\":"u8.ToArray(), context.RequestAborted);
             await context.Response.Body.FlushAsync(context.RequestAborted);
+            await cut.Task.WaitAsync(context.RequestAborted);
             context.Abort();
         };
 
-        await Assert.ThrowsAnyAsync<HttpRequestException>(() => _api.PostAsync("/v1/chat/completions", "{}"));
+        using var response = await StreamAsync();
+        await using var body = await response.Content.ReadAsStreamAsync(Cancellation);
+        Assert.Equal("{\"half\":", await ReadAsync(body, 8));
+        cut.SetResult();
+
+        await Assert.ThrowsAnyAsync<IOException>(() => ReadAsync(body, 1));
     }
 
     [Fact]
