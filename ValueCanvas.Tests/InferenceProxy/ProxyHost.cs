@@ -4,7 +4,6 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
-using Microsoft.Extensions.DependencyInjection;
 using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.Tests.InferenceProxy;
