@@ -20,7 +20,7 @@ internal readonly record struct CanvasCursor(DateTimeOffset CreatedAt, Guid Id)
     {
         cursor = default;
         Span<byte> bytes = stackalloc byte[Size];
-        if (text.Length > 2 * Size || !Base64Url.TryDecodeFromChars(text, bytes, out var written) || written != Size)
+        if (!Base64Url.IsValid(text, out var length) || length != Size || !Base64Url.TryDecodeFromChars(text, bytes, out _))
             return false;
         var ticks = BinaryPrimitives.ReadInt64BigEndian(bytes);
         if (ticks < DateTimeOffset.MinValue.Ticks || ticks > DateTimeOffset.MaxValue.Ticks)

@@ -31,6 +31,7 @@ internal static class Failures
     {
         404 => new(404, "not_found", $"There is nothing at {context.Request.Path}. Check the path."),
         405 => new(405, CodeOf(405), $"{context.Request.Method} does not work here; allowed: {context.Response.Headers.Allow}."),
+        415 => new(415, CodeOf(415), "Send JSON, with the header Content-Type: application/json."),
         var status => new(status, CodeOf(status), "The request was refused."),
     };
 

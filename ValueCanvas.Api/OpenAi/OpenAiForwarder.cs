@@ -15,7 +15,7 @@ internal sealed partial class OpenAiForwarder(
     public async Task ForwardAsync(HttpContext context)
     {
         // 1. Refuse what is too large before a byte is read or sent.
-        BodyLimit.Of(context).CheckLength(context.Request);
+        BodyLimit.Of(context).CheckLength(context);
 
         // 2. Send the body on while it arrives; a client that goes away cancels the call.
         using var request = ToUpstream(context.Request);

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Requests;
@@ -15,10 +16,15 @@ internal sealed record BodyLimit(long Bytes)
 
     /// <summary>Refuses by the announced length, before a byte of the body is read.</summary>
     /// <exception cref="RequestException">413.</exception>
-    public void CheckLength(HttpRequest request)
+    public void CheckLength(HttpContext context)
     {
-        if (request.ContentLength > Bytes)
-            throw TooLarge();
+        if (context.Request.ContentLength <= Bytes || context.Request.ContentLength is null)
+            return;
+        // The server throws the rest away for some seconds, instead of cutting the connection off while the client still sends: so it can
+        // read the answer.
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } server)
+            server.MaxRequestBodySize = null;
+        throw TooLarge();
     }
 
     public RequestException TooLarge() =>

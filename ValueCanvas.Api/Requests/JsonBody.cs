@@ -14,10 +14,9 @@ namespace ValueCanvas.Api.Requests;
 /// <remarks>The framework's own binding answers malformed JSON with an empty 400; here the answer says where and what.</remarks>
 internal sealed record JsonBody<T>(T Value) : IEndpointParameterMetadataProvider where T : class
 {
-    /// <exception cref="RequestException">400, 413 or 415, with what to change.</exception>
+    /// <exception cref="RequestException">400 or 413, with what to change.</exception>
     public static async ValueTask<JsonBody<T>?> BindAsync(HttpContext context)
     {
-        CheckMediaType(context.Request);
         var bytes = await ReadAsync(context);
         var options = context.RequestServices.GetRequiredService<IOptions<JsonOptions>>().Value.SerializerOptions;
         var value = Parse(bytes.Span, (JsonTypeInfo<T>)options.GetTypeInfo(typeof(T)));
@@ -26,20 +25,16 @@ internal sealed record JsonBody<T>(T Value) : IEndpointParameterMetadataProvider
         return errors.Any ? throw RequestException.Invalid(errors.ToDictionary()) : new JsonBody<T>(value);
     }
 
+    /// <summary>
+    /// Routing answers 415 to another type than JSON (a form's is how a browser posts across sites) and lets a body without a type pass.
+    /// </summary>
     public static void PopulateMetadata(ParameterInfo parameter, EndpointBuilder builder) =>
         builder.Metadata.Add(new AcceptsMetadata(["application/json"], typeof(T), isOptional: false));
-
-    private static void CheckMediaType(HttpRequest request)
-    {
-        // Without a type the body is taken as JSON; a form's type is refused, for that is how a browser posts across sites.
-        if (request.ContentType is { Length: > 0 } && !request.HasJsonContentType())
-            throw new RequestException(StatusCodes.Status415UnsupportedMediaType, "Send JSON, with the header Content-Type: application/json.");
-    }
 
     private static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context)
     {
         var limit = BodyLimit.Of(context);
-        limit.CheckLength(context.Request);
+        limit.CheckLength(context);
         var body = new ArrayBufferWriter<byte>((int)(context.Request.ContentLength + 1 ?? 4096));
         int read;
         while ((read = await context.Request.Body.ReadAsync(body.GetMemory(), context.RequestAborted)) > 0)

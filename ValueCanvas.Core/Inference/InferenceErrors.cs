@@ -57,7 +57,7 @@ internal static class InferenceErrors
     {
         "429" or "rate_limit_exceeded" => InferenceFailure.RateLimited,
         "400" or "invalid_request_error" => InferenceFailure.BadRequest,
-        "408" or "504" or "timeout" => InferenceFailure.Timeout,
+        "408" or "504" or "timeout" or "upstream_timeout" => InferenceFailure.Timeout,
         _ when error.Type == "invalid_request_error" => InferenceFailure.BadRequest,
         _ => InferenceFailure.Unavailable,
     };

@@ -78,7 +78,8 @@ internal sealed class FakeInference : IAsyncDisposable
 
     public static async Task Event(HttpContext context, string data)
     {
-        context.Response.ContentType = "text/event-stream";
+        if (!context.Response.HasStarted)
+            context.Response.ContentType = "text/event-stream";
         await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes($"data: {data}\n\n"), context.RequestAborted);
         await context.Response.Body.FlushAsync(context.RequestAborted);
     }

@@ -156,11 +156,11 @@ public sealed class InferenceClientTests
 
     [Fact]
     public async Task Stream_EndsWithoutDone_IsUnavailableAndNeverASilentEnd() =>
-        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync(context => FakeInference.Event(context, FakeInference.Chunk("a"))));
+        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync((context, _) => FakeInference.Event(context, FakeInference.Chunk("a"))));
 
     [Fact]
     public async Task Stream_DoneWithoutFinishReason_IsUnavailable() =>
-        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync(async context =>
+        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync(async (context, _) =>
         {
             await FakeInference.Event(context, FakeInference.Chunk("a"));
             await FakeInference.Event(context, "[DONE]");
@@ -168,15 +168,16 @@ public sealed class InferenceClientTests
 
     [Fact]
     public async Task Stream_ConnectionCut_IsUnavailable() =>
-        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync(async context =>
+        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync(async (context, read) =>
         {
             await FakeInference.Event(context, FakeInference.Chunk("a"));
+            await read.WaitAsync(context.RequestAborted);
             context.Abort();
         }));
 
     [Fact]
     public async Task Stream_MalformedEvent_IsInvalidAnswer() =>
-        Assert.Equal(InferenceFailure.InvalidAnswer, await BrokenStreamAsync(async context =>
+        Assert.Equal(InferenceFailure.InvalidAnswer, await BrokenStreamAsync(async (context, _) =>
         {
             await FakeInference.Event(context, FakeInference.Chunk("a"));
             await FakeInference.Event(context, "{oops");
@@ -187,7 +188,7 @@ public sealed class InferenceClientTests
     [InlineData("\"invalid_request_error\"", InferenceFailure.BadRequest)]
     [InlineData("null", InferenceFailure.Unavailable)]
     public async Task Stream_ErrorEvent_ThrowsItsKind(string code, InferenceFailure kind) =>
-        Assert.Equal(kind, await BrokenStreamAsync(async context =>
+        Assert.Equal(kind, await BrokenStreamAsync(async (context, _) =>
         {
             await FakeInference.Event(context, FakeInference.Chunk("a"));
             await FakeInference.Event(context, $$$"""{"error":{"message":"boom","type":"x","param":null,"code":{{{code}}}}}""");
@@ -195,7 +196,7 @@ public sealed class InferenceClientTests
 
     [Fact]
     public async Task Stream_GoesQuiet_IsTimeout() =>
-        Assert.Equal(InferenceFailure.Timeout, await BrokenStreamAsync(async context =>
+        Assert.Equal(InferenceFailure.Timeout, await BrokenStreamAsync(async (context, _) =>
         {
             await FakeInference.Event(context, FakeInference.Chunk("a"));
             await NeverAsync(context);
@@ -211,17 +212,21 @@ public sealed class InferenceClientTests
         Assert.Contains("Inference:Client:IdleTimeout", failure.Message, StringComparison.Ordinal);
     }
 
-    private static async Task<InferenceFailure> BrokenStreamAsync(RequestDelegate answer)
+    private static async Task<InferenceFailure> BrokenStreamAsync(Func<HttpContext, Task, Task> answer)
     {
         await using var fake = await FakeInference.StartAsync();
-        fake.Answer = answer;
+        var read = new TaskCompletionSource();
+        fake.Answer = context => answer(context, read.Task);
         using var host = new InferenceHost(fake.Address, ("Inference:Client:IdleTimeout", "00:00:00.3"));
         var pieces = new List<string>();
 
         var failure = await Assert.ThrowsAsync<InferenceException>(async () =>
         {
             await foreach (var delta in host.Client.StreamChatAsync(Question, Cancellation))
+            {
                 pieces.Add(delta.Text);
+                read.TrySetResult();
+            }
         });
 
         Assert.Equal(["a"], pieces);
