@@ -1,4 +1,3 @@
-using Aspire.Hosting.ApplicationModel;
 using ValueCanvas.AppHost;
 
 var builder = DistributedApplication.CreateBuilder(args);

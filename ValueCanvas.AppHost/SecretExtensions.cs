@@ -1,5 +1,3 @@
-using Aspire.Hosting.ApplicationModel;
-
 namespace ValueCanvas.AppHost;
 
 internal static class SecretExtensions

@@ -1,6 +1,4 @@
 using System.Globalization;
-using Aspire.Hosting.ApplicationModel;
-using Microsoft.Extensions.Configuration;
 
 namespace ValueCanvas.AppHost;
 

@@ -1,0 +1,61 @@
+namespace Aspire.Hosting.ApplicationModel;
+
+public sealed class ReplicaAnnotation(int replicas = 1) : IResourceAnnotation
+{
+    public int Replicas { get; } = replicas;
+}
+
+public sealed class ResourceRelationshipAnnotation(IResource resource, string type) : IResourceAnnotation
+{
+    public IResource Resource { get; } = resource;
+
+    public string Type { get; } = type;
+}
+
+public sealed class WaitAnnotation(IResource resource, WaitType waitType, int exitCode = 0) : IResourceAnnotation
+{
+    public IResource Resource { get; } = resource;
+
+    public WaitType WaitType { get; } = waitType;
+
+    public int ExitCode { get; } = exitCode;
+
+    public WaitBehavior? WaitBehavior { get; init; }
+}
+
+public enum WaitType
+{
+    WaitUntilHealthy = 0,
+    WaitForCompletion = 1,
+    WaitUntilStarted = 2,
+}
+
+public enum WaitBehavior
+{
+    WaitOnResourceUnavailable = 0,
+    StopOnResourceUnavailable = 1,
+}
+
+public sealed class EndpointReferenceAnnotation(IResourceWithEndpoints resource) : IResourceAnnotation
+{
+    public IResourceWithEndpoints Resource { get; } = resource;
+
+    public bool UseAllEndpoints { get; set; }
+
+    public HashSet<string> EndpointNames { get; } = new(StringComparer.OrdinalIgnoreCase);
+}
+
+public class ConnectionStringRedirectAnnotation(IResourceWithConnectionString resource) : IResourceAnnotation
+{
+    public IResourceWithConnectionString Resource { get; } = resource;
+}
+
+/// <summary>Tells whether the running resource does its work.</summary>
+/// <param name="description">What is probed, for messages.</param>
+/// <param name="check">Completes when healthy, throws when not.</param>
+internal sealed class HealthProbeAnnotation(string description, Func<CancellationToken, Task> check) : IResourceAnnotation
+{
+    public string Description => description;
+
+    public Func<CancellationToken, Task> Check => check;
+}
