@@ -14,6 +14,7 @@ internal static class ForwardedHeaders
 
     public const string Target = "x-valuecanvas-target";
     public const string Attempts = "x-valuecanvas-attempts";
+    public const string Provider = "x-valuecanvas-provider";
 
     private static readonly FrozenSet<string> NeverToReplica = new[]
     {

@@ -94,6 +94,7 @@ internal sealed partial class Forwarder(
             body.Dispose();
             context.Response.StatusCode = statusCode;
             ForwardedHeaders.ToClient(attempt.Response, context.Response, replica.Name, attempts);
+            context.Response.Headers[ForwardedHeaders.Provider] = replica.Provider;
 
             // :: Step 7: the bytes, as they come.
             failure = AttemptFailure.ClientGone;
