@@ -31,7 +31,9 @@ public class DistributedApplicationBuilder : IDistributedApplicationBuilder
         settings.ContentRootPath ??= AppHostDirectory;
         _host = new HostApplicationBuilder(settings);
 
-        var publisher = _host.Configuration["publisher"] ?? _host.Configuration["Publishing:Publisher"];
+        var operation = _host.Configuration["operation"] ?? _host.Configuration["AppHost:Operation"];
+        var publisher = _host.Configuration["publisher"] ?? _host.Configuration["Publishing:Publisher"]
+            ?? (string.Equals(operation, "publish", StringComparison.OrdinalIgnoreCase) ? "manifest" : null);
         if (publisher is not null and not "manifest")
             throw new DistributedApplicationException($"Publisher '{publisher}' is not supported in native mode; '--publisher manifest' is.");
 

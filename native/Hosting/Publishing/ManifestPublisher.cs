@@ -25,8 +25,16 @@ internal static class ManifestPublisher
             await new ManifestWriter(json, executionContext, directory).WriteAsync(model, cancellationToken).ConfigureAwait(false);
         }
 
-        Directory.CreateDirectory(directory);
-        await File.WriteAllBytesAsync(path, content.ToArray(), cancellationToken).ConfigureAwait(false);
+        try
+        {
+            Directory.CreateDirectory(directory);
+            await File.WriteAllBytesAsync(path, content.ToArray(), cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new DistributedApplicationException($"The manifest cannot be written to {path}: {e.Message}", e);
+        }
+
         await Console.Out.WriteLineAsync($"Published manifest to: {path}").ConfigureAwait(false);
     }
 }
