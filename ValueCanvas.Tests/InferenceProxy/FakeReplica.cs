@@ -38,7 +38,11 @@ internal sealed class FakeReplica : IAsyncDisposable
     /// <summary>Sends one event and flushes it.</summary>
     public static async Task EventAsync(HttpContext context, string data)
     {
-        context.Response.ContentType = "text/event-stream; charset=utf-8";
+        if (!context.Response.HasStarted)
+        {
+            context.Response.ContentType = "text/event-stream; charset=utf-8";
+        }
+
         await context.Response.WriteAsync($"data: {data}\n\n", context.RequestAborted);
         await context.Response.Body.FlushAsync(context.RequestAborted);
     }

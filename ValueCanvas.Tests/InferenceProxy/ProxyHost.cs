@@ -4,7 +4,6 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
-using Microsoft.Extensions.DependencyInjection;
 using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.Tests.InferenceProxy;
@@ -17,10 +16,15 @@ internal sealed class ProxyHost : IAsyncDisposable
     private ProxyHost(Factory factory)
     {
         _factory = factory;
-        _factory.UseKestrel(0);
+        _factory.UseKestrel();
         _factory.StartServer();
-        Client = _factory.CreateClient();
-        Client.Timeout = TimeSpan.FromSeconds(60);
+        using var known = _factory.CreateClient();
+        // A client that leaves does so at once: it reads nothing more first.
+        Client = new HttpClient(new SocketsHttpHandler { MaxResponseDrainSize = 0, ResponseDrainTimeout = TimeSpan.Zero })
+        {
+            BaseAddress = known.BaseAddress,
+            Timeout = TimeSpan.FromSeconds(60),
+        };
     }
 
     public HttpClient Client { get; }
@@ -76,7 +80,7 @@ internal sealed class ProxyHost : IAsyncDisposable
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
-            builder.UseEnvironment("Production");
+            builder.UseEnvironment("Production").UseUrls("http://127.0.0.1:0");
             foreach (var (key, value) in settings)
             {
                 builder.UseSetting(key, value);

@@ -18,7 +18,7 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
         foreach (var name in new[] { "http", "otlp-grpc", "otlp-http" })
             Annotations.Add(new EndpointAnnotation(ProtocolType.Tcp, "http", name: name));
         var front = this.GetEndpoint("http");
-        Annotations.Add(new HealthProbeAnnotation("GET / of the dashboard", ct => HttpProbe.CheckAsync(new Uri(front.Url), 200, ct)));
+        Annotations.Add(new HealthProbeAnnotation("GET /api/telemetry/resources", ct => HttpProbe.CheckAsync(new Uri(new Uri(front.Url), "/api/telemetry/resources"), 200, ct)));
     }
 
     public string OtlpUrl => this.GetEndpoint("otlp-grpc").Url;
@@ -64,7 +64,13 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
             "--otlp-grpc-url", OtlpUrl,
             "--otlp-http-url", this.GetEndpoint("otlp-http").Url,
         ],
-        WithoutVariables = ["ASPNETCORE_URLS", "DOTNET_LAUNCH_PROFILE"],
+        Environment = new Dictionary<string, string> { ["NO_COLOR"] = "1" },
+        // What the AppHost's launch profile says about a dashboard is meant for Aspire's own orchestrator.
+        WithoutVariables =
+        [
+            .. Environment.GetEnvironmentVariables().Keys.Cast<string>().Where(name =>
+                name.StartsWith("ASPIRE_", StringComparison.Ordinal) || name.StartsWith("ASPNETCORE_", StringComparison.Ordinal)),
+        ],
     };
 
     private static int? PortIn(string? urls) =>
