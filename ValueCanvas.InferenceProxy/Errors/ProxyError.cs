@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace ValueCanvas.InferenceProxy.Errors;
@@ -7,6 +8,9 @@ namespace ValueCanvas.InferenceProxy.Errors;
 /// <see cref="WriteAsync"/>. On the wire it is an OpenAI error object with all four keys.</summary>
 internal sealed record ProxyError(int Status, string Type, string? Code, string? Param, string Message, TimeSpan? RetryAfter = null)
 {
+    // A body of type application/json, never HTML: quotes need no escapes.
+    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static ProxyError BadRequest(string message, string? param = null, string? code = null) =>
         new(StatusCodes.Status400BadRequest, "invalid_request_error", code, param, message);
 
@@ -40,7 +44,7 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
     public byte[] ToJson()
     {
         using var buffer = new MemoryStream(256);
-        using (var json = new Utf8JsonWriter(buffer))
+        using (var json = new Utf8JsonWriter(buffer, Writing))
         {
             json.WriteStartObject();
             json.WriteStartObject("error"u8);

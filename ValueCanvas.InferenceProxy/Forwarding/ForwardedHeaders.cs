@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Http.Headers;
 using Microsoft.Extensions.Primitives;
+using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -48,18 +49,19 @@ internal static class ForwardedHeaders
             ((HttpRequestHeaders)carrier!).TryAddWithoutValidation(name, value));
     }
 
-    public static void ToClient(HttpResponseMessage from, HttpResponse to, string target, int attempts)
+    public static void ToClient(HttpResponseMessage from, HttpResponse to)
     {
         Copy(from.Headers.NonValidated, to.Headers);
         Copy(from.Content.Headers.NonValidated, to.Headers);
-        Mark(to, target, attempts);
     }
 
-    public static void Mark(HttpResponse response, string? target, int attempts)
+    /// <summary>Tells who answered, if anyone did, and how many replicas were asked.</summary>
+    public static void Mark(HttpResponse response, Replica? replica, int attempts)
     {
-        if (target is not null)
+        if (replica is not null)
         {
-            response.Headers[Target] = target;
+            response.Headers[Target] = replica.Name;
+            response.Headers[Provider] = replica.Provider;
         }
 
         response.Headers[Attempts] = attempts == 1 ? "1" : attempts.ToString(CultureInfo.InvariantCulture);

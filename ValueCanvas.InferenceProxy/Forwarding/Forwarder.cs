@@ -93,8 +93,8 @@ internal sealed partial class Forwarder(
             // :: Step 6: from here on it is this replica's answer, and the body's buffer is free for others.
             body.Dispose();
             context.Response.StatusCode = statusCode;
-            ForwardedHeaders.ToClient(attempt.Response, context.Response, replica.Name, attempts);
-            context.Response.Headers[ForwardedHeaders.Provider] = replica.Provider;
+            ForwardedHeaders.ToClient(attempt.Response, context.Response);
+            ForwardedHeaders.Mark(context.Response, replica, attempts);
 
             // :: Step 7: the bytes, as they come.
             failure = AttemptFailure.ClientGone;

@@ -37,11 +37,18 @@ internal static class ProviderEndpoints
             .. provider.Select(replica =>
             {
                 var state = replica.State;
-                return new ReplicaView(replica.Name, replica.Address.OriginalString, state.Status, replica.InFlight,
+                return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.InFlight,
                     [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange);
             }),
         ])),
     ]);
+
+    private static string Name(ReplicaStatus status) => status switch
+    {
+        ReplicaStatus.Up => "up",
+        ReplicaStatus.Down => "down",
+        _ => "unknown",
+    };
 
     private static JsonHttpResult<ModelList> List(Topology topology)
     {
@@ -60,7 +67,7 @@ internal sealed record ProviderList(IReadOnlyList<ProviderView> Providers);
 internal sealed record ProviderView(string Name, IReadOnlyList<ReplicaView> Replicas);
 
 internal sealed record ReplicaView(
-    string Name, string Address, ReplicaStatus State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
+    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
 
 internal sealed record ModelList(string Object, IReadOnlyList<ModelView> Data);
 
@@ -73,7 +80,7 @@ internal sealed record ModelView(
     string Root,
     [property: JsonPropertyName("max_model_len")] int? MaxModelLength);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(ProviderList))]
 [JsonSerializable(typeof(ModelList))]
 internal sealed partial class ProviderJsonContext : JsonSerializerContext;

@@ -25,6 +25,7 @@ public sealed class ForwardingTests
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         Assert.Equal("""{"id":"x","object":"chat.completion","choices":[]}""", await response.Content.ReadAsStringAsync(Cancel));
         Assert.Equal(new Uri(replica.Address).Authority, response.Headers.GetValues("x-valuecanvas-target").Single());
+        Assert.Equal("vllm", response.Headers.GetValues("x-valuecanvas-provider").Single());
         Assert.Equal("1", response.Headers.GetValues("x-valuecanvas-attempts").Single());
         var received = Assert.Single(replica.Received);
         Assert.Equal(path, received.Path);
