@@ -5,6 +5,7 @@ using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Requests;
+using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
@@ -20,10 +21,12 @@ builder.AddValueCanvasCache();
 builder.AddInference();
 builder.Services.AddCanvases();
 
+builder.Services.AddJsonText();
 builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
 builder.Services.AddJobs();
+builder.Services.AddOpenApi();
 builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
@@ -32,6 +35,7 @@ app.UseRouting();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
+app.MapOpenApi();
 
 app.MapGroup("/v1").MapOpenAiEndpoints();
 app.MapChat("/generate");

@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Api.Chat;
@@ -14,6 +15,8 @@ namespace ValueCanvas.Api.Chat;
 /// </summary>
 internal sealed class ChatStream(IAsyncEnumerator<ChatDelta> deltas, Func<ChatCompletion, ChatData> toData) : IResult
 {
+    private static readonly ChatContext Context = new(JsonText.Options);
+
     public async Task ExecuteAsync(HttpContext context)
     {
         await using var owned = deltas;
@@ -46,9 +49,9 @@ internal sealed class ChatStream(IAsyncEnumerator<ChatDelta> deltas, Func<ChatCo
     private async ValueTask WriteAsync(PipeWriter writer, ChatDelta delta, CancellationToken cancellationToken)
     {
         if (delta.Completion is { } completion)
-            Write(writer, "done", JsonSerializer.SerializeToUtf8Bytes(toData(completion), ChatContext.Default.ChatData));
+            Write(writer, "done", JsonSerializer.SerializeToUtf8Bytes(toData(completion), Context.ChatData));
         else
-            Write(writer, null, JsonSerializer.SerializeToUtf8Bytes(new ChatDeltaData(delta.Text), ChatContext.Default.ChatDeltaData));
+            Write(writer, null, JsonSerializer.SerializeToUtf8Bytes(new ChatDeltaData(delta.Text), Context.ChatDeltaData));
         await writer.FlushAsync(cancellationToken);
     }
 

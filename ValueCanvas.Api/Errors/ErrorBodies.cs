@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using ValueCanvas.Api.Responses;
 
 namespace ValueCanvas.Api.Errors;
 
@@ -28,6 +29,8 @@ internal static class ErrorBodies
 {
     public const string ProblemMediaType = "application/problem+json";
 
+    private static readonly ErrorContext Context = new(JsonText.Options);
+
     public static byte[] Problem(Failure failure, HttpContext context) => JsonSerializer.SerializeToUtf8Bytes(
         new Problem(
             $"urn:valuecanvas:problem:{failure.Code.Replace('_', '-')}",
@@ -37,7 +40,7 @@ internal static class ErrorBodies
             context.Request.Path.ToUriComponent(),
             failure.Errors,
             TraceId(context)),
-        ErrorContext.Default.Problem);
+        Context.Problem);
 
     public static byte[] OpenAi(Failure failure) => JsonSerializer.SerializeToUtf8Bytes(
         new OpenAiErrorBody(new(
@@ -50,7 +53,7 @@ internal static class ErrorBodies
             },
             failure.Errors?.Keys.FirstOrDefault(),
             failure.Code)),
-        ErrorContext.Default.OpenAiErrorBody);
+        Context.OpenAiErrorBody);
 
     /// <summary>What a request is found by in the traces; also the <c>requestId</c> of successes.</summary>
     public static string TraceId(HttpContext context) => Activity.Current?.TraceId.ToString() ?? context.TraceIdentifier;

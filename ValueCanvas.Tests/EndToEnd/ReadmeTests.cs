@@ -26,7 +26,7 @@ public sealed partial class ReadmeTests(AppHostFixture system)
 
             var (exitCode, output) = await BashAsync(script);
 
-            Assert.True(exitCode == 0 && output.Contains("\"", StringComparison.Ordinal), $"exit code {exitCode}\n{script}\n{output}");
+            Assert.True(exitCode == 0 && output.Contains('"'), $"exit code {exitCode}\n{script}\n{output}");
         }
     }
 

@@ -14,25 +14,22 @@ namespace ValueCanvas.Tests.Infrastructure;
 /// </summary>
 public sealed class ServersFixture : IAsyncLifetime
 {
-    private readonly Lazy<Task<Servers>> _servers = new(() => Servers.StartAsync(TestContext.Current.CancellationToken));
+    private Servers? _servers;
 
-    /// <summary>The servers, started when the first test asks for them.</summary>
-    public Task<Servers> GetAsync() => _servers.Value;
+    /// <summary>Connection string of Redis.</summary>
+    public string Redis => Running.Redis;
 
-    /// <summary>Redis, as StackExchange.Redis takes it.</summary>
-    public async Task<string> GetRedisAsync() => (await GetAsync()).Redis;
+    /// <summary>Connection string of PostgreSQL as superuser, with no database named.</summary>
+    public string Postgres => Running.Postgres;
+
+    private Servers Running => _servers ?? throw new InvalidOperationException("The servers have not been started.");
 
     /// <summary>The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.</summary>
-    public async Task<string> CreateDatabaseAsync(string name) =>
-        await (await GetAsync()).CreateDatabaseAsync(name, TestContext.Current.CancellationToken);
+    public Task<string> CreateDatabaseAsync(string name) => Running.CreateDatabaseAsync(name, TestContext.Current.CancellationToken);
 
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+    public async ValueTask InitializeAsync() => _servers = await Servers.StartAsync(TestContext.Current.CancellationToken);
 
-    public async ValueTask DisposeAsync()
-    {
-        if (_servers.IsValueCreated)
-            await (await _servers.Value).DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => _servers?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
 
 /// <summary>One Redis and one PostgreSQL of the test's own.</summary>

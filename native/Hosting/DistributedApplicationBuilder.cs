@@ -77,7 +77,7 @@ public class DistributedApplicationBuilder : IDistributedApplicationBuilder
         Services.AddSingleton(ExecutionContext);
         Services.AddSingleton(new DistributedApplicationModel(Resources));
         Services.AddSingleton(new RunMode(IsTest: _hook is not null));
-        Services.AddSingleton<ResourceNotificationService>();
+        Services.AddSingleton(new ResourceNotificationService());
         if (ExecutionContext.IsRunMode)
             Services.AddSingleton<ApplicationOrchestrator>();
         Services.AddSingleton(services => new ResourceCommandService(services.GetRequiredService<ApplicationOrchestrator>()));

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
@@ -18,33 +17,32 @@ public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
 
     public const string OperatorPassword = "operator";
 
-    private readonly string _name = $"test_{Guid.NewGuid():N}";
-
     /// <summary>A second tenant, beside the development tenant.</summary>
     public Guid OtherTenant { get; } = Guid.NewGuid();
 
     /// <summary>As superuser.</summary>
-    public string Admin => new NpgsqlConnectionStringBuilder(servers.Postgres) { Database = _name }.ConnectionString;
+    public string Admin { get; private set; } = "";
 
     /// <summary>As Api and Worker connect.</summary>
     public string App => As(DatabaseRoles.App, AppPassword);
 
     public string Operator => As(DatabaseRoles.Operator, OperatorPassword);
 
-    public string Redis => servers.Redis;
+    public string Redis { get; private set; } = "";
 
     public async ValueTask InitializeAsync()
     {
-        await ExecuteAsync(servers.Postgres, $"CREATE DATABASE {_name}");
+        Redis = await servers.GetRedisAsync();
+        Admin = await CreateEmptyAsync();
         await MigrateAsync(Admin);
         await ExecuteAsync(Admin, $"INSERT INTO tenants (id, name) VALUES ('{OtherTenant}', 'Other')");
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        NpgsqlConnection.ClearAllPools();
-        await ExecuteAsync(servers.Postgres, $"DROP DATABASE {_name} WITH (FORCE)");
-    }
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    /// <summary>The superuser's connection string of one more database, not migrated.</summary>
+    public async Task<string> CreateEmptyAsync() =>
+        new NpgsqlConnectionStringBuilder(await servers.CreateDatabaseAsync("data")) { Pooling = false }.ConnectionString;
 
     public async Task MigrateAsync(string connectionString, string appPassword = AppPassword, string operatorPassword = OperatorPassword)
     {
@@ -82,8 +80,8 @@ public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
     private IHost Build(string connectionString, Action<HostApplicationBuilder> configure)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
-        builder.Configuration["ConnectionStrings:valuecanvas"] = connectionString;
-        builder.Configuration["ConnectionStrings:cache"] = servers.Redis;
+        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = true }.ConnectionString;
+        builder.Configuration["ConnectionStrings:cache"] = Redis;
         builder.Services.AddMetrics();
         builder.AddValueCanvasDatabase();
         builder.AddValueCanvasCache();

@@ -42,7 +42,7 @@ public sealed class EndpointReferenceAnnotation(IResourceWithEndpoints resource)
 
     public bool UseAllEndpoints { get; set; }
 
-    public HashSet<string> EndpointNames { get; } = new(StringComparer.OrdinalIgnoreCase);
+    public ISet<string> EndpointNames { get; } = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
 }
 
 public class ConnectionStringRedirectAnnotation(IResourceWithConnectionString resource) : IResourceAnnotation

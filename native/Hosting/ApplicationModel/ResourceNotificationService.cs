@@ -11,6 +11,11 @@ public class ResourceNotificationService
     private readonly Dictionary<string, ResourceEvent> _latest = new(StringComparer.OrdinalIgnoreCase);
     private TaskCompletionSource _changed = NewSignal();
 
+    // Only a running application makes one; Aspire's constructors take services that there are none of here.
+    internal ResourceNotificationService()
+    {
+    }
+
     public bool TryGetCurrentState(string resourceId, [NotNullWhen(true)] out ResourceEvent? resourceEvent)
     {
         lock (_lock)

@@ -18,6 +18,7 @@ internal sealed class ApplicationOrchestrator(
     private Watchdog? _watchdog;
     private EndpointAllocation? _endpoints;
     private StartOrder? _order;
+    private bool _disposed;
 
     /// <summary>Until cancelled. Throws when the application does not come up whole.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -118,6 +119,9 @@ internal sealed class ApplicationOrchestrator(
 
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
+
         await StopAsync().ConfigureAwait(false);
         foreach (var instance in _instances)
             instance.Dispose();

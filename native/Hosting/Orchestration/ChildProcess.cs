@@ -34,7 +34,6 @@ internal sealed class ChildProcess
     public static async Task<ChildProcess> StartAsync(ProcessLauncher launcher, ProcessCommand command, Action<string> onLine)
     {
         var process = await launcher.StartAsync(command).ConfigureAwait(false);
-        var child = new ChildProcess(process, command.StopSignal, onLine);
         try
         {
             await process.StandardInput.WriteAsync(command.Input).ConfigureAwait(false);
@@ -45,7 +44,7 @@ internal sealed class ChildProcess
             // It ended without reading; its exit code tells why.
         }
 
-        return child;
+        return new ChildProcess(process, command.StopSignal, onLine);
     }
 
     /// <summary>Asks it to end, wakes it if it is stopped, and kills it when it takes longer than <paramref name="patience"/>.</summary>

@@ -64,7 +64,13 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
             "--otlp-grpc-url", OtlpUrl,
             "--otlp-http-url", this.GetEndpoint("otlp-http").Url,
         ],
-        WithoutVariables = ["ASPNETCORE_URLS", "DOTNET_LAUNCH_PROFILE"],
+        Environment = new Dictionary<string, string> { ["NO_COLOR"] = "1" },
+        // What the AppHost's launch profile says about a dashboard is meant for Aspire's own orchestrator.
+        WithoutVariables =
+        [
+            .. Environment.GetEnvironmentVariables().Keys.Cast<string>().Where(name =>
+                name.StartsWith("ASPIRE_", StringComparison.Ordinal) || name.StartsWith("ASPNETCORE_", StringComparison.Ordinal)),
+        ],
     };
 
     private static int? PortIn(string? urls) =>
