@@ -84,7 +84,7 @@ public sealed class EnvironmentTests
         Assert.Equal("http://gpu.example:8000/", environment["VLLM_0"]);
     }
 
-    private static async Task<Dictionary<string, string?>> EnvironmentAsync(IResource resource, DistributedApplicationExecutionContext context)
+    private static async Task<Dictionary<string, string?>> EnvironmentAsync(ProjectResource resource, DistributedApplicationExecutionContext context)
     {
         var cancellationToken = TestContext.Current.CancellationToken;
         var callbacks = new EnvironmentCallbackContext(context, resource, cancellationToken: cancellationToken);

@@ -126,6 +126,6 @@ public sealed class SupervisionTests
         Assert.Contains("'nobody'", result.Message, StringComparison.Ordinal);
     }
 
-    private static Task HealthyAsync(DistributedApplication app, string name) =>
+    private static Task<ResourceEvent> HealthyAsync(DistributedApplication app, string name) =>
         app.ResourceNotifications.WaitForResourceHealthyAsync(name, Cancelled).WaitAsync(Patience, TimeProvider.System, Cancelled);
 }
