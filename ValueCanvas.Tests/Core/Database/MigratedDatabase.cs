@@ -32,7 +32,7 @@ public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Redis = await servers.GetRedisAsync();
+        Redis = servers.Redis;
         Admin = await CreateEmptyAsync();
         await MigrateAsync(Admin);
         await ExecuteAsync(Admin, $"INSERT INTO tenants (id, name) VALUES ('{OtherTenant}', 'Other')");

@@ -18,14 +18,14 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
         foreach (var name in new[] { "http", "otlp-grpc", "otlp-http" })
             Annotations.Add(new EndpointAnnotation(ProtocolType.Tcp, "http", name: name));
         var front = this.GetEndpoint("http");
-        Annotations.Add(new HealthProbeAnnotation("GET / of the dashboard", ct => HttpProbe.CheckAsync(new Uri(front.Url), 200, ct)));
+        Annotations.Add(new HealthProbeAnnotation("GET /api/telemetry/resources", ct => HttpProbe.CheckAsync(new Uri(new Uri(front.Url), "/api/telemetry/resources"), 200, ct)));
     }
 
     public string OtlpUrl => this.GetEndpoint("otlp-grpc").Url;
 
     /// <summary>None when the CLI is not on this machine.</summary>
     /// <param name="configuration">Says where the dashboard shall listen: <c>ASPNETCORE_URLS</c>, <c>ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL</c>.</param>
-    /// <param name="isTest">Then every port is any free one.</param>
+    /// <param name="isTest">Then telemetry goes to any free port.</param>
     public static DashboardResource? Find(IConfiguration configuration, bool isTest)
     {
         var path = new[]
@@ -38,14 +38,11 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
             return null;
 
         var dashboard = new DashboardResource(path);
-        if (!isTest)
-        {
-            if (PortIn(configuration["ASPNETCORE_URLS"]) is { } front)
-                dashboard.GetEndpoint("http").EndpointAnnotation.Port = front;
-            // Nobody types this one, so a neighbour that has it already is no obstacle.
-            if (PortIn(configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"]) is { } otlp && PortAllocator.IsFree(otlp))
-                dashboard.GetEndpoint("otlp-grpc").EndpointAnnotation.Port = otlp;
-        }
+        if (PortIn(configuration["ASPNETCORE_URLS"]) is { } front)
+            dashboard.GetEndpoint("http").EndpointAnnotation.Port = front;
+        // Nobody types this one, so a neighbour that has it already is no obstacle.
+        if (!isTest && PortIn(configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"]) is { } otlp && PortAllocator.IsFree(otlp))
+            dashboard.GetEndpoint("otlp-grpc").EndpointAnnotation.Port = otlp;
 
         return dashboard;
     }
