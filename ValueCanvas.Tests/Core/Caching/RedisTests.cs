@@ -19,7 +19,7 @@ public sealed class RedisTests(ServersFixture servers)
     [Fact]
     public async Task HealthCheck_RedisFreezesAndThaws_DegradesWithinItsBoundAndHeals()
     {
-        var direct = ConfigurationOptions.Parse(await servers.GetRedisAsync());
+        var direct = ConfigurationOptions.Parse(servers.Redis);
         var (address, port) = Address(direct);
         await using var proxy = new FreezingProxy(address, port);
         using var host = await StartAsync($"127.0.0.1:{proxy.Port},password={direct.Password}");
@@ -47,7 +47,7 @@ public sealed class RedisTests(ServersFixture servers)
     [Fact]
     public async Task JobSignal_Published_ReachesASubscriber()
     {
-        using var host = await StartAsync(await servers.GetRedisAsync());
+        using var host = await StartAsync(servers.Redis);
         var signal = host.Services.GetRequiredService<JobSignal>();
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
@@ -64,7 +64,7 @@ public sealed class RedisTests(ServersFixture servers)
     [Fact]
     public async Task JobSignal_RedisFrozen_PublishingIsBoundedAndTheSubscriptionSurvives()
     {
-        var direct = ConfigurationOptions.Parse(await servers.GetRedisAsync());
+        var direct = ConfigurationOptions.Parse(servers.Redis);
         var (address, port) = Address(direct);
         await using var proxy = new FreezingProxy(address, port);
         using var host = await StartAsync($"127.0.0.1:{proxy.Port},password={direct.Password}");
