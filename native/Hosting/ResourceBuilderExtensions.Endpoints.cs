@@ -87,7 +87,7 @@ public static partial class ResourceBuilderExtensions
 
         return builder.WithAnnotation(new HealthProbeAnnotation(
             $"GET {path ?? "/"} on endpoint '{endpointSelector().EndpointName}'",
-            ct => HttpProbe.CheckAsync(new Uri(new Uri(endpointSelector().Url), path ?? "/"), statusCode ?? 200, ct)));
+            (address, ct) => HttpProbe.CheckAsync(new Uri(address(endpointSelector()), path ?? "/"), statusCode ?? 200, ct)));
     }
 
     private static bool SameName(string left, string right) => string.Equals(left, right, StringComparison.OrdinalIgnoreCase);

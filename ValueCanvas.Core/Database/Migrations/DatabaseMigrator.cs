@@ -38,7 +38,7 @@ public sealed partial class DatabaseMigrator(
         }
 
         // 2. Roles first: migrations grant to them.
-        await EnsureRolesAsync(connection, cancellationToken);
+        await EnsureRolesAsync(cancellationToken);
 
         // 3. The schema, by EF's own migrator and history.
         await using (var scope = scopes.CreateAsyncScope())
@@ -82,12 +82,14 @@ public sealed partial class DatabaseMigrator(
         exception is not PostgresException postgres || postgres.SqlState is "57P03" or "3D000" || postgres.IsTransient;
 
     /// <summary>Roles belong to the server: a migrator of another database on it may be altering them at this moment.</summary>
-    private async Task EnsureRolesAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    private async Task EnsureRolesAsync(CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
         {
             try
             {
+                // Not the connection that holds the lock: the client closes one that met an internal error.
+                await using var connection = await dataSource.OpenConnectionAsync(cancellationToken);
                 await DatabaseRoles.EnsureAsync(connection, options.Value.AppPassword!, options.Value.OperatorPassword!, cancellationToken);
                 return;
             }

@@ -52,10 +52,16 @@ public class ConnectionStringRedirectAnnotation(IResourceWithConnectionString re
 
 /// <summary>Tells whether the running resource does its work.</summary>
 /// <param name="description">What is probed, for messages.</param>
-/// <param name="check">Completes when healthy, throws when not.</param>
-internal sealed class HealthProbeAnnotation(string description, Func<CancellationToken, Task> check) : IResourceAnnotation
+/// <param name="check">Completes when healthy, throws when not; it is given the address of the replica's own endpoints.</param>
+internal sealed class HealthProbeAnnotation(string description, Func<Func<EndpointReference, Uri>, CancellationToken, Task> check)
+    : IResourceAnnotation
 {
+    public HealthProbeAnnotation(string description, Func<CancellationToken, Task> check)
+        : this(description, (_, cancellationToken) => check(cancellationToken))
+    {
+    }
+
     public string Description => description;
 
-    public Func<CancellationToken, Task> Check => check;
+    public Func<Func<EndpointReference, Uri>, CancellationToken, Task> Check => check;
 }

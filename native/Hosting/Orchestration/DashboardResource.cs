@@ -18,7 +18,7 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
         foreach (var name in new[] { "http", "otlp-grpc", "otlp-http" })
             Annotations.Add(new EndpointAnnotation(ProtocolType.Tcp, "http", name: name));
         var front = this.GetEndpoint("http");
-        Annotations.Add(new HealthProbeAnnotation("GET / of the dashboard", ct => HttpProbe.CheckAsync(new Uri(front.Url), 200, ct)));
+        Annotations.Add(new HealthProbeAnnotation("GET /api/telemetry/resources", ct => HttpProbe.CheckAsync(new Uri(new Uri(front.Url), "/api/telemetry/resources"), 200, ct)));
     }
 
     public string OtlpUrl => this.GetEndpoint("otlp-grpc").Url;

@@ -20,7 +20,7 @@ internal sealed class InstanceFactory(
             var replica = i;
             var id = replicas == 1 ? resource.Name : $"{resource.Name}-{replica}";
             yield return new ResourceInstance(
-                resource, id,
+                resource, id, endpoints.Of(resource, replica),
                 async (first, ct) => await PrepareAsync(resource, replica, first, ct).ConfigureAwait(false) is { } command ? Marked(command) : null,
                 launcher, notifications, log);
         }

@@ -6,7 +6,7 @@ namespace Aspire.Hosting.Orchestration;
 /// <summary>One resource, or one replica of it, in this run: starts it, watches over it, stops it. What ends by itself stays down.</summary>
 /// <remarks><c>prepare</c> makes all ready and gives the process to start, if there is one; it is told whether it is the run's first start.</remarks>
 internal sealed class ResourceInstance(
-    IResource resource, string id, Func<bool, CancellationToken, Task<ProcessCommand?>> prepare,
+    IResource resource, string id, IReadOnlyDictionary<string, int> ports, Func<bool, CancellationToken, Task<ProcessCommand?>> prepare,
     ProcessLauncher launcher, ResourceNotificationService notifications, ConsoleLog log) : IDisposable
 {
     private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(5);
@@ -153,7 +153,7 @@ internal sealed class ResourceInstance(
         {
             try
             {
-                await probe.Check(cancellationToken).WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false);
+                await probe.Check(Address, cancellationToken).WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
@@ -162,6 +162,12 @@ internal sealed class ResourceInstance(
         }
 
         return null;
+    }
+
+    private Uri Address(EndpointReference endpoint)
+    {
+        var first = new Uri(endpoint.Url);
+        return endpoint.Resource == resource ? new UriBuilder(first) { Port = ports[endpoint.EndpointName] }.Uri : first;
     }
 
     private void Publish(Func<CustomResourceSnapshot, CustomResourceSnapshot> change) => notifications.Publish(resource, id, change);
