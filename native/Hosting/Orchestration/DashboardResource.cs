@@ -25,7 +25,7 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
 
     /// <summary>None when the CLI is not on this machine.</summary>
     /// <param name="configuration">Says where the dashboard shall listen: <c>ASPNETCORE_URLS</c>, <c>ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL</c>.</param>
-    /// <param name="isTest">Then every port is any free one.</param>
+    /// <param name="isTest">Then telemetry goes to any free port.</param>
     public static DashboardResource? Find(IConfiguration configuration, bool isTest)
     {
         var path = new[]
@@ -38,14 +38,11 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
             return null;
 
         var dashboard = new DashboardResource(path);
-        if (!isTest)
-        {
-            if (PortIn(configuration["ASPNETCORE_URLS"]) is { } front)
-                dashboard.GetEndpoint("http").EndpointAnnotation.Port = front;
-            // Nobody types this one, so a neighbour that has it already is no obstacle.
-            if (PortIn(configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"]) is { } otlp && PortAllocator.IsFree(otlp))
-                dashboard.GetEndpoint("otlp-grpc").EndpointAnnotation.Port = otlp;
-        }
+        if (PortIn(configuration["ASPNETCORE_URLS"]) is { } front)
+            dashboard.GetEndpoint("http").EndpointAnnotation.Port = front;
+        // Nobody types this one, so a neighbour that has it already is no obstacle.
+        if (!isTest && PortIn(configuration["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"]) is { } otlp && PortAllocator.IsFree(otlp))
+            dashboard.GetEndpoint("otlp-grpc").EndpointAnnotation.Port = otlp;
 
         return dashboard;
     }

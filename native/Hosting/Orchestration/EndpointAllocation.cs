@@ -9,7 +9,7 @@ internal sealed class EndpointAllocation : IDisposable
     private readonly List<int> _free = [];
 
     /// <param name="resources">All of the application.</param>
-    /// <param name="isTest">Then fixed ports are not, so that tests run beside each other and beside a running application.</param>
+    /// <param name="isTest">Then fixed ports are not, but for the dashboard's, which a test asks for on purpose; so tests run beside each other.</param>
     public EndpointAllocation(IEnumerable<IResource> resources, bool isTest)
     {
         foreach (var resource in resources)
@@ -22,7 +22,7 @@ internal sealed class EndpointAllocation : IDisposable
                 for (var replica = 0; replica < resource.GetReplicaCount(); replica++)
                 {
                     // Nothing stands in front of the replicas here, so only the first can have the asked-for port.
-                    var port = endpoint.Port is { } wanted and > 0 && !isTest && replica == 0
+                    var port = endpoint.Port is { } wanted and > 0 && replica == 0 && (!isTest || resource is DashboardResource)
                         ? PortAllocator.Fixed(wanted, $"'{resource.Name}' ({endpoint.Name})", Remedy(resource, endpoint))
                         : Free();
                     _ports[(resource, replica)][endpoint.Name] = port;
