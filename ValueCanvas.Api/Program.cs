@@ -1,6 +1,47 @@
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Canvases;
+using ValueCanvas.Api.Chat;
+using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Jobs;
+using ValueCanvas.Api.OpenAi;
+using ValueCanvas.Api.Requests;
+using ValueCanvas.Api.Responses;
+using ValueCanvas.Core.Caching;
+using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Inference;
+using ValueCanvas.ServiceDefaults.Health;
+
+// The way of a request: server span → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.
+
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
+builder.AddValueCanvasDatabase();
+builder.AddValueCanvasCache();
+builder.AddInference();
+builder.Services.AddCanvases();
+
+builder.Services.AddJsonText();
+builder.Services.AddChat();
+builder.Services.AddOpenAi();
+builder.Services.AddCanvasEndpoints();
+builder.Services.AddJobs();
+builder.Services.AddOpenApi();
+builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
+app.UseErrorHandling();
+app.UseRouting();
+
 app.MapDefaultEndpoints();
+app.MapHealthEndpoints("/api/health");
+app.MapOpenApi();
+
+app.MapGroup("/v1").MapOpenAiEndpoints();
+app.MapChat("/generate");
+var api = app.MapGroup("/api");
+api.MapGroup("/llm").MapChatEndpoints();
+api.MapGroup("/canvas").MapCanvasEndpoints();
+api.MapGroup("/queue").MapJobEndpoints();
+
 app.Run();

@@ -1,1 +1,46 @@
-Console.WriteLine("ValueCanvas");
+using ValueCanvas.AppHost;
+
+var builder = DistributedApplication.CreateBuilder(args);
+builder.MoveDashboard(portVariable: "VALUECANVAS_DASHBOARD_PORT");
+
+var cache = builder.AddRedis("cache");
+var postgres = builder.AddPostgres("postgres").WithDataVolume();
+var database = postgres.AddDatabase("valuecanvas");
+
+// The services connect as a role that row-level security binds; the database's own connection string is the superuser's.
+var appPassword = builder.AddGeneratedSecret("app-password");
+var operatorPassword = builder.AddGeneratedSecret("operator-password");
+var appDatabase = builder.AddConnectionString("valuecanvas-app", ReferenceExpression.Create(
+    $"Host={postgres.Resource.Host};Port={postgres.Resource.Port};Username=valuecanvas_app;Password={appPassword};Database={database.Resource.DatabaseName}"));
+
+var migrations = builder.AddProject<Projects.ValueCanvas_Worker>("migrations")
+    .WithArgs("migrate")
+    .WithReference(database).WaitFor(database)
+    .WithEnvironment("Database__AppPassword", appPassword)
+    .WithEnvironment("Database__OperatorPassword", operatorPassword);
+
+var models = builder.AddModelServers("vllm");
+
+var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
+    .WithHttpEndpoint()
+    .WithModelServers(models)
+    .WithHttpHealthCheck("/health/ready");
+
+// Redis holds only what can be rebuilt, so nothing waits for it.
+builder.AddProject<Projects.ValueCanvas_Worker>("worker")
+    .WithHttpEndpoint()
+    .WithReplicas(2)
+    .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
+    .WithReference(cache)
+    .WithReference(inference).WaitFor(inference)
+    .WithHttpHealthCheck("/health/ready");
+
+builder.AddProject<Projects.ValueCanvas_Api>("api")
+    .WithExternalHttpEndpoints()
+    .MoveHttpEndpoint(portVariable: "VALUECANVAS_PORT")
+    .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
+    .WithReference(cache)
+    .WithReference(inference).WaitFor(inference)
+    .WithHttpHealthCheck("/health/ready");
+
+builder.Build().Run();

@@ -1,6 +1,30 @@
+using ValueCanvas.Core.Caching;
+using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Jobs;
+using ValueCanvas.Worker.Canvases;
+using ValueCanvas.Worker.Execution;
+using ValueCanvas.Worker.Maintenance;
+using ValueCanvas.Worker.Migration;
+
+// `migrate` runs to completion before any service starts; without it this is a worker of the queue.
+if (args is [MigrateCommand.Name, ..])
+    return await MigrateCommand.RunAsync(args);
+
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
+builder.AddValueCanvasDatabase();
+builder.AddValueCanvasCache();
+builder.AddInference();
+
+builder.Services.AddJobQueue();
+builder.Services.AddJobExecution();
+builder.Services.AddJobMaintenance();
+builder.Services.AddCanvases();
+builder.Services.AddSingleton<IJobHandler, CanvasGenerationHandler>();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();
-app.Run();
+await app.RunAsync();
+return 0;

@@ -1,0 +1,134 @@
+using System.Globalization;
+using Microsoft.EntityFrameworkCore;
+using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Requests;
+using ValueCanvas.Api.Responses;
+using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Prompts;
+
+namespace ValueCanvas.Api.Canvases;
+
+internal static class CanvasEndpoints
+{
+    private const int DefaultPage = 20;
+    private const int MaxPage = 100;
+
+    /// <summary>The endpoints' part; the generator is Core's <c>AddCanvases</c>.</summary>
+    public static IServiceCollection AddCanvasEndpoints(this IServiceCollection services) =>
+        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CanvasContext.Default));
+
+    public static RouteGroupBuilder MapCanvasEndpoints(this RouteGroupBuilder group)
+    {
+        group.WithTags("Canvases").WithMetadata(BodyLimit.Api);
+        group.MapPost("/generate", GenerateAsync)
+            .WithSummary("Generate a canvas from a description of a business, and store it")
+            .Produces<Envelope<CanvasData>>(StatusCodes.Status201Created)
+            .ProducesProblem(StatusCodes.Status400BadRequest)
+            .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+        group.MapGet("/{id}", GetAsync)
+            .WithName("GetCanvas")
+            .WithSummary("One canvas")
+            .Produces<Envelope<CanvasData>>()
+            .ProducesProblem(StatusCodes.Status404NotFound);
+        group.MapGet("", ListAsync)
+            .WithSummary("The tenant's canvases, newest first, without their content")
+            .Produces<Envelope<CanvasPage>>()
+            .ProducesProblem(StatusCodes.Status400BadRequest);
+        return group;
+    }
+
+    private static async Task<IResult> GenerateAsync(
+        JsonBody<CanvasBody> body,
+        CurrentTenant tenant,
+        PromptCatalog prompts,
+        CanvasGenerator generator,
+        TenantDatabase database,
+        LinkGenerator links,
+        HttpContext context,
+        CancellationToken cancellationToken)
+    {
+        var variables = body.Value.ToVariables();
+        if (prompts.Find(CanvasBrief.PromptKey)!.Validate(variables) is { Count: > 0 } errors)
+            throw RequestException.Invalid(errors);
+
+        // A model's work costs time and money: first see that there is somewhere to keep it.
+        await database.ExecuteAsync(tenant.Id, (_, _) => Task.CompletedTask, cancellationToken);
+        var canvas = await generator.GenerateAsync(tenant.Id, CanvasBrief.FromVariables(variables), cancellationToken);
+        await database.ExecuteAsync(
+            tenant.Id,
+            (db, _) =>
+            {
+                db.Add(canvas);
+                return Task.CompletedTask;
+            },
+            cancellationToken);
+        return TypedResults.Created(
+            links.GetPathByName(context, "GetCanvas", new { id = canvas.Id }), Envelope.Of(CanvasData.From(canvas)));
+    }
+
+    private static async Task<IResult> GetAsync(string id, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+    {
+        if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var known))
+            throw RequestException.NotFound("There is no canvas with this id: an id is a UUID, as POST /api/canvas/generate answers it.");
+        var canvas = await database.ExecuteAsync(
+            tenant.Id,
+            (db, ct) => db.Set<Canvas>().AsNoTracking().SingleOrDefaultAsync(row => row.TenantId == tenant.Id && row.Id == known, ct),
+            cancellationToken);
+        return canvas is null
+            ? throw RequestException.NotFound("There is no canvas with this id. GET /api/canvas lists those that there are.")
+            : TypedResults.Ok(Envelope.Of(CanvasData.From(canvas)));
+    }
+
+    private static async Task<IResult> ListAsync(
+        string? limit, string? cursor, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+    {
+        var size = ReadLimit(limit);
+        var after = ReadCursor(cursor);
+        var rows = await database.ExecuteAsync(
+            tenant.Id,
+            (db, ct) => Page(db.Set<Canvas>().Where(row => row.TenantId == tenant.Id), after)
+                .Take(size + 1)
+                .Select(row => new { row.Id, row.Type, row.Title, row.Industry, row.Model, row.CreatedAt, row.UpdatedAt })
+                .ToListAsync(ct),
+            cancellationToken);
+
+        var items = rows.Take(size)
+            .Select(row => new CanvasSummary(
+                row.Id, row.Type.ToWireName(), row.Title, row.Industry, row.Model, row.CreatedAt, row.UpdatedAt))
+            .ToArray();
+        var next = rows.Count > size ? new CanvasCursor(items[^1].CreatedAt, items[^1].Id).ToString() : null;
+        return TypedResults.Ok(Envelope.Of(new CanvasPage(items, next)));
+    }
+
+    // Compared as rows, in the order of the index canvases_by_tenant.
+    private static IQueryable<Canvas> Page(IQueryable<Canvas> canvases, CanvasCursor? after)
+    {
+        if (after is var (createdAt, id))
+        {
+            canvases = canvases.Where(row =>
+                EF.Functions.LessThan(ValueTuple.Create(row.CreatedAt, row.Id), ValueTuple.Create(createdAt, id)));
+        }
+
+        return canvases.OrderByDescending(row => row.CreatedAt).ThenByDescending(row => row.Id);
+    }
+
+    private static int ReadLimit(string? text)
+    {
+        if (text is null)
+            return DefaultPage;
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit is >= 1 and <= MaxPage
+            ? limit
+            : throw RequestException.Invalid("limit", $"must be an integer between 1 and {MaxPage}");
+    }
+
+    private static CanvasCursor? ReadCursor(string? text)
+    {
+        if (string.IsNullOrEmpty(text))
+            return null;
+        return CanvasCursor.TryParse(text, out var cursor)
+            ? cursor
+            : throw RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");
+    }
+}

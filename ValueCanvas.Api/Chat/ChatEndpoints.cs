@@ -1,0 +1,57 @@
+using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Requests;
+using ValueCanvas.Api.Responses;
+using ValueCanvas.Core.Inference;
+
+namespace ValueCanvas.Api.Chat;
+
+internal static class ChatEndpoints
+{
+    public static IServiceCollection AddChat(this IServiceCollection services) =>
+        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ChatContext.Default));
+
+    public static RouteGroupBuilder MapChatEndpoints(this RouteGroupBuilder group)
+    {
+        group.MapChat("/chat");
+        return group;
+    }
+
+    /// <summary>The same under a path of the host's choice.</summary>
+    public static void MapChat(this IEndpointRouteBuilder endpoints, string path) =>
+        endpoints.MapPost(path, AnswerAsync)
+            .WithTags("Chat")
+            .WithSummary("Ask a model; with \"stream\": true as server-sent events")
+            .WithMetadata(BodyLimit.Api)
+            .Produces<Envelope<ChatData>>(StatusCodes.Status200OK, "application/json", "text/event-stream")
+            .ProducesProblem(StatusCodes.Status400BadRequest)
+            .ProducesProblem(StatusCodes.Status404NotFound)
+            .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+
+    private static async Task<IResult> AnswerAsync(
+        JsonBody<ChatBody> body, InferenceClient inference, TimeProvider time, HttpContext context, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        var request = body.Value.ToRequest();
+        if (body.Value.Stream is true)
+        {
+            // Up to the first piece of the answer a failure still gets a status of its own.
+            var deltas = inference.StreamChatAsync(request, cancellationToken).GetAsyncEnumerator(cancellationToken);
+            try
+            {
+                await deltas.MoveNextAsync();
+            }
+            catch
+            {
+                await deltas.DisposeAsync();
+                throw;
+            }
+
+            return new ChatStream(deltas, completion => ToData(completion));
+        }
+
+        return TypedResults.Ok(Envelope.Of(ToData(await inference.ChatAsync(request, cancellationToken))));
+
+        ChatData ToData(ChatCompletion completion) =>
+            ChatData.From(completion, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
+    }
+}

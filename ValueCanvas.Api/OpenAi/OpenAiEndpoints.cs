@@ -1,0 +1,23 @@
+using ValueCanvas.Api.Requests;
+
+namespace ValueCanvas.Api.OpenAi;
+
+internal static class OpenAiEndpoints
+{
+    public static IServiceCollection AddOpenAi(this IServiceCollection services) => services.AddSingleton<OpenAiForwarder>();
+
+    /// <summary>OpenAI's API, as the inference proxy serves it: an OpenAI client works by changing its base address.</summary>
+    public static RouteGroupBuilder MapOpenAiEndpoints(this RouteGroupBuilder group)
+    {
+        group.WithTags("OpenAI").WithMetadata(BodyLimit.OpenAi);
+        group.MapPost("/chat/completions", ForwardAsync).WithSummary("OpenAI chat completion, streamed or not");
+        group.MapPost("/completions", ForwardAsync).WithSummary("OpenAI text completion, streamed or not");
+        group.MapPost("/embeddings", ForwardAsync).WithSummary("OpenAI embeddings");
+        group.MapGet("/models", ForwardAsync).WithSummary("The models that are served");
+        // A model's name may hold slashes.
+        group.MapGet("/models/{**model}", ForwardAsync).WithSummary("One model");
+        return group;
+    }
+
+    private static Task ForwardAsync(HttpContext context, OpenAiForwarder forwarder) => forwarder.ForwardAsync(context);
+}

@@ -1,0 +1,46 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+
+namespace ValueCanvas.Core.Caching;
+
+public static class CacheExtensions
+{
+    /// <summary>The connection string that Redis is found under.</summary>
+    public const string ConnectionName = "cache";
+
+    /// <summary>
+    /// Adds Redis (<c>IConnectionMultiplexer</c>) and the health check <c>redis</c>, which degrades and never fails readiness. The service
+    /// starts without Redis, and the connection comes back by itself. Bound every call: the client's asynchronous calls do not.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">There is no <c>ConnectionStrings:cache</c>.</exception>
+    public static IHostApplicationBuilder AddValueCanvasCache(this IHostApplicationBuilder builder)
+    {
+        if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
+            throw new InvalidOperationException($"ConnectionStrings:{ConnectionName} is missing: set it to Redis' connection string.");
+
+        builder.AddRedisClient(
+            ConnectionName,
+            settings =>
+            {
+                settings.DisableHealthChecks = true;
+                // Connecting blocks for a moment when Redis is away: at the start, not in the first request.
+                settings.DisableAutoActivation = false;
+            },
+            options =>
+            {
+                options.AbortOnConnectFail = false;
+                options.ConnectTimeout = 1000;
+                options.ConnectRetry = 1;
+                options.SyncTimeout = 1000;
+                options.KeepAlive = 10;
+            });
+
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<RedisHealthCheck>();
+        builder.Services.AddHealthChecks().AddCheck<RedisHealthCheck>("redis", HealthStatus.Degraded);
+        return builder;
+    }
+}

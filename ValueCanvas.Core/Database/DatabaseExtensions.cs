@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using ValueCanvas.Core.Database.Migrations;
+
+namespace ValueCanvas.Core.Database;
+
+public static class DatabaseExtensions
+{
+    /// <summary>The connection string that PostgreSQL is found under.</summary>
+    public const string ConnectionName = "valuecanvas";
+
+    /// <summary>
+    /// Adds PostgreSQL: one <see cref="NpgsqlDataSource"/> that EF Core and raw SQL share, <see cref="TenantDatabase"/>, the health check
+    /// <c>database</c>. What the connection string sets (pool size, timeouts) wins over the defaults here.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">There is no <c>ConnectionStrings:valuecanvas</c>.</exception>
+    public static IHostApplicationBuilder AddValueCanvasDatabase(this IHostApplicationBuilder builder)
+    {
+        var connectionString = WithDefaults(
+            builder.Configuration.GetConnectionString(ConnectionName) is { Length: > 0 } configured
+                ? configured
+                : throw new InvalidOperationException(
+                    $"ConnectionStrings:{ConnectionName} is missing: set it to PostgreSQL's connection string."),
+            builder.Environment.ApplicationName);
+
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(_ => CreateDataSource(connectionString));
+        builder.Services.AddDbContextPool<ValueCanvasDbContext>((services, options) => options
+            .UseNpgsql(
+                services.GetRequiredService<NpgsqlDataSource>(),
+                npgsql => npgsql.EnableRetryOnFailure(maxRetryCount: 3, maxRetryDelay: TimeSpan.FromSeconds(1), errorCodesToAdd: null))
+            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandExecuted, LogLevel.Debug))));
+        builder.EnrichNpgsqlDbContext<ValueCanvasDbContext>(settings => settings.DisableHealthChecks = true);
+
+        builder.Services.AddSingleton<TenantDatabase>();
+        builder.Services.AddSingleton<DatabaseHealthCheck>();
+        builder.Services.AddHealthChecks().AddCheck<DatabaseHealthCheck>("database", HealthStatus.Unhealthy);
+        return builder;
+    }
+
+    /// <summary>Adds <see cref="DatabaseMigrator"/>, for the one process that migrates.</summary>
+    public static IHostApplicationBuilder AddDatabaseMigrator(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddOptions<DatabaseRoleOptions>()
+            .Bind(builder.Configuration.GetSection(DatabaseRoleOptions.Section))
+            .Validate(
+                options => options.AppPassword is { Length: > 0 },
+                $"{DatabaseRoleOptions.Section}:{nameof(DatabaseRoleOptions.AppPassword)} is missing: set the password of {DatabaseRoles.App}.")
+            .Validate(
+                options => options.OperatorPassword is { Length: > 0 },
+                $"{DatabaseRoleOptions.Section}:{nameof(DatabaseRoleOptions.OperatorPassword)} is missing: "
+                + $"set the password of {DatabaseRoles.Operator}.")
+            .ValidateOnStart();
+        builder.Services.AddSingleton<DatabaseMigrator>();
+        return builder;
+    }
+
+    private static NpgsqlDataSource CreateDataSource(string connectionString)
+    {
+        // A statement is traced as part of something: a worker that looks for work would fill the dashboard with traces of nothing else.
+        var dataSource = new NpgsqlDataSourceBuilder(connectionString);
+        dataSource.ConfigureTracing(tracing => tracing
+            .ConfigureCommandFilter(_ => Activity.Current is not null)
+            .ConfigureBatchFilter(_ => Activity.Current is not null)
+            .EnablePhysicalOpenTracing(false));
+        return dataSource.Build();
+    }
+
+    // A dead or silent server is noticed in seconds; connections are renewed hourly, so that a moved server is found again.
+    private static string WithDefaults(string configured, string applicationName)
+    {
+        var settings = new NpgsqlConnectionStringBuilder(configured);
+        SetUnlessConfigured("Application Name", applicationName);
+        SetUnlessConfigured("Maximum Pool Size", 20);
+        SetUnlessConfigured("Connection Lifetime", 3600);
+        SetUnlessConfigured("Timeout", 5);
+        SetUnlessConfigured("Command Timeout", 30);
+        SetUnlessConfigured("Cancellation Timeout", 1000);
+        SetUnlessConfigured("Keepalive", 15);
+        return settings.ConnectionString;
+
+        void SetUnlessConfigured(string keyword, object value)
+        {
+            if (!settings.ContainsKey(keyword) || !settings.ShouldSerialize(keyword))
+                settings[keyword] = value;
+        }
+    }
+}

@@ -1,0 +1,42 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Npgsql;
+using ValueCanvas.Core.Health;
+
+namespace ValueCanvas.Core.Database;
+
+/// <summary>A round trip to PostgreSQL through the pool that requests use; answers within 800 ms.</summary>
+public sealed class DatabaseHealthCheck : IHealthCheck
+{
+    private readonly NpgsqlDataSource _dataSource;
+    private readonly BoundedProbe _probe;
+
+    public DatabaseHealthCheck(NpgsqlDataSource dataSource, TimeProvider time)
+    {
+        _dataSource = dataSource;
+        _probe = new BoundedProbe(PingAsync, TimeSpan.FromMilliseconds(800), time);
+    }
+
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await _probe.RunAsync(cancellationToken);
+            return HealthCheckResult.Healthy();
+        }
+        catch (TimeoutException)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, "PostgreSQL does not answer.");
+        }
+        catch (NpgsqlException exception)
+        {
+            return new HealthCheckResult(context.Registration.FailureStatus, "PostgreSQL cannot be reached.", exception);
+        }
+    }
+
+    private async Task PingAsync(CancellationToken cancellationToken)
+    {
+        await using var command = _dataSource.CreateCommand("SELECT 1");
+        command.CommandTimeout = 1;
+        await command.ExecuteScalarAsync(cancellationToken);
+    }
+}

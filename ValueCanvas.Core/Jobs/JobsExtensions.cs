@@ -1,0 +1,21 @@
+using Microsoft.Extensions.DependencyInjection;
+using ValueCanvas.Core.Database;
+
+namespace ValueCanvas.Core.Jobs;
+
+public static class JobsExtensions
+{
+    /// <summary>Adds <see cref="JobStore"/>, <see cref="JobLeases"/> and <see cref="JobSignal"/>; needs the database and the cache.</summary>
+    public static IServiceCollection AddJobQueue(this IServiceCollection services)
+    {
+        services.AddSingleton<JobMetrics>();
+        services.AddSingleton<JobSignal>();
+        services.AddSingleton<JobLeases>();
+        services.AddSingleton(provider => new JobStore(
+            provider.GetRequiredService<TenantDatabase>(),
+            provider.GetRequiredService<JobSignal>(),
+            provider.GetRequiredService<JobMetrics>(),
+            provider.GetRequiredService<TimeProvider>()));
+        return services;
+    }
+}

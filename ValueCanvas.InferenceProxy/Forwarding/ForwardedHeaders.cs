@@ -1,0 +1,97 @@
+using System.Collections.Frozen;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Http.Headers;
+using Microsoft.Extensions.Primitives;
+using ValueCanvas.InferenceProxy.Providers;
+
+namespace ValueCanvas.InferenceProxy.Forwarding;
+
+/// <summary>Which headers pass. Everything does, but for the hop's own, the caller's credentials and the house's internal ones.</summary>
+internal static class ForwardedHeaders
+{
+    /// <summary>Prefix of the headers between the services of this system.</summary>
+    public const string Internal = "x-valuecanvas-";
+
+    public const string Target = "x-valuecanvas-target";
+    public const string Attempts = "x-valuecanvas-attempts";
+    public const string Provider = "x-valuecanvas-provider";
+
+    private static readonly FrozenSet<string> NeverToReplica = new[]
+    {
+        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
+        "Host", "Expect", "Content-Length", "Content-Type", "Authorization", "Cookie", "x-api-key", "api-key",
+        // Events are read as they pass, and compressed ones could not be.
+        "Accept-Encoding",
+        "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Real-IP",
+        "traceparent", "tracestate", "baggage",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    private static readonly FrozenSet<string> NeverToClient = new[]
+    {
+        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Server", "Date",
+        "Set-Cookie", "Alt-Svc",
+    }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
+    public static void ToReplica(HttpRequest from, HttpRequestMessage to, Activity? span)
+    {
+        var named = from.Headers.Connection;
+        foreach (var (name, values) in from.Headers)
+        {
+            if (!NeverToReplica.Contains(name) && !name.StartsWith(Internal, StringComparison.OrdinalIgnoreCase) && !Names(named, name))
+            {
+                to.Headers.TryAddWithoutValidation(name, (IEnumerable<string>)values);
+            }
+        }
+
+        to.Content!.Headers.TryAddWithoutValidation("Content-Type", from.ContentType ?? "application/json");
+        DistributedContextPropagator.Current.Inject(span ?? Activity.Current, to.Headers, static (carrier, name, value) =>
+            ((HttpRequestHeaders)carrier!).TryAddWithoutValidation(name, value));
+    }
+
+    public static void ToClient(HttpResponseMessage from, HttpResponse to)
+    {
+        Copy(from.Headers.NonValidated, to.Headers);
+        Copy(from.Content.Headers.NonValidated, to.Headers);
+    }
+
+    /// <summary>Tells who answered, if anyone did, and how many replicas were asked.</summary>
+    public static void Mark(HttpResponse response, Replica? replica, int attempts)
+    {
+        if (replica is not null)
+        {
+            response.Headers[Target] = replica.Name;
+            response.Headers[Provider] = replica.Provider;
+        }
+
+        response.Headers[Attempts] = attempts == 1 ? "1" : attempts.ToString(CultureInfo.InvariantCulture);
+    }
+
+    private static void Copy(HttpHeadersNonValidated from, IHeaderDictionary to)
+    {
+        foreach (var (name, values) in from)
+        {
+            if (!NeverToClient.Contains(name) && !name.StartsWith(Internal, StringComparison.OrdinalIgnoreCase))
+            {
+                to.Append(name, values.Count == 1 ? new StringValues(values.ToString()) : new StringValues([.. values]));
+            }
+        }
+    }
+
+    // A header that the caller's Connection header names belongs to that hop, too.
+    private static bool Names(StringValues connection, string name)
+    {
+        foreach (var line in connection)
+        {
+            foreach (var part in line.AsSpan().Split(','))
+            {
+                if (line.AsSpan()[part].Trim().Equals(name, StringComparison.OrdinalIgnoreCase))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,89 @@
+using System.Text.Json;
+using System.Text.Unicode;
+using ValueCanvas.InferenceProxy.Errors;
+
+namespace ValueCanvas.InferenceProxy.Forwarding;
+
+/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, and whether a stream is asked for.</summary>
+internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream)
+{
+    // Deeper than any tool's schema, and shallow enough that a hostile body costs nothing.
+    private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
+
+    public static ProxyError? Read(ReadOnlySpan<byte> body, out RequestPeek peek)
+    {
+        peek = default;
+        if (!Utf8.IsValid(body))
+        {
+            return ProxyError.BadRequest("The request body is not valid UTF-8.");
+        }
+
+        try
+        {
+            return ReadObject(body, out peek);
+        }
+        catch (JsonException e)
+        {
+            return ProxyError.BadRequest($"The request body is not valid JSON (line {e.LineNumber + 1}, byte {e.BytePositionInLine}).");
+        }
+        catch (InvalidOperationException)
+        {
+            return ProxyError.BadRequest("The field 'model' is not a valid JSON string.", "model"); // half of a surrogate pair
+        }
+    }
+
+    private static ProxyError? ReadObject(ReadOnlySpan<byte> body, out RequestPeek peek)
+    {
+        peek = default;
+        var reader = new Utf8JsonReader(body, Reading);
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+        {
+            return ProxyError.BadRequest("The request body must be a JSON object.");
+        }
+
+        string? model = null;
+        var (start, end, stream) = (0, 0, false);
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("model"u8))
+            {
+                reader.Read();
+                if (reader.TokenType != JsonTokenType.String)
+                {
+                    return ProxyError.BadRequest("The field 'model' must be a string.", "model");
+                }
+
+                if (model is not null)
+                {
+                    // Readers differ in which one counts; the proxy must not route by one and the server answer by the other.
+                    return ProxyError.BadRequest("The field 'model' stands in the body twice.", "model");
+                }
+
+                (model, start, end) = (reader.GetString(), (int)reader.TokenStartIndex, (int)reader.BytesConsumed);
+            }
+            else if (reader.ValueTextEquals("stream"u8))
+            {
+                reader.Read();
+                if (reader.TokenType is not (JsonTokenType.True or JsonTokenType.False or JsonTokenType.Null))
+                {
+                    return ProxyError.BadRequest("The field 'stream' must be true or false.", "stream");
+                }
+
+                stream = reader.TokenType == JsonTokenType.True;
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+
+        reader.Read(); // anything after the object is an error
+        if (string.IsNullOrEmpty(model))
+        {
+            return ProxyError.BadRequest("The field 'model' is missing: name a model, GET /v1/models lists them.", "model");
+        }
+
+        peek = new RequestPeek(model, start, end, stream);
+        return null;
+    }
+}

@@ -1,0 +1,47 @@
+namespace ValueCanvas.InferenceProxy.Providers;
+
+/// <summary>Configuration section <c>Inference</c>. Read again when configuration reloads, but for what says otherwise.</summary>
+internal sealed class InferenceOptions
+{
+    public const string Section = "Inference";
+
+    /// <summary>The alias that means <see cref="DefaultModel"/>.</summary>
+    public const string DefaultAlias = "default";
+
+    /// <summary>The model that the alias <c>default</c> means.</summary>
+    public string? DefaultModel { get; set; }
+
+    /// <summary>Further names of models: alias → model or another alias.</summary>
+    public Dictionary<string, string> Aliases { get; set; } = [];
+
+    /// <summary>The model servers, by the name of who provides them.</summary>
+    public Dictionary<string, ProviderOptions> Providers { get; set; } = [];
+
+    /// <summary>Larger request bodies are refused with 413.</summary>
+    public int MaxBodyBytes { get; set; } = 32 * 1024 * 1024;
+
+    /// <summary>Until a TCP connection stands. Read at start only.</summary>
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>Until the first byte of a streamed answer.</summary>
+    public TimeSpan FirstByteTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Between two reads of a streamed answer.</summary>
+    public TimeSpan IdleTimeout { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Until the end of an answer that is not streamed.</summary>
+    public TimeSpan TotalTimeout { get; set; } = TimeSpan.FromSeconds(600);
+
+    /// <summary>Between two looks at a replica's health and models. Read at start only.</summary>
+    public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long such a look may take.</summary>
+    public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
+}
+
+/// <summary>One provider: a fleet of servers that are alike.</summary>
+internal sealed class ProviderOptions
+{
+    /// <summary>Absolute URLs without <c>/v1</c>. A host that service discovery knows (<c>services:NAME:http:N</c>) stands for its addresses.</summary>
+    public List<string> Endpoints { get; set; } = [];
+}

@@ -1,0 +1,86 @@
+using System.Text.Json.Serialization;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.Extensions.Options;
+
+namespace ValueCanvas.InferenceProxy.Providers;
+
+internal static class ProviderEndpoints
+{
+    public static IServiceCollection AddProviders(this IServiceCollection services)
+    {
+        // Bound without a change token: a reload that makes no sense must be refused by the fleet, not thrown at the one who reloads.
+        services.AddOptions<InferenceOptions>()
+            .Configure<IConfiguration>((options, configuration) => configuration.GetSection(InferenceOptions.Section).Bind(options))
+            .ValidateOnStart();
+        services.AddSingleton<IValidateOptions<InferenceOptions>, InferenceOptionsValidator>();
+        services.AddSingleton<Fleet>();
+        services.AddSingleton<UpstreamClient>();
+        services.AddSingleton<ReplicaProbe>();
+        services.AddHostedService<ReplicaMonitor>();
+        services.AddHealthChecks().AddCheck<FleetHealthCheck>("vllm");
+        return services;
+    }
+
+    /// <summary><c>GET /providers</c>: what the proxy knows of each replica. <c>GET /v1/models</c>: what they serve, as OpenAI lists it.</summary>
+    public static IEndpointRouteBuilder MapProviderEndpoints(this IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapGet("/providers", (Fleet fleet) =>
+            TypedResults.Json(Describe(fleet.Current), ProviderJsonContext.Default.ProviderList));
+        endpoints.MapGet("/v1/models", (Fleet fleet) => List(fleet.Current));
+        return endpoints;
+    }
+
+    private static ProviderList Describe(Topology topology) => new(
+    [
+        .. topology.Replicas.GroupBy(r => r.Provider).Select(provider => new ProviderView(provider.Key,
+        [
+            .. provider.Select(replica =>
+            {
+                var state = replica.State;
+                return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.InFlight,
+                    [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange);
+            }),
+        ])),
+    ]);
+
+    private static string Name(ReplicaStatus status) => status switch
+    {
+        ReplicaStatus.Up => "up",
+        ReplicaStatus.Down => "down",
+        _ => "unknown",
+    };
+
+    private static JsonHttpResult<ModelList> List(Topology topology)
+    {
+        var served = topology.Replicas.SelectMany(r => r.State.Models.Values).DistinctBy(m => m.Id).OrderBy(m => m.Id, StringComparer.Ordinal).ToArray();
+        var models = served.Select(m => new ModelView(m.Id, "model", m.Created, m.OwnedBy, m.Id, m.MaxModelLength));
+        var aliases = topology.Aliases.All
+            .Join(served, alias => alias.Value.Model, model => model.Id,
+                (alias, model) => new ModelView(alias.Key, "model", model.Created, model.OwnedBy, model.Id, model.MaxModelLength))
+            .OrderBy(m => m.Id, StringComparer.Ordinal);
+        return TypedResults.Json(new ModelList("list", [.. models.Concat(aliases)]), ProviderJsonContext.Default.ModelList);
+    }
+}
+
+internal sealed record ProviderList(IReadOnlyList<ProviderView> Providers);
+
+internal sealed record ProviderView(string Name, IReadOnlyList<ReplicaView> Replicas);
+
+internal sealed record ReplicaView(
+    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
+
+internal sealed record ModelList(string Object, IReadOnlyList<ModelView> Data);
+
+/// <summary>A model as clients see it; <c>root</c> is the model behind an alias.</summary>
+internal sealed record ModelView(
+    string Id,
+    string Object,
+    long Created,
+    [property: JsonPropertyName("owned_by")] string OwnedBy,
+    string Root,
+    [property: JsonPropertyName("max_model_len")] int? MaxModelLength);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(ProviderList))]
+[JsonSerializable(typeof(ModelList))]
+internal sealed partial class ProviderJsonContext : JsonSerializerContext;

@@ -1,0 +1,104 @@
+using System.Collections.Frozen;
+using System.Net;
+using System.Text.Json;
+
+namespace ValueCanvas.InferenceProxy.Providers;
+
+/// <summary>One look at one replica: is it healthy, and what does it serve.</summary>
+internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider time, ILogger<ReplicaProbe> logger)
+{
+    private const int LargestModelList = 4 * 1024 * 1024;
+
+    public async Task LookAsync(Replica replica, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        using var bound = new CancellationTokenSource(limit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(bound.Token, cancellationToken);
+        try
+        {
+            var health = HealthAsync(replica, either.Token);
+            var models = ModelsAsync(replica, either.Token);
+            await Task.WhenAll(health, models);
+            var before = replica.Answered(await models);
+            if (before != ReplicaStatus.Up)
+            {
+                Log.Up(logger, replica.Name, before);
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The program ends; nothing was learned about the replica.
+        }
+        catch (OperationCanceledException)
+        {
+            Report(replica, replica.Failed($"no answer to the health look within {limit.TotalMilliseconds:0} ms", slow: true));
+        }
+        catch (Exception e) when (e is HttpRequestException or JsonException or IOException)
+        {
+            Report(replica, replica.Failed(Describe(e)));
+        }
+    }
+
+    /// <summary>What went wrong, from a fixed set of words.</summary>
+    public static string Describe(Exception failure) => failure switch
+    {
+        HttpRequestException { StatusCode: { } status } => $"answered {(int)status}",
+        HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError } => "the name does not resolve",
+        HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError } => "refuses connections",
+        HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } => "no TLS connection",
+        JsonException => "the list of models is malformed",
+        _ => "the connection broke",
+    };
+
+    private async Task HealthAsync(Replica replica, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{replica.Address.OriginalString}/health");
+        using var response = await upstream.SendAsync(request, cancellationToken);
+        if (response.StatusCode != HttpStatusCode.NotFound) // a server without this path is healthy if it lists its models
+        {
+            response.EnsureSuccessStatusCode();
+        }
+
+        await response.Content.LoadIntoBufferAsync(LargestModelList, cancellationToken);
+    }
+
+    private async Task<FrozenDictionary<string, ServedModel>> ModelsAsync(Replica replica, CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{replica.Address.OriginalString}/v1/models");
+        using var response = await upstream.SendAsync(request, cancellationToken);
+        response.EnsureSuccessStatusCode();
+        await response.Content.LoadIntoBufferAsync(LargestModelList, cancellationToken);
+        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+        using var list = await JsonDocument.ParseAsync(body, cancellationToken: cancellationToken);
+        try
+        {
+            return list.RootElement.GetProperty("data").EnumerateArray().Select(Parse).ToFrozenDictionary(m => m.Id, StringComparer.Ordinal);
+        }
+        catch (Exception e) when (e is InvalidOperationException or KeyNotFoundException or ArgumentException or FormatException)
+        {
+            throw new JsonException("not a list of models", e);
+        }
+    }
+
+    private static ServedModel Parse(JsonElement model) => new(
+        model.GetProperty("id").GetString() ?? throw new JsonException("a model without id"),
+        model.TryGetProperty("created", out var created) && created.TryGetInt64(out var seconds) ? seconds : 0,
+        model.TryGetProperty("owned_by", out var owner) ? owner.GetString() ?? "" : "",
+        model.TryGetProperty("max_model_len", out var length) && length.ValueKind == JsonValueKind.Number ? length.GetInt32() : null);
+
+    private void Report(Replica replica, ReplicaStatus before)
+    {
+        if (before != ReplicaStatus.Down && replica.State is { Status: ReplicaStatus.Down } state)
+        {
+            Log.Down(logger, replica.Name, state.LastError);
+        }
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Information, "Replica {Replica} is up (it was {Before})")]
+        public static partial void Up(ILogger logger, string replica, ReplicaStatus before);
+
+        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: {Reason}")]
+        public static partial void Down(ILogger logger, string replica, string? reason);
+    }
+}

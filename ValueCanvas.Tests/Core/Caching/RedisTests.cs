@@ -1,0 +1,146 @@
+using System.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using StackExchange.Redis;
+using ValueCanvas.Core.Caching;
+using ValueCanvas.Core.Jobs;
+using ValueCanvas.Tests.Infrastructure;
+
+namespace ValueCanvas.Tests.Core.Caching;
+
+/// <summary>What Core does when Redis is there, away, and frozen.</summary>
+public sealed class RedisTests(ServersFixture servers)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task HealthCheck_RedisFreezesAndThaws_DegradesWithinItsBoundAndHeals()
+    {
+        var direct = ConfigurationOptions.Parse(servers.Redis);
+        var (address, port) = Address(direct);
+        await using var proxy = new FreezingProxy(address, port);
+        using var host = await StartAsync($"127.0.0.1:{proxy.Port},password={direct.Password}");
+        Assert.Equal(HealthStatus.Healthy, await CheckAsync(host));
+
+        proxy.Freeze();
+        var startedAt = Stopwatch.GetTimestamp();
+        Assert.Equal(HealthStatus.Degraded, await CheckAsync(host));
+        Assert.True(Stopwatch.GetElapsedTime(startedAt) < TimeSpan.FromSeconds(4));
+
+        proxy.Thaw();
+        await UntilAsync(async () => await CheckAsync(host) == HealthStatus.Healthy);
+        await host.StopAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task HealthCheck_NothingListens_HostStartsAndIsDegraded()
+    {
+        using var host = await StartAsync("127.0.0.1:1,connectTimeout=200");
+
+        Assert.Equal(HealthStatus.Degraded, await CheckAsync(host));
+        await host.StopAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task JobSignal_Published_ReachesASubscriber()
+    {
+        using var host = await StartAsync(servers.Redis);
+        var signal = host.Services.GetRequiredService<JobSignal>();
+        var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
+
+        Assert.True(await signal.IsAvailableAsync(Cancel));
+        await UntilAsync(async () =>
+        {
+            await signal.PublishAsync();
+            return heard.Task.IsCompleted;
+        });
+        await host.StopAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task JobSignal_RedisFrozen_PublishingIsBoundedAndTheSubscriptionSurvives()
+    {
+        var direct = ConfigurationOptions.Parse(servers.Redis);
+        var (address, port) = Address(direct);
+        await using var proxy = new FreezingProxy(address, port);
+        using var host = await StartAsync($"127.0.0.1:{proxy.Port},password={direct.Password}");
+        var signal = host.Services.GetRequiredService<JobSignal>();
+        var heard = 0;
+        await signal.SubscribeAsync(() => Interlocked.Increment(ref heard), Cancel);
+
+        proxy.Freeze();
+        var startedAt = Stopwatch.GetTimestamp();
+        for (var i = 0; i < 100; i++)
+            await signal.PublishAsync();
+        // One waits for 50 ms, the others not at all; unbounded, the first would wait for good.
+        Assert.True(Stopwatch.GetElapsedTime(startedAt) < TimeSpan.FromSeconds(4));
+        Assert.False(await signal.IsAvailableAsync(Cancel));
+
+        proxy.Thaw();
+        var before = Volatile.Read(ref heard);
+        await UntilAsync(async () =>
+        {
+            await signal.PublishAsync();
+            return Volatile.Read(ref heard) > before;
+        });
+        await UntilAsync(() => signal.IsAvailableAsync(Cancel));
+        await host.StopAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task JobSignal_RedisComesLater_TheSubscriptionIsMadeThen()
+    {
+        await using var own = await Servers.StartAsync(Cancel);
+        await own.StopRedisAsync(Cancel);
+        using var host = await StartAsync(own.Redis);
+        var signal = host.Services.GetRequiredService<JobSignal>();
+        var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
+        Assert.False(await signal.IsAvailableAsync(Cancel));
+
+        await own.StartRedisAsync(Cancel);
+
+        await UntilAsync(async () =>
+        {
+            await signal.PublishAsync();
+            return heard.Task.IsCompleted;
+        });
+        await host.StopAsync(Cancel);
+    }
+
+    private static async Task<IHost> StartAsync(string redis)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Configuration["ConnectionStrings:cache"] = redis;
+        builder.AddValueCanvasCache();
+        builder.Services.AddSingleton<JobSignal>();
+        var host = builder.Build();
+        await host.StartAsync(Cancel).WaitAsync(Patience, Cancel);
+        return host;
+    }
+
+    private static async Task<HealthStatus> CheckAsync(IHost host) =>
+        (await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Cancel)).Entries["redis"].Status;
+
+    private static (string Host, int Port) Address(ConfigurationOptions options) => options.EndPoints[0] switch
+    {
+        System.Net.DnsEndPoint dns => (dns.Host, dns.Port),
+        System.Net.IPEndPoint ip => (ip.Address.ToString(), ip.Port),
+        _ => throw new InvalidOperationException("Redis listens on TCP."),
+    };
+
+    private static async Task UntilAsync(Func<Task<bool>> condition)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        var startedAt = Stopwatch.GetTimestamp();
+        while (!await condition())
+        {
+            Assert.True(Stopwatch.GetElapsedTime(startedAt) < Patience, "The condition did not come true in time.");
+            await timer.WaitForNextTickAsync(Cancel);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+using System.Net;
+using System.Net.Http.Json;
+using Aspire.Hosting;
+using Aspire.Hosting.ApplicationModel;
+
+namespace ValueCanvas.Tests.EndToEnd;
+
+[Collection(nameof(EndToEnd))]
+public sealed class FaultTests(AppHostFixture system)
+{
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
+
+    [Fact]
+    public async Task Redis_Stopped_ChatAndCanvasStillAnswer_AndReadinessSaysDegraded()
+    {
+        var app = await system.StartedAsync();
+        var api = await system.ApiAsync();
+        await CommandAsync(app, "cache", KnownResourceCommands.StopCommand);
+        try
+        {
+            await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit, "\"status\":\"degraded\"");
+
+            using var chat = await api.PostAsJsonAsync("/api/llm/chat", new { prompt = "Test" }, TestContext.Current.CancellationToken);
+            await chat.DataAsync(HttpStatusCode.OK);
+            using var canvas = await api.PostAsJsonAsync("/api/canvas/generate",
+                new { businessDescription = "A harbour café", industry = "Food" }, TestContext.Current.CancellationToken);
+            await canvas.DataAsync(HttpStatusCode.Created);
+            await api.FinishedJobAsync(await api.EnqueueCanvasAsync("A harbour café"), Limit);
+        }
+        finally
+        {
+            await CommandAsync(app, "cache", KnownResourceCommands.StartCommand);
+        }
+
+        await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit, "\"status\":\"healthy\"");
+    }
+
+    [Fact]
+    public async Task PostgreSql_StoppedAndStarted_ReadinessTellsTheTruth_AndEverythingRecovers()
+    {
+        var app = await system.StartedAsync();
+        var api = await system.ApiAsync();
+        await CommandAsync(app, "postgres", KnownResourceCommands.StopCommand);
+        try
+        {
+            await api.UntilAsync("/health/ready", HttpStatusCode.ServiceUnavailable, Limit);
+
+            using var list = await api.GetAsync("/api/canvas", TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, list.StatusCode);
+            Assert.Equal("application/problem+json", list.Content.Headers.ContentType?.MediaType);
+        }
+        finally
+        {
+            await CommandAsync(app, "postgres", KnownResourceCommands.StartCommand);
+        }
+
+        await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit);
+    }
+
+    [Fact]
+    public async Task ModelServers_AllStopped_ReadinessIs503_AndAChatSaysSo()
+    {
+        var app = await system.StartedAsync();
+        var api = await system.ApiAsync();
+        foreach (var server in (string[])["vllm-0", "vllm-1"])
+            await CommandAsync(app, server, KnownResourceCommands.StopCommand);
+        try
+        {
+            await api.UntilAsync("/health/ready", HttpStatusCode.ServiceUnavailable, Limit);
+
+            using var chat = await api.PostAsJsonAsync("/api/llm/chat", new { prompt = "Test" }, TestContext.Current.CancellationToken);
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, chat.StatusCode);
+        }
+        finally
+        {
+            foreach (var server in (string[])["vllm-0", "vllm-1"])
+                await CommandAsync(app, server, KnownResourceCommands.StartCommand);
+        }
+
+        await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit);
+        using var again = await api.PostAsJsonAsync("/api/llm/chat", new { prompt = "Test" }, TestContext.Current.CancellationToken);
+        await again.DataAsync(HttpStatusCode.OK);
+    }
+
+    private static async Task CommandAsync(DistributedApplication app, string resource, string command)
+    {
+        var result = await app.ResourceCommands.ExecuteCommandAsync(resource, command, TestContext.Current.CancellationToken);
+        Assert.True(result.Success, $"{command} of {resource}: {result.Message}");
+    }
+}

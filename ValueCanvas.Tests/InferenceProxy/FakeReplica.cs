@@ -1,0 +1,116 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace ValueCanvas.Tests.InferenceProxy;
+
+/// <summary>A model server on Kestrel that answers inference requests as the test says, and keeps what it received.</summary>
+internal sealed class FakeReplica : IAsyncDisposable
+{
+    private readonly RequestDelegate _answer;
+    private readonly string[] _models;
+    private WebApplication? _app;
+
+    private FakeReplica(RequestDelegate answer, string[] models) => (_answer, _models) = (answer, models);
+
+    public string Address { get; private set; } = "http://127.0.0.1:0";
+
+    public ConcurrentQueue<ReceivedRequest> Received { get; } = new();
+
+    public static async Task<FakeReplica> StartAsync(RequestDelegate answer, params string[] models)
+    {
+        var replica = new FakeReplica(answer, models.Length == 0 ? ["small-model"] : models);
+        await replica.StartAsync();
+        return replica;
+    }
+
+    public static async Task AnswerAsync(HttpContext context)
+    {
+        context.Response.ContentType = "application/json";
+        await context.Response.WriteAsync("""{"id":"x","object":"chat.completion","choices":[]}""", context.RequestAborted);
+    }
+
+    /// <summary>Sends one event and flushes it.</summary>
+    public static async Task EventAsync(HttpContext context, string data)
+    {
+        if (!context.Response.HasStarted)
+        {
+            context.Response.ContentType = "text/event-stream; charset=utf-8";
+        }
+
+        await context.Response.WriteAsync($"data: {data}\n\n", context.RequestAborted);
+        await context.Response.Body.FlushAsync(context.RequestAborted);
+    }
+
+    /// <summary>Starts again on the address it had.</summary>
+    public async Task StartAsync()
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().UseUrls(Address);
+        builder.WebHost.ConfigureKestrel(options => options.Limits.MaxRequestBodySize = null);
+        builder.Logging.ClearProviders();
+        _app = builder.Build();
+        _app.Run(ServeAsync);
+        await _app.StartAsync(TestContext.Current.CancellationToken);
+        Address = _app.Urls.First();
+    }
+
+    public async Task StopAsync()
+    {
+        if (Interlocked.Exchange(ref _app, null) is { } app)
+        {
+            using var now = new CancellationTokenSource();
+            await now.CancelAsync();
+            await app.StopAsync(now.Token);
+            await app.DisposeAsync();
+        }
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync();
+
+    private async Task ServeAsync(HttpContext context)
+    {
+        switch (context.Request.Path.Value)
+        {
+            case "/health":
+                return;
+            case "/v1/models":
+                var list = new { @object = "list", data = _models.Select(m => new { id = m, @object = "model", created = 7, owned_by = "fake" }) };
+                await context.Response.WriteAsync(JsonSerializer.Serialize(list), context.RequestAborted);
+                return;
+            default:
+                using (var body = new MemoryStream())
+                {
+                    await context.Request.Body.CopyToAsync(body, context.RequestAborted);
+                    Received.Enqueue(new ReceivedRequest(
+                        context.Request.Path,
+                        body.ToArray(),
+                        context.Request.Headers.ToDictionary(h => h.Key, h => h.Value.ToString(), StringComparer.OrdinalIgnoreCase)));
+                }
+
+                await _answer(context);
+                return;
+        }
+    }
+}
+
+internal sealed record ReceivedRequest(string Path, byte[] Body, IReadOnlyDictionary<string, string> Headers)
+{
+    public string Text => Encoding.UTF8.GetString(Body);
+}
+
+/// <summary>A port on which nothing listens.</summary>
+internal static class DeadAddress
+{
+    public static string Take()
+    {
+        using var listener = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return $"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}";
+    }
+}

@@ -1,0 +1,85 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.Prompts;
+using ValueCanvas.Worker.Execution;
+
+namespace ValueCanvas.Worker.Canvases;
+
+/// <summary>Generates a canvas from the variables of its prompt; canvas and result are stored in one transaction.</summary>
+internal sealed class CanvasGenerationHandler(CanvasGenerator generator, PromptCatalog prompts) : IJobHandler
+{
+    public string Type => JobTypes.CanvasGeneration;
+
+    public async Task<JobOutcome> RunAsync(Job job, CancellationToken cancellationToken)
+    {
+        // The submission was validated; the prompt may have changed since, and a row may have been written by hand.
+        if (!TryReadBrief(job, out var brief))
+            return new JobOutcome.Rejected(new JobError("invalid_arguments", $"The job does not fit the prompt {CanvasBrief.PromptKey}."));
+
+        var canvas = await generator.GenerateAsync(job.TenantId, brief, cancellationToken);
+        var result = new CanvasGenerationResult(canvas.Id, CanvasView.Of(canvas));
+        return new JobOutcome.Succeeded(
+            JsonSerializer.Serialize(result, CanvasGenerationContext.Default.CanvasGenerationResult),
+            db => db.Add(canvas));
+    }
+
+    private bool TryReadBrief(Job job, out CanvasBrief brief)
+    {
+        brief = null!;
+        try
+        {
+            var variables = JsonSerializer.Deserialize(job.Args, CanvasGenerationContext.Default.DictionaryStringJsonElement);
+            if (variables is null || prompts.Find(CanvasBrief.PromptKey)?.Validate(variables).Count is not 0)
+                return false;
+            brief = CanvasBrief.FromVariables(variables);
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+}
+
+internal sealed record CanvasGenerationResult(Guid CanvasId, CanvasView Canvas);
+
+/// <summary>A canvas as the API shows it (<c>CanvasData</c> there; a test holds the two together).</summary>
+internal sealed record CanvasView(
+    Guid Id,
+    string Type,
+    string Title,
+    string BusinessDescription,
+    string? Industry,
+    JsonElement Content,
+    string Model,
+    string PromptVersion,
+    CanvasUsageView? Usage,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset UpdatedAt)
+{
+    public static CanvasView Of(Canvas canvas)
+    {
+        using var content = JsonDocument.Parse(canvas.Content);
+        return new CanvasView(
+            canvas.Id,
+            canvas.Type.ToWireName(),
+            canvas.Title,
+            canvas.BusinessDescription,
+            canvas.Industry,
+            content.RootElement.Clone(),
+            canvas.Model,
+            canvas.PromptVersion,
+            canvas is { InputTokens: { } input, OutputTokens: { } output } ? new(input, output, input + output) : null,
+            canvas.CreatedAt,
+            canvas.UpdatedAt);
+    }
+}
+
+internal sealed record CanvasUsageView(int InputTokens, int OutputTokens, int TotalTokens);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
+[JsonSerializable(typeof(CanvasGenerationResult))]
+[JsonSerializable(typeof(Dictionary<string, JsonElement>))]
+internal sealed partial class CanvasGenerationContext : JsonSerializerContext;

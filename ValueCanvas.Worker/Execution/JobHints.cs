@@ -1,0 +1,43 @@
+using Microsoft.Extensions.Options;
+using ValueCanvas.Core.Jobs;
+
+namespace ValueCanvas.Worker.Execution;
+
+/// <summary>Lets an idle claim loop sleep until there may be work: until a hint comes through Redis, or the next poll is due.</summary>
+internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> options, TimeProvider time) : BackgroundService
+{
+    private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);
+
+    private readonly SemaphoreSlim _ready = new(0);
+    private volatile bool _available;
+
+    /// <summary>There may be work at once.</summary>
+    public void Set()
+    {
+        // Two at the same time may both pass; one look too many does no harm.
+        if (_ready.CurrentCount == 0)
+            _ready.Release();
+    }
+
+    public Task WaitAsync(CancellationToken cancellationToken)
+    {
+        var interval = _available ? options.Value.PollInterval : options.Value.PollIntervalWithoutHints;
+        return _ready.WaitAsync(Jitter.Spread(interval), cancellationToken);
+    }
+
+    public override void Dispose()
+    {
+        base.Dispose();
+        _ready.Dispose();
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await signal.SubscribeAsync(Set, stoppingToken);
+        while (true)
+        {
+            _available = await signal.IsAvailableAsync(stoppingToken);
+            await Task.Delay(ProbeInterval, time, stoppingToken);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Jobs;
+
+namespace ValueCanvas.Worker.Execution;
+
+/// <summary>Which failures are worth another attempt, and when.</summary>
+internal static class RetryPolicy
+{
+    private static readonly TimeSpan First = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
+
+    /// <summary>What an exception of a handler means for its job. The submitter sees the messages.</summary>
+    public static JobOutcome Classify(Exception exception) => exception switch
+    {
+        InferenceException { IsTransient: true } failure => new JobOutcome.Faulted(ErrorOf(failure), failure.RetryAfter),
+        InferenceException failure => new JobOutcome.Rejected(ErrorOf(failure)),
+        _ => new JobOutcome.Faulted(new JobError("internal", "The worker failed unexpectedly.")),
+    };
+
+    /// <summary>
+    /// 2 s, 4 s, 8 s, … up to 5 min after the first, second, third attempt, of which a random part between half and all is waited, so that
+    /// jobs that failed together do not come back together. What the refusing side asked for wins.
+    /// </summary>
+    public static TimeSpan DelayAfter(int attempt, TimeSpan? retryAfter, Random random)
+    {
+        if (retryAfter is { } asked)
+            return asked < Longest ? asked : Longest;
+        var factor = Math.Pow(2, Math.Min(attempt, 30) - 1);
+        var seconds = Math.Min(First.TotalSeconds * factor, Longest.TotalSeconds);
+        return TimeSpan.FromSeconds(seconds * (0.5 + (random.NextDouble() / 2)));
+    }
+
+    private static JobError ErrorOf(InferenceException failure) => new(
+        failure.Kind switch
+        {
+            InferenceFailure.Unavailable => "inference_unavailable",
+            InferenceFailure.RateLimited => "rate_limited",
+            InferenceFailure.Timeout => "timeout",
+            InferenceFailure.BadRequest => "bad_request",
+            InferenceFailure.ModelNotFound => "model_not_found",
+            _ => "invalid_answer",
+        },
+        failure.Message);
+}

@@ -1,0 +1,34 @@
+using System.Reflection;
+using Aspire.Hosting.ApplicationModel;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Aspire.Hosting;
+
+/// <summary>Describes a distributed application.</summary>
+public interface IDistributedApplicationBuilder
+{
+    ConfigurationManager Configuration { get; }
+
+    /// <summary>The directory of the AppHost's project file.</summary>
+    string AppHostDirectory { get; }
+
+    Assembly? AppHostAssembly { get; }
+
+    IHostEnvironment Environment { get; }
+
+    IServiceCollection Services { get; }
+
+    DistributedApplicationExecutionContext ExecutionContext { get; }
+
+    IResourceCollection Resources { get; }
+
+    IResourceBuilder<T> AddResource<T>(T resource)
+        where T : IResource;
+
+    IResourceBuilder<T> CreateResourceBuilder<T>(T resource)
+        where T : IResource;
+
+    DistributedApplication Build();
+}

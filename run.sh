@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Starts the whole system: ./run.sh [--port N] [--dashboard-port N] [-- arguments of the AppHost]
+# Opens psql on the running database as the operator role: ./run.sh psql [-c SQL] [psql arguments]
+set -euo pipefail
+cd "$(dirname "$0")"
+. native/prepare.sh
+
+usage() { sed -n '2,3s/^# //p' "$0"; }
+
+open_psql() {
+    # The running API knows where the database is; the operator's password is with the AppHost's secrets.
+    local pid connection host port secrets file password
+    pid=$(pgrep -f '/ValueCanvas\.Api(\.dll)?( |$)' | head -n 1) || fail "ValueCanvas is not running: start it with ./run.sh first."
+    connection=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^ConnectionStrings__valuecanvas=//p')
+    host=$(sed -n 's/.*Host=\([^;]*\).*/\1/p' <<<"$connection")
+    port=$(sed -n 's/.*Port=\([^;]*\).*/\1/p' <<<"$connection")
+    [ -n "$host" ] && [ -n "$port" ] || fail "The running API (process $pid) has no database connection string."
+    secrets=("${VALUECANVAS_DATA:-/nonexistent}/parameters.json" /var/lib/valuecanvas/*/parameters.json /var/lib/valuecanvas/parameters.json
+        "${XDG_DATA_HOME:-$HOME/.local/share}"/valuecanvas/*/parameters.json "$HOME/.microsoft/usersecrets/valuecanvas-apphost/secrets.json")
+    for file in "${secrets[@]}"; do
+        [ -r "$file" ] || continue
+        password=$(sed -n 's/.*"Parameters:operator-password" *: *"\([^"]*\)".*/\1/p' "$file")
+        [ -n "$password" ] && PGPASSWORD=$password psql -qAt -h "$host" -p "$port" -U valuecanvas_operator -d valuecanvas -c 'select 1' >/dev/null 2>&1 &&
+            PGPASSWORD=$password exec psql -h "$host" -p "$port" -U valuecanvas_operator -d valuecanvas "$@"
+    done
+    fail "The operator role could not sign in at $host:$port: no kept operator-password fits the running database."
+}
+
+if [ "${1:-}" = psql ]; then
+    shift
+    command -v psql >/dev/null || fail "psql is missing (Debian, Ubuntu: apt-get install postgresql-client)."
+    open_psql "$@"
+fi
+
+while [ $# -gt 0 ]; do
+    case $1 in
+        --port) VALUECANVAS_PORT=${2:?--port needs a number}; export VALUECANVAS_PORT; shift 2 ;;
+        --dashboard-port) VALUECANVAS_DASHBOARD_PORT=${2:?--dashboard-port needs a number}; export VALUECANVAS_DASHBOARD_PORT; shift 2 ;;
+        -h | --help) usage; exit 0 ;;
+        --) shift; break ;;
+        *) usage >&2; fail "Unknown argument: $1" ;;
+    esac
+done
+
+prepare
+dotnet build ValueCanvas.AppHost -v quiet -nologo -clp:NoSummary
+exec dotnet run --project ValueCanvas.AppHost --no-build -- "$@"
