@@ -94,8 +94,9 @@ internal sealed class SimulatorServer : IDisposable
     public void Dispose()
     {
         Client.Dispose();
-        // No draining: a test may leave a stalled stream behind.
-        _app.StopAsync(new CancellationToken(canceled: true)).GetAwaiter().GetResult();
+        // Streams end with their client; what is left after two seconds is cut.
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        _app.StopAsync(limit.Token).GetAwaiter().GetResult();
         ((IDisposable)_app).Dispose();
     }
 }
