@@ -107,5 +107,6 @@ internal static class JobEndpoints
         return Guid.TryParse(text, CultureInfo.InvariantCulture, out var after) ? after : throw UnknownCursor();
     }
 
-    private static RequestException UnknownCursor() => RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");
+    private static RequestException UnknownCursor() =>
+        RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");
 }

@@ -53,7 +53,8 @@ public static class DatabaseExtensions
             .Bind(builder.Configuration.GetSection(DatabaseRoleOptions.Section))
             .Validate(
                 options => options.AppPassword is { Length: > 0 },
-                $"{DatabaseRoleOptions.Section}:{nameof(DatabaseRoleOptions.AppPassword)} is missing: set the password of {DatabaseRoles.App}.")
+                $"{DatabaseRoleOptions.Section}:{nameof(DatabaseRoleOptions.AppPassword)} is missing: "
+                + $"set the password of {DatabaseRoles.App}.")
             .Validate(
                 options => options.OperatorPassword is { Length: > 0 },
                 $"{DatabaseRoleOptions.Section}:{nameof(DatabaseRoleOptions.OperatorPassword)} is missing: "
@@ -74,10 +75,23 @@ public static class DatabaseExtensions
         return dataSource.Build();
     }
 
+    private static NpgsqlConnectionStringBuilder Parse(string configured)
+    {
+        try
+        {
+            return new NpgsqlConnectionStringBuilder(configured);
+        }
+        catch (ArgumentException exception)
+        {
+            throw new InvalidOperationException(
+                $"ConnectionStrings:{ConnectionName} is not a connection string such as Host=…;Username=…: {exception.Message}");
+        }
+    }
+
     // A dead or silent server is noticed in seconds; connections are renewed hourly, so that a moved server is found again.
     private static string WithDefaults(string configured, string applicationName)
     {
-        var settings = new NpgsqlConnectionStringBuilder(configured);
+        var settings = Parse(configured);
         SetUnlessConfigured("Application Name", applicationName);
         SetUnlessConfigured("Maximum Pool Size", 20);
         SetUnlessConfigured("Connection Lifetime", 3600);

@@ -50,7 +50,9 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
                 await db.SaveChangesAsync(ct);
 
                 // 4. Commit. From here on the caller's going away changes nothing.
-                var xid = await db.Database.SqlQuery<string?>($"SELECT pg_current_xact_id_if_assigned()::text AS \"Value\"").SingleAsync(ct);
+                var xid = await db.Database
+                    .SqlQuery<string?>($"SELECT pg_current_xact_id_if_assigned()::text AS \"Value\"")
+                    .SingleAsync(ct);
                 if (xid is not null)
                     committing = (xid, result);
                 await transaction.CommitAsync(CancellationToken.None);
@@ -60,7 +62,10 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
     }
 
     /// <inheritdoc cref="ExecuteAsync{T}"/>
-    public Task ExecuteAsync(Guid tenantId, Func<ValueCanvasDbContext, CancellationToken, Task> work, CancellationToken cancellationToken) =>
+    public Task ExecuteAsync(
+        Guid tenantId,
+        Func<ValueCanvasDbContext, CancellationToken, Task> work,
+        CancellationToken cancellationToken) =>
         ExecuteAsync(
             tenantId,
             async (db, ct) =>

@@ -5,8 +5,8 @@ using ValueCanvas.Core.Database;
 namespace ValueCanvas.Core.Jobs;
 
 /// <summary>
-/// What a worker does with the queue. A claim grants a lease; every later write names it, and is refused (<c>false</c>) when the job has been given
-/// to another worker since, whose result alone counts.
+/// What a worker does with the queue. A claim grants a lease; every later write names it, and is refused (<c>false</c>) when the job
+/// has been given to another worker since, whose result alone counts.
 /// </summary>
 public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase database)
 {
@@ -36,8 +36,8 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     }
 
     /// <summary>
-    /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all. <paramref name="changes"/> adds to
-    /// the context what the job made; it may be called again after a lost connection.
+    /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all. <paramref name="changes"/>
+    /// adds to the context what the job made; it may be called again after a lost connection.
     /// </summary>
     public Task<bool> CompleteAsync(Job job, string result, Action<ValueCanvasDbContext>? changes, CancellationToken cancellationToken) =>
         database.ExecuteAsync(
@@ -48,7 +48,8 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
                 var held = await db.Database.ExecuteSqlAsync(
                     $"""
                      UPDATE llm_jobs
-                     SET state = 'succeeded', finished_at = clock_timestamp(), lease_expires_at = NULL, error_code = NULL, error_message = NULL
+                     SET state = 'succeeded', finished_at = clock_timestamp(), lease_expires_at = NULL,
+                         error_code = NULL, error_message = NULL
                      WHERE id = {job.Id} AND state = 'running' AND run_lease = {job.RunLease}
                      """,
                     ct);
@@ -85,7 +86,7 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
              """,
             cancellationToken);
 
-    /// <summary>Hands the job back unfinished, at once and without using the attempt: the worker stops, the job did nothing wrong.</summary>
+    /// <summary>Hands the job back unfinished, at once and without using the attempt: the worker stops, not the job's fault.</summary>
     public Task<bool> ReleaseAsync(Job job, CancellationToken cancellationToken) =>
         UpdateAsync(
             job,

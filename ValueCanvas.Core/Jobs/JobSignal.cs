@@ -4,8 +4,8 @@ using ValueCanvas.Core.Health;
 namespace ValueCanvas.Core.Jobs;
 
 /// <summary>
-/// A hint through Redis that a job is ready, so that an idle worker need not wait for its next poll. Never more than a hint: it may be lost, and
-/// nothing waits for Redis longer than the bounds here.
+/// A hint through Redis that a job is ready, so that an idle worker need not wait for its next poll. Never more than a hint: it may
+/// be lost, and nothing waits for Redis longer than the bounds here.
 /// </summary>
 public sealed class JobSignal
 {
@@ -50,8 +50,8 @@ public sealed class JobSignal
     }
 
     /// <summary>
-    /// Calls <paramref name="onReady"/> for every hint, from a thread of the Redis client: it must not block. When Redis is away, the client
-    /// remembers the subscription and makes it when it connects.
+    /// Calls <paramref name="onReady"/> for every hint, from a thread of the Redis client: it must not block. When Redis is away, the
+    /// client remembers the subscription and makes it when it connects.
     /// </summary>
     public async Task SubscribeAsync(Action onReady, CancellationToken cancellationToken)
     {

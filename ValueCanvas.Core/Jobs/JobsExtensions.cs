@@ -5,7 +5,7 @@ namespace ValueCanvas.Core.Jobs;
 
 public static class JobsExtensions
 {
-    /// <summary>Adds <see cref="JobStore"/>, <see cref="JobLeases"/> and <see cref="JobSignal"/>; needs the database and the cache.</summary>
+    /// <summary>Adds <see cref="JobStore"/>, <see cref="JobLeases"/>, <see cref="JobSignal"/>; needs database and cache.</summary>
     public static IServiceCollection AddJobQueue(this IServiceCollection services)
     {
         services.AddSingleton<JobMetrics>();

@@ -59,7 +59,8 @@ internal sealed class WorkerHost : IAsyncDisposable
         var startedAt = Stopwatch.GetTimestamp();
         while (true)
         {
-            var found = await Services.GetRequiredService<JobStore>().FindAsync(Tenants.Development, id, TestContext.Current.CancellationToken);
+            var found = await Services.GetRequiredService<JobStore>()
+                .FindAsync(Tenants.Development, id, TestContext.Current.CancellationToken);
             if (states.Contains(found!.Job.State))
                 return found;
             Assert.True(Stopwatch.GetElapsedTime(startedAt) < TimeSpan.FromSeconds(30), $"The job is still {found.Job.State}.");

@@ -39,7 +39,9 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
     public async Task Worker_NoRedis_RunsJobs()
     {
         await using var worker = await WorkerHost.StartAsync(
-            _database, new TestHandler((_, _) => Task.FromResult<JobOutcome>(new JobOutcome.Succeeded("1"))), "127.0.0.1:1,connectTimeout=200");
+            _database,
+            new TestHandler((_, _) => Task.FromResult<JobOutcome>(new JobOutcome.Succeeded("1"))),
+            "127.0.0.1:1,connectTimeout=200");
 
         var job = await worker.EnqueueAsync();
 
@@ -96,7 +98,8 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
     {
         await using var worker = await WorkerHost.StartAsync(
             _database,
-            new TestHandler((_, _) => throw new InferenceException(InferenceFailure.RateLimited, "Full.", retryAfter: TimeSpan.FromMilliseconds(10))));
+            new TestHandler((_, _) =>
+                throw new InferenceException(InferenceFailure.RateLimited, "Full.", retryAfter: TimeSpan.FromMilliseconds(10))));
 
         var job = await worker.EnqueueAsync();
 
@@ -144,8 +147,10 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
         Job job;
         using (var dead = _database.Services())
         {
-            job = await dead.Services.GetRequiredService<JobStore>().EnqueueAsync(Tenants.Development, TestHandler.TestType, null, "{}", Cancel);
-            Assert.Single(await dead.Services.GetRequiredService<JobLeases>().ClaimAsync("dead", 1, TimeSpan.FromMilliseconds(500), Cancel));
+            job = await dead.Services.GetRequiredService<JobStore>()
+                .EnqueueAsync(Tenants.Development, TestHandler.TestType, null, "{}", Cancel);
+            Assert.Single(await dead.Services.GetRequiredService<JobLeases>()
+                .ClaimAsync("dead", 1, TimeSpan.FromMilliseconds(500), Cancel));
         }
 
         await using var worker = await WorkerHost.StartAsync(

@@ -18,8 +18,8 @@ internal static class RetryPolicy
     };
 
     /// <summary>
-    /// 2 s, 4 s, 8 s, … up to 5 min after the first, second, third attempt, of which a random part between half and all is waited, so that
-    /// jobs that failed together do not come back together. What the refusing side asked for wins.
+    /// 2 s, 4 s, 8 s, … up to 5 min after the first, second, third attempt, of which a random part between half and all is waited, so
+    /// that jobs that failed together do not come back together. What the refusing side asked for wins.
     /// </summary>
     public static TimeSpan DelayAfter(int attempt, TimeSpan? retryAfter, Random random)
     {

@@ -4,7 +4,7 @@ using ValueCanvas.Worker.Execution;
 
 namespace ValueCanvas.Worker.Maintenance;
 
-/// <summary>Gives jobs whose worker stopped renewing another attempt. Every worker runs it; they do not get into each other's way.</summary>
+/// <summary>Gives jobs whose worker stopped renewing another attempt. Every worker runs it, at no cost to the others.</summary>
 internal sealed partial class JobRescuer(
     JobLeases leases,
     JobSignal signal,

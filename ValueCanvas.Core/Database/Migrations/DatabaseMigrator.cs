@@ -63,6 +63,7 @@ public sealed partial class DatabaseMigrator(
     private async Task<NpgsqlConnection> OpenWhenStartedAsync(CancellationToken cancellationToken)
     {
         var startedAt = time.GetTimestamp();
+        string? said = null;
         while (true)
         {
             try
@@ -71,7 +72,8 @@ public sealed partial class DatabaseMigrator(
             }
             catch (NpgsqlException exception) when (MayBeStarting(exception) && time.GetElapsedTime(startedAt) < StartBound)
             {
-                Log.Waiting(logger, exception.Message);
+                if (said != exception.Message)
+                    Log.Waiting(logger, said = exception.Message);
                 await Task.Delay(StartPoll, time, cancellationToken);
             }
         }

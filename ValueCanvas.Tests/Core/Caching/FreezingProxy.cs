@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace ValueCanvas.Tests.Core.Caching;
 
-/// <summary>A TCP proxy that can hold everything back, as a server that is stopped with SIGSTOP does: connections stand, nothing answers.</summary>
+/// <summary>A TCP proxy that can hold everything back, as a server does that is stopped with SIGSTOP: connections stand.</summary>
 internal sealed class FreezingProxy : IAsyncDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);

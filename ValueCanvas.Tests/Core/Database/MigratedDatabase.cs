@@ -12,7 +12,7 @@ namespace ValueCanvas.Tests.Core.Database;
 /// <summary>A database of its own on the tests' server, migrated, for one test class.</summary>
 public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
 {
-    /// <summary>Roles belong to the server, which all classes share, so all use one password; it is one that naive quoting breaks.</summary>
+    /// <summary>Roles belong to the server, which all classes share, so all use one password; naive quoting breaks it.</summary>
     public const string AppPassword = "it's \"a\" $1 \\ %L; -- ü";
 
     public const string OperatorPassword = "operator";
@@ -80,7 +80,8 @@ public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
     private IHost Build(string connectionString, Action<HostApplicationBuilder> configure)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
-        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = true }.ConnectionString;
+        builder.Configuration["ConnectionStrings:valuecanvas"] =
+            new NpgsqlConnectionStringBuilder(connectionString) { Pooling = true }.ConnectionString;
         builder.Configuration["ConnectionStrings:cache"] = Redis;
         builder.Services.AddMetrics();
         builder.AddValueCanvasDatabase();

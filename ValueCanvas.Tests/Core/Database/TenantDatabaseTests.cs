@@ -58,8 +58,10 @@ public sealed class TenantDatabaseTests(MigratedDatabase database) : IClassFixtu
     {
         var direct = new NpgsqlConnectionStringBuilder(database.App);
         await using var proxy = new CuttingProxy(direct.Host!, direct.Port);
-        using var host = database.Services(
-            new NpgsqlConnectionStringBuilder(database.App) { Host = "127.0.0.1", Port = proxy.Port, SslMode = SslMode.Disable }.ConnectionString);
+        direct.Host = "127.0.0.1";
+        direct.Port = proxy.Port;
+        direct.SslMode = SslMode.Disable;
+        using var host = database.Services(direct.ConnectionString);
         var id = Guid.NewGuid();
         var runs = 0;
 
