@@ -6,5 +6,6 @@ namespace ValueCanvas.Api.Accounts;
 internal sealed record CurrentTenant(Guid Id)
 {
     /// <summary>Until there are accounts, everyone is the development tenant.</summary>
-    public static ValueTask<CurrentTenant?> BindAsync(HttpContext context) => ValueTask.FromResult<CurrentTenant?>(new(Tenants.Development));
+    public static ValueTask<CurrentTenant?> BindAsync(HttpContext context) =>
+        ValueTask.FromResult<CurrentTenant?>(new(Tenants.Development));
 }

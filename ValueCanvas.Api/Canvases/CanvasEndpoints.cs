@@ -68,7 +68,8 @@ internal static class CanvasEndpoints
             links.GetPathByName(context, "GetCanvas", new { id = canvas.Id }), Envelope.Of(CanvasData.From(canvas)));
     }
 
-    private static async Task<IResult> GetAsync(string id, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+    private static async Task<IResult> GetAsync(
+        string id, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var known))
             throw RequestException.NotFound("There is no canvas with this id: an id is a UUID, as POST /api/canvas/generate answers it.");

@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Diagnostics;
 
 namespace ValueCanvas.Api.Errors;
 
-/// <summary>Outermost: answers whatever fails further in, as an OpenAI error object under /v1 and as problem+json everywhere else.</summary>
+/// <summary>Outermost: answers whatever fails further in, under /v1 as an OpenAI error object, elsewhere as problem+json.</summary>
 internal sealed partial class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling> logger)
 {
     public async Task InvokeAsync(HttpContext context)

@@ -1,10 +1,11 @@
+using System.Globalization;
 using Microsoft.AspNetCore.WebUtilities;
 
 namespace ValueCanvas.Api.Errors;
 
 /// <summary>
-/// A failure as it is told over HTTP, whatever the format: a stable code for programs, a detail for people that says what to do, and, where the
-/// same request may succeed later, when.
+/// A failure as it is told over HTTP, whatever the format: a stable code for programs, a detail for people that says what to do, and,
+/// where the same request may succeed later, when.
 /// </summary>
 internal sealed record Failure(
     int Status, string Code, string Detail, IReadOnlyDictionary<string, string[]>? Errors = null, TimeSpan? RetryAfter = null)
@@ -15,5 +16,5 @@ internal sealed record Failure(
     public string Title => ReasonPhrases.GetReasonPhrase(Status) is { Length: > 0 } phrase ? phrase : "Error";
 
     public string? RetryAfterSeconds =>
-        RetryAfter is { } wait ? Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(System.Globalization.CultureInfo.InvariantCulture) : null;
+        RetryAfter is { } wait ? Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture) : null;
 }

@@ -7,10 +7,10 @@ namespace ValueCanvas.Api.OpenAi;
 internal static class ForwardedHeaders
 {
     private static readonly FrozenSet<string> HopByHop = Set(
-        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
-        "Upgrade");
+        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer",
+        "Transfer-Encoding", "Upgrade");
 
-    /// <summary>Credentials are for this service, not for the one behind; trace headers are written anew by the client's own span.</summary>
+    /// <summary>Credentials are for this service, not for the one behind; the client's own span writes trace headers anew.</summary>
     private static readonly FrozenSet<string> StayHere = Set(
         "Authorization", "Cookie", "Expect", "Host", "api-key", "x-api-key", "baggage", "Correlation-Context", "Request-Id", "traceparent",
         "tracestate");

@@ -75,7 +75,7 @@ internal sealed partial class OpenAiForwarder(
         }
     }
 
-    /// <summary>A stream ends with an explicit error; anything else is cut, so that no client takes half an answer for a whole one.</summary>
+    /// <summary>A stream ends with an explicit error; anything else is cut: no client may take half an answer for a whole one.</summary>
     private static async Task BreakOffAsync(HttpContext context, bool streamed, EventTail tail)
     {
         if (!streamed || context.Response.ContentLength is not null)
@@ -85,7 +85,9 @@ internal sealed partial class OpenAiForwarder(
         }
 
         var failure = new Failure(
-            StatusCodes.Status503ServiceUnavailable, "inference_unavailable", "The model's answer broke off before it was complete. Try again.");
+            StatusCodes.Status503ServiceUnavailable,
+            "inference_unavailable",
+            "The model's answer broke off before it was complete. Try again.");
         var body = context.Response.Body;
         await body.WriteAsync(tail.Terminator, context.RequestAborted);
         await body.WriteAsync("data: "u8.ToArray(), context.RequestAborted);

@@ -12,7 +12,9 @@ internal static class JsonProblems
         // A reader's exception inside: the text is not JSON. None: it is, but of the wrong shape.
         if (exception.InnerException is JsonException)
         {
-            var place = exception is { LineNumber: { } line, BytePositionInLine: { } position } ? $" (line {line + 1}, byte {position + 1})" : "";
+            var place = exception is { LineNumber: { } line, BytePositionInLine: { } position }
+                ? $" (line {line + 1}, byte {position + 1})"
+                : "";
             return new(
                 StatusCodes.Status400BadRequest,
                 $"The body is not valid JSON{place}, or is nested more than {MaxDepth(type)} levels deep.");

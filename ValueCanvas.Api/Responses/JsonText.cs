@@ -6,7 +6,8 @@ namespace ValueCanvas.Api.Responses;
 /// <summary>How answers are written: other scripts and quotes as they are, not as escapes. Safe, for no answer is put into HTML.</summary>
 internal static class JsonText
 {
-    public static JsonSerializerOptions Options => new(JsonSerializerDefaults.Web) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    public static JsonSerializerOptions Options =>
+        new(JsonSerializerDefaults.Web) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public static IServiceCollection AddJsonText(this IServiceCollection services) =>
         services.ConfigureHttpJsonOptions(options => options.SerializerOptions.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping);

@@ -1,6 +1,6 @@
 using System.Text.Json.Serialization;
-using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Extensions.Options;
+using ValueCanvas.InferenceProxy.Errors;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -26,7 +26,10 @@ internal static class ProviderEndpoints
     {
         endpoints.MapGet("/providers", (Fleet fleet) =>
             TypedResults.Json(Describe(fleet.Current), ProviderJsonContext.Default.ProviderList));
-        endpoints.MapGet("/v1/models", (Fleet fleet) => List(fleet.Current));
+        endpoints.MapGet("/v1/models", (Fleet fleet) =>
+            TypedResults.Json(new ModelList("list", Models(fleet.Current)), ProviderJsonContext.Default.ModelList));
+        // A model's name may hold slashes.
+        endpoints.MapGet("/v1/models/{**model}", (string? model, Fleet fleet, HttpContext context) => OneAsync(model ?? "", fleet.Current, context));
         return endpoints;
     }
 
@@ -50,7 +53,15 @@ internal static class ProviderEndpoints
         _ => "unknown",
     };
 
-    private static JsonHttpResult<ModelList> List(Topology topology)
+    private static Task OneAsync(string name, Topology topology, HttpContext context)
+    {
+        var models = Models(topology);
+        return models.FirstOrDefault(model => model.Id == name) is { } found
+            ? TypedResults.Json(found, ProviderJsonContext.Default.ModelView).ExecuteAsync(context)
+            : ProxyError.UnknownModel(name, models.Select(model => model.Id)).WriteAsync(context);
+    }
+
+    private static IReadOnlyList<ModelView> Models(Topology topology)
     {
         var served = topology.Replicas.SelectMany(r => r.State.Models.Values).DistinctBy(m => m.Id).OrderBy(m => m.Id, StringComparer.Ordinal).ToArray();
         var models = served.Select(m => new ModelView(m.Id, "model", m.Created, m.OwnedBy, m.Id, m.MaxModelLength));
@@ -58,7 +69,7 @@ internal static class ProviderEndpoints
             .Join(served, alias => alias.Value.Model, model => model.Id,
                 (alias, model) => new ModelView(alias.Key, "model", model.Created, model.OwnedBy, model.Id, model.MaxModelLength))
             .OrderBy(m => m.Id, StringComparer.Ordinal);
-        return TypedResults.Json(new ModelList("list", [.. models.Concat(aliases)]), ProviderJsonContext.Default.ModelList);
+        return [.. models.Concat(aliases)];
     }
 }
 

@@ -22,6 +22,10 @@ internal static class ApiDatabase
         builder.AddDatabaseMigrator();
         using var host = builder.Build();
         await host.Services.GetRequiredService<DatabaseMigrator>().MigrateAsync(TestContext.Current.CancellationToken);
-        return new NpgsqlConnectionStringBuilder(admin) { Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword }.ConnectionString;
+        return new NpgsqlConnectionStringBuilder(admin)
+        {
+            Username = DatabaseRoles.App,
+            Password = MigratedDatabase.AppPassword,
+        }.ConnectionString;
     }
 }

@@ -119,6 +119,9 @@ public sealed class WholePathTests(ServersFixture servers) : IAsyncLifetime
 
         var models = await client.GetOpenAIModelClient().GetModelsAsync(Cancellation);
         Assert.Contains(models.Value, model => model.Id == Model);
+        var one = await client.GetOpenAIModelClient().GetModelAsync("meta-llama/Llama-3-70b-chat-hf", Cancellation);
+        Assert.Equal("meta-llama/Llama-3-70b-chat-hf", one.Value.Id);
+        await ApiHost.OpenAiErrorAsync(await _api.GetAsync("/v1/models/gpt-9"), 404);
     }
 
     private sealed class Simulator : WebApplicationFactory<SimulatorOptions>
