@@ -35,9 +35,16 @@ public class ResourceNotificationService
         return found.Snapshot.State!.Text;
     }
 
-    public Task<ResourceEvent> WaitForResourceAsync(
-        string resourceName, Func<ResourceEvent, bool> predicate, CancellationToken cancellationToken = default) =>
-        WaitForAsync(resourceName, events => events.FirstOrDefault(predicate), cancellationToken);
+    /// <summary>Sees every state that a resource goes through from now on, however briefly.</summary>
+    public async Task<ResourceEvent> WaitForResourceAsync(
+        string resourceName, Func<ResourceEvent, bool> predicate, CancellationToken cancellationToken = default)
+    {
+        await foreach (var next in WatchAsync(cancellationToken).ConfigureAwait(false))
+            if (IsOf(next, resourceName) && predicate(next))
+                return next;
+
+        throw new OperationCanceledException(cancellationToken);
+    }
 
     public Task<ResourceEvent> WaitForResourceHealthyAsync(string resourceName, CancellationToken cancellationToken = default) =>
         WaitForResourceHealthyAsync(resourceName, WaitBehavior.StopOnResourceUnavailable, cancellationToken);
@@ -107,9 +114,7 @@ public class ResourceNotificationService
             lock (_lock)
             {
                 changed = _changed.Task;
-                events = [.. _latest.Values.Where(e =>
-                    string.Equals(e.Resource.Name, resourceName, StringComparison.OrdinalIgnoreCase)
-                    || string.Equals(e.ResourceId, resourceName, StringComparison.OrdinalIgnoreCase))];
+                events = [.. _latest.Values.Where(e => IsOf(e, resourceName))];
             }
 
             if (events.Length > 0 && find(events) is { } found)
@@ -118,6 +123,10 @@ public class ResourceNotificationService
             await changed.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
+
+    private static bool IsOf(ResourceEvent resourceEvent, string nameOrId) =>
+        string.Equals(resourceEvent.Resource.Name, nameOrId, StringComparison.OrdinalIgnoreCase)
+        || string.Equals(resourceEvent.ResourceId, nameOrId, StringComparison.OrdinalIgnoreCase);
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }

@@ -93,6 +93,10 @@ internal sealed class DataDirectory : IDisposable
             foreach (var directory in withoutVolume.Select(r => For(r.Name)).Where(Directory.Exists))
                 Directory.Delete(directory, recursive: true);
         }
+        catch (DirectoryNotFoundException)
+        {
+            // The watchdog was faster.
+        }
         catch (IOException e)
         {
             Console.Error.WriteLine($"WARNING: {Path} could not be cleaned up: {e.Message}");
