@@ -30,13 +30,21 @@ public class ResourceNotificationService
     {
         string[] wanted = [.. targetStates];
         var found = await WaitForResourceAsync(
-            resourceName, e => wanted.Contains(e.Snapshot.State?.Text, StringComparer.OrdinalIgnoreCase), cancellationToken).ConfigureAwait(false);
+            resourceName, e => wanted.Contains(e.Snapshot.State?.Text, StringComparer.OrdinalIgnoreCase), cancellationToken)
+                .ConfigureAwait(false);
         return found.Snapshot.State!.Text;
     }
 
-    public Task<ResourceEvent> WaitForResourceAsync(
-        string resourceName, Func<ResourceEvent, bool> predicate, CancellationToken cancellationToken = default) =>
-        WaitForAsync(resourceName, events => events.FirstOrDefault(predicate), cancellationToken);
+    /// <summary>Sees every state that a resource goes through from now on, however briefly.</summary>
+    public async Task<ResourceEvent> WaitForResourceAsync(
+        string resourceName, Func<ResourceEvent, bool> predicate, CancellationToken cancellationToken = default)
+    {
+        await foreach (var next in WatchAsync(cancellationToken).ConfigureAwait(false))
+            if (IsOf(next, resourceName) && predicate(next))
+                return next;
+
+        throw new OperationCanceledException(cancellationToken);
+    }
 
     public Task<ResourceEvent> WaitForResourceHealthyAsync(string resourceName, CancellationToken cancellationToken = default) =>
         WaitForResourceHealthyAsync(resourceName, WaitBehavior.StopOnResourceUnavailable, cancellationToken);
@@ -48,13 +56,15 @@ public class ResourceNotificationService
             resourceName,
             events => events.All(e => e.Snapshot.IsHealthy) ? events[0]
                 : waitBehavior == WaitBehavior.StopOnResourceUnavailable && events.FirstOrDefault(e => e.Snapshot.IsTerminal) is { } dead
-                    ? throw new DistributedApplicationException($"Stopped waiting for resource '{resourceName}' to become healthy: {dead.Snapshot.Describe()}")
+                    ? throw new DistributedApplicationException(
+                        $"Stopped waiting for resource '{resourceName}' to become healthy: {dead.Snapshot.Describe()}")
                     : null,
             cancellationToken);
 
     public async IAsyncEnumerable<ResourceEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var channel = Channel.CreateBounded<ResourceEvent>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropOldest });
+        var channel = Channel.CreateBounded<ResourceEvent>(
+            new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropOldest });
         lock (_lock)
         {
             foreach (var known in _latest.Values)
@@ -81,7 +91,8 @@ public class ResourceNotificationService
         ResourceEvent next;
         lock (_lock)
         {
-            var before = _latest.GetValueOrDefault(resourceId)?.Snapshot ?? new CustomResourceSnapshot { ResourceType = resource.GetType().Name };
+            var before = _latest.GetValueOrDefault(resourceId)?.Snapshot
+                ?? new CustomResourceSnapshot { ResourceType = resource.GetType().Name };
             next = new ResourceEvent(resource, resourceId, change(before));
             _latest[resourceId] = next;
             (changed, _changed) = (_changed, NewSignal());
@@ -103,9 +114,7 @@ public class ResourceNotificationService
             lock (_lock)
             {
                 changed = _changed.Task;
-                events = [.. _latest.Values.Where(e =>
-                    string.Equals(e.Resource.Name, resourceName, StringComparison.OrdinalIgnoreCase)
-                    || string.Equals(e.ResourceId, resourceName, StringComparison.OrdinalIgnoreCase))];
+                events = [.. _latest.Values.Where(e => IsOf(e, resourceName))];
             }
 
             if (events.Length > 0 && find(events) is { } found)
@@ -114,6 +123,10 @@ public class ResourceNotificationService
             await changed.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
+
+    private static bool IsOf(ResourceEvent resourceEvent, string nameOrId) =>
+        string.Equals(resourceEvent.Resource.Name, nameOrId, StringComparison.OrdinalIgnoreCase)
+        || string.Equals(resourceEvent.ResourceId, nameOrId, StringComparison.OrdinalIgnoreCase);
 
     private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 }
