@@ -1,30 +1,3 @@
 using ValueCanvas.VllmSimulator;
-using ValueCanvas.VllmSimulator.Embeddings;
-using ValueCanvas.VllmSimulator.Engine;
-using ValueCanvas.VllmSimulator.Errors;
-using ValueCanvas.VllmSimulator.Faults;
-using ValueCanvas.VllmSimulator.Metrics;
-using ValueCanvas.VllmSimulator.OpenAi;
-using ValueCanvas.VllmSimulator.OpenAi.Chat;
-using ValueCanvas.VllmSimulator.OpenAi.Completions;
-using ValueCanvas.VllmSimulator.Tokenization;
 
-var builder = WebApplication.CreateBuilder(args);
-builder.AddServiceDefaults();
-builder.Services.AddOptions<SimulatorOptions>().BindConfiguration(SimulatorOptions.Section).ValidateDataAnnotations().ValidateOnStart();
-builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddEngine();
-builder.Services.AddFaults();
-builder.Services.AddSingleton<ReplyWriter>();
-
-var app = builder.Build();
-app.UseUnknownPaths();
-app.UseFaults();
-app.MapStatusEndpoints();
-app.MapModelEndpoints();
-app.MapChatEndpoints();
-app.MapCompletionEndpoints();
-app.MapEmbeddingEndpoints();
-app.MapTokenizationEndpoints();
-app.MapFaultEndpoints();
-app.Run();
+SimulatorApp.Create(args).Run();

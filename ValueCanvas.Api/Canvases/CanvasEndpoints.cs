@@ -53,6 +53,8 @@ internal static class CanvasEndpoints
         if (prompts.Find(CanvasBrief.PromptKey)!.Validate(variables) is { Count: > 0 } errors)
             throw RequestException.Invalid(errors);
 
+        // A model's work costs time and money: first see that there is somewhere to keep it.
+        await database.ExecuteAsync(tenant.Id, (_, _) => Task.CompletedTask, cancellationToken);
         var canvas = await generator.GenerateAsync(tenant.Id, CanvasBrief.FromVariables(variables), cancellationToken);
         await database.ExecuteAsync(
             tenant.Id,

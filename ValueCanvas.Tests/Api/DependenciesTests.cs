@@ -40,7 +40,9 @@ public sealed class DependenciesTests
         // PostgreSQL away: not ready; canvases are refused for now, chat goes on.
         await servers.StopPostgresAsync(Cancellation);
         await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
+        var asked = inference.Seen.Count;
         await CanvasAnswersAsync(api, HttpStatusCode.ServiceUnavailable);
+        Assert.Equal(asked, inference.Seen.Count);
         using (var read = await api.GetAsync($"/api/canvas/{Guid.NewGuid()}"))
             await ApiHost.ProblemAsync(read, 503);
         await ChatAnswersAsync(api, HttpStatusCode.OK);

@@ -20,9 +20,16 @@ internal sealed class WorkerHost : IAsyncDisposable
 
     public IServiceProvider Services => _host.Services;
 
-    public static async Task<WorkerHost> StartAsync(
+    public static Task<WorkerHost> StartAsync(
         MigratedDatabase database,
         IJobHandler handler,
+        string? redis = null,
+        params (string Key, string Value)[] settings) =>
+        StartAsync(database, builder => builder.Services.AddSingleton(handler), redis, settings);
+
+    public static async Task<WorkerHost> StartAsync(
+        MigratedDatabase database,
+        Action<IHostApplicationBuilder> configure,
         string? redis = null,
         params (string Key, string Value)[] settings)
     {
@@ -35,7 +42,7 @@ internal sealed class WorkerHost : IAsyncDisposable
         builder.AddValueCanvasDatabase();
         builder.AddValueCanvasCache();
         builder.Services.AddJobQueue().AddJobExecution().AddJobMaintenance();
-        builder.Services.AddSingleton(handler);
+        configure(builder);
 
         var host = builder.Build();
         await host.StartAsync(TestContext.Current.CancellationToken);

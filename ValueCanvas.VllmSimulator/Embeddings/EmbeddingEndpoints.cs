@@ -34,7 +34,7 @@ internal static class EmbeddingEndpoints
     private static async Task HandleAsync(HttpContext context, InferenceEngine engine, IOptions<SimulatorOptions> options, TimeProvider time)
     {
         var cancellationToken = context.RequestAborted;
-        var (request, error) = await ErrorWriter.ReadAsync(context.Request, EmbeddingJson.Default.EmbeddingRequest, cancellationToken);
+        var (request, error) = await JsonBody.ReadAsync(context.Request, EmbeddingJson.Default.EmbeddingRequest, cancellationToken);
         PromptInput[]? inputs = null;
         if (request is not null && (error = Check(request, options.Value)) is null)
             (inputs, error) = PromptInput.Read(request.Input, "input", beginOfText: true);
@@ -59,10 +59,6 @@ internal static class EmbeddingEndpoints
             foreach (var sequence in sequences)
                 await sequence.WaitAsync(int.MaxValue, cancellationToken);
             await WriteAsync(context, request, inputs!, options.Value, time);
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // The client has gone: nobody is left to answer.
         }
         finally
         {

@@ -25,7 +25,7 @@ internal static class FaultEndpoints
         });
         routes.MapPost("/simulator/faults", async (HttpContext context, FaultInjector injector) =>
         {
-            var (body, error) = await ErrorWriter.ReadAsync(context.Request, FaultJson.Default.DictionaryStringJsonElement, context.RequestAborted);
+            var (body, error) = await JsonBody.ReadAsync(context.Request, FaultJson.Default.DictionaryStringJsonElement, context.RequestAborted);
             if (body is not null && Fault.Parse(Flatten(body)) is var (fault, wrong))
             {
                 if (fault is not null)

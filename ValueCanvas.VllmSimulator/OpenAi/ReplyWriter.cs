@@ -44,10 +44,6 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
                 await SendWholeAsync(context, reply, shape, cancellationToken);
             RequestTelemetry.Tag(reply, request);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // The client has gone: nobody is left to answer.
-        }
         finally
         {
             engine.Abort(reply.Sequences);
@@ -80,7 +76,7 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
             context.Response.ContentLength = whole.WrittenCount;
         await body.WriteAsync(whole.WrittenMemory[..(whole.WrittenCount / 2)], cancellationToken);
         if (fault.CutAfter is not null)
-            context.Abort();
+            throw new ConnectionCutException();
     }
 
     private async Task StreamAsync(HttpContext context, GenerationRequest request, Reply reply, IReplyShape shape, CancellationToken cancellationToken)
@@ -111,8 +107,8 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
             {
                 for (var emitted = reply.Sequences[i].Emitted; sent[i] < emitted; sent[i]++, total++)
                 {
-                    if (fault is not null && await FailsAsync(fault, total, context, cancellationToken))
-                        return;
+                    if (fault is not null)
+                        await FailAsync(fault, total, context, cancellationToken);
                     if (sent[i] == 0 && shape.HasOpening)
                     {
                         body.Write(Data);
@@ -147,7 +143,7 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
         json.Reset(body);
     }
 
-    private async Task<bool> FailsAsync(Fault fault, int sent, HttpContext context, CancellationToken cancellationToken)
+    private async Task FailAsync(Fault fault, int sent, HttpContext context, CancellationToken cancellationToken)
     {
         var body = context.Response.BodyWriter;
         if (fault.MalformedAfter == sent)
@@ -158,10 +154,9 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
             await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
         }
         if (fault.CutAfter != sent)
-            return false;
+            return;
 
         await body.FlushAsync(cancellationToken);
-        context.Abort();
-        return true;
+        throw new ConnectionCutException();
     }
 }

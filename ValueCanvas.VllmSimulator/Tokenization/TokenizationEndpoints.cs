@@ -49,7 +49,7 @@ internal static class TokenizationEndpoints
 
     private static async Task TokenizeAsync(HttpContext context, IOptions<SimulatorOptions> options)
     {
-        var (request, error) = await ErrorWriter.ReadAsync(context.Request, TokenizationJson.Default.TokenizeRequest, context.RequestAborted);
+        var (request, error) = await JsonBody.ReadAsync(context.Request, TokenizationJson.Default.TokenizeRequest, context.RequestAborted);
         if (request is not null && !options.Value.Serves(request.Model))
             error = ApiError.UnknownModel(request.Model!);
         var text = request?.Prompt;
@@ -96,7 +96,7 @@ internal static class TokenizationEndpoints
 
     private static async Task DetokenizeAsync(HttpContext context, IOptions<SimulatorOptions> options)
     {
-        var (request, error) = await ErrorWriter.ReadAsync(context.Request, TokenizationJson.Default.DetokenizeRequest, context.RequestAborted);
+        var (request, error) = await JsonBody.ReadAsync(context.Request, TokenizationJson.Default.DetokenizeRequest, context.RequestAborted);
         if (request is not null && !options.Value.Serves(request.Model))
             error = ApiError.UnknownModel(request.Model!);
         else if (request is not null && request.Tokens is null)

@@ -69,6 +69,10 @@ public sealed class CanvasGeneratorTests
     [Theory]
     [InlineData("Sorry, no.", "stop")]
     [InlineData("{}", "stop")]
+    [InlineData("", "stop")]
+    [InlineData("null", "stop")]
+    [InlineData("[1e999]", "stop")]
+    [InlineData("{\"title\":\"\\ud800\",\"blocks\":{}}", "stop")]
     [InlineData("{\"title\":\"Bak", "length")]
     public async Task Generate_NeverValid_FailsAfterTwoAnswers(string answer, string finishReason)
     {

@@ -13,7 +13,7 @@ internal static class CompletionEndpoints
 
     private static async Task HandleAsync(HttpContext context, ReplyWriter writer, IOptions<SimulatorOptions> options, TimeProvider time)
     {
-        var (request, error) = await ErrorWriter.ReadAsync(context.Request, OpenAiJson.Default.TextRequest, context.RequestAborted);
+        var (request, error) = await JsonBody.ReadAsync(context.Request, OpenAiJson.Default.TextRequest, context.RequestAborted);
         if (request is not null)
         {
             (var reply, var shape, error) = Prepare(request, options.Value, time);

@@ -1,6 +1,6 @@
 namespace ValueCanvas.VllmSimulator.Errors;
 
-internal static class UnknownPaths
+internal static class EdgeCases
 {
     /// <summary>FastAPI's answers to a path or method that does not exist, in the error shape of all others.</summary>
     public static void UseUnknownPaths(this WebApplication app) => app.UseStatusCodePages(async context =>
@@ -13,5 +13,18 @@ internal static class UnknownPaths
             var status => new ApiError(status, status < 500 ? "BadRequestError" : "InternalServerError", $"The request was refused with status {status}."),
         };
         await ErrorWriter.WriteAsync(response, error, context.HttpContext.RequestAborted);
+    });
+
+    /// <summary>A client that leaves cancels its request wherever it is: nobody is left to answer, and nothing went wrong.</summary>
+    public static void UseClientAborts(this WebApplication app) => app.Use(async (context, next) =>
+    {
+        try
+        {
+            await next(context);
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException && context.RequestAborted.IsCancellationRequested)
+        {
+            // The finally blocks on the way have given back what the request held.
+        }
     });
 }
