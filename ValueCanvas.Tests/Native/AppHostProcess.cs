@@ -55,6 +55,10 @@ internal sealed class AppHostProcess : IDisposable
     /// <summary>Every process of this run, the AppHost included.</summary>
     public IReadOnlyList<int> Processes => [.. ProcessTable.WithVariable($"{Mark}={_mark}").Union(ProcessTable.WorkingIn(_data))];
 
+    /// <summary>The servers and services among them, with all that they started.</summary>
+    public IReadOnlyList<int> Resources =>
+        [.. Processes.Where(id => ProcessTable.Variable(id, "VALUECANVAS_RUN") is not null).Union(ProcessTable.WorkingIn(_data))];
+
     public static string FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);

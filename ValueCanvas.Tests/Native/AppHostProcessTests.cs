@@ -23,7 +23,7 @@ public sealed class AppHostProcessTests : IDisposable
             await ExecuteAsync("CREATE TABLE kept (id int); INSERT INTO kept VALUES (7)");
 
             // What is frozen cannot notice that its parent has died.
-            foreach (var process in killed.Processes.Where(id => id != killed.Id).Where((_, i) => i % 2 == 0))
+            foreach (var process in killed.Resources.Where((_, i) => i % 2 == 0))
                 AppHostProcess.Signal(process, "STOP");
             AppHostProcess.Signal(killed.Id, "KILL");
             await killed.LeavesNothingAsync(EndPatience, Cancelled);

@@ -4,7 +4,8 @@ namespace Aspire.Hosting;
 
 public static class ContainerResourceBuilderExtensions
 {
-    public static IResourceBuilder<ContainerResource> AddContainer(this IDistributedApplicationBuilder builder, string name, string image) =>
+    public static IResourceBuilder<ContainerResource> AddContainer(
+        this IDistributedApplicationBuilder builder, string name, string image) =>
         builder.AddResource(new ContainerResource(name)).WithImage(image);
 
     public static IResourceBuilder<ContainerResource> AddContainer(

@@ -30,7 +30,7 @@ public class DistributedApplication(IHost host) : IHost, IAsyncDisposable
 
     public void Run() => RunAsync().GetAwaiter().GetResult();
 
-    /// <summary>Runs until SIGINT or SIGTERM, or writes the manifest. What goes wrong is one line, not a stack trace, and exit code 1.</summary>
+    /// <summary>Runs until SIGINT or SIGTERM, or writes the manifest. What goes wrong is one line and exit code 1.</summary>
     public virtual async Task RunAsync(CancellationToken cancellationToken = default)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -90,7 +90,8 @@ public class DistributedApplication(IHost host) : IHost, IAsyncDisposable
         var output = configuration["output-path"] ?? configuration["Publishing:OutputPath"]
             ?? throw new DistributedApplicationException("The manifest needs a place: --output-path PATH.");
         return ManifestPublisher.PublishAsync(
-            Services.GetRequiredService<DistributedApplicationModel>(), Services.GetRequiredService<DistributedApplicationExecutionContext>(),
+            Services.GetRequiredService<DistributedApplicationModel>(),
+            Services.GetRequiredService<DistributedApplicationExecutionContext>(),
             Path.GetFullPath(output), cancellationToken);
     }
 }

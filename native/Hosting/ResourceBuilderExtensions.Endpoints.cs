@@ -15,8 +15,8 @@ public static partial class ResourceBuilderExtensions
             isProxied: isProxied);
         if (builder.Resource.Annotations.OfType<EndpointAnnotation>().Any(e => SameName(e.Name, endpoint.Name)))
             throw new DistributedApplicationException(
-                $"Endpoint with name '{endpoint.Name}' already exists on resource '{builder.Resource.Name}'. Give it another name, or change " +
-                "the existing one with WithEndpoint(name, callback).");
+                $"Endpoint with name '{endpoint.Name}' already exists on resource '{builder.Resource.Name}'. " +
+                "Give it another name, or change the existing one with WithEndpoint(name, callback).");
 
         if (env is not null && builder.Resource is IResourceWithEnvironment)
         {

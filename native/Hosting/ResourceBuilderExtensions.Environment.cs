@@ -37,7 +37,8 @@ public static partial class ResourceBuilderExtensions
 
     public static IResourceBuilder<T> WithEnvironment<T>(
         this IResourceBuilder<T> builder, string envVarName, IResourceBuilder<IResourceWithConnectionString> resource)
-        where T : IResourceWithEnvironment => builder.WithValue(envVarName, new ConnectionStringReference(resource.Resource, optional: false));
+        where T : IResourceWithEnvironment =>
+        builder.WithValue(envVarName, new ConnectionStringReference(resource.Resource, optional: false));
 
     public static IResourceBuilder<T> WithEnvironment<T>(
         this IResourceBuilder<T> builder, string name, IResourceBuilder<ExternalServiceResource> externalService)
@@ -45,7 +46,8 @@ public static partial class ResourceBuilderExtensions
     {
         builder.WithReferenceRelationship(externalService.Resource);
         return builder.WithEnvironment(
-            context => context.EnvironmentVariables[name] = (object?)externalService.Resource.Uri?.ToString() ?? externalService.Resource.UrlParameter!);
+            context => context.EnvironmentVariables[name] =
+                (object?)externalService.Resource.Uri?.ToString() ?? externalService.Resource.UrlParameter!);
     }
 
     public static IResourceBuilder<T> WithArgs<T>(this IResourceBuilder<T> builder, params string[] args)

@@ -38,7 +38,8 @@ public static partial class ResourceBuilderExtensions
         where TDestination : IResourceWithEnvironment =>
         builder.WithEndpoints(endpointReference.Resource, endpointReference.EndpointName, name: null);
 
-    public static IResourceBuilder<TDestination> WithReference<TDestination>(this IResourceBuilder<TDestination> builder, string name, Uri uri)
+    public static IResourceBuilder<TDestination> WithReference<TDestination>(
+        this IResourceBuilder<TDestination> builder, string name, Uri uri)
         where TDestination : IResourceWithEnvironment =>
         uri is { IsAbsoluteUri: true, AbsolutePath: "/" }
             ? builder.WithEnvironment($"services__{name}__default__0", uri.ToString())
@@ -103,7 +104,8 @@ public static partial class ResourceBuilderExtensions
         var prefix = VariableName(name ?? references.Resource.Name.ToUpperInvariant());
         foreach (var endpoint in references.Resource.GetEndpoints())
         {
-            if (!references.EndpointNames.Contains(endpoint.EndpointName) && (!references.UseAllEndpoints || endpoint.ExcludeReferenceEndpoint))
+            if (!references.EndpointNames.Contains(endpoint.EndpointName)
+                && (!references.UseAllEndpoints || endpoint.ExcludeReferenceEndpoint))
                 continue;
 
             context.EnvironmentVariables[$"{prefix}_{VariableName(endpoint.EndpointName).ToUpperInvariant()}"] = endpoint;

@@ -22,7 +22,7 @@ public static partial class ResourceBuilderExtensions
         if (ReferenceEquals(builder.Resource, dependency))
             throw new DistributedApplicationException($"The '{builder.Resource.Name}' resource cannot wait for itself.");
         if (builder.Resource is IResourceWithParent { Parent: var parent } && ReferenceEquals(parent, dependency))
-            throw new DistributedApplicationException($"The '{builder.Resource.Name}' resource cannot wait for its parent '{dependency.Name}'.");
+            throw new DistributedApplicationException($"The '{builder.Resource.Name}' resource cannot wait for its parent.");
 
         // A database is no sooner there than its server.
         if (type == WaitType.WaitUntilHealthy && dependency is IResourceWithParent child)

@@ -26,7 +26,8 @@ public static class DistributedApplicationHostingTestingExtensions
             : resource.GetEndpoints().FirstOrDefault(e => e.IsHttp) ?? resource.GetEndpoints().FirstOrDefault(e => e.IsHttps);
         return endpoint is { Exists: true, IsAllocated: true }
             ? new Uri(endpoint.Url)
-            : throw new ArgumentException($"Endpoint '{endpointName ?? "http"}' of resource '{resourceName}' not found or not allocated.", nameof(endpointName));
+            : throw new ArgumentException($"Endpoint '{endpointName ?? "http"}' of resource '{resourceName}' not found or not allocated.",
+                nameof(endpointName));
     }
 
     private static IResource Find(this DistributedApplication app, string name) =>

@@ -31,5 +31,6 @@ public static class DistributedApplicationTestingBuilder
 
     public static Task<IDistributedApplicationTestingBuilder> CreateAsync(
         Type entryPoint, string[] args, Action<DistributedApplicationOptions, HostApplicationBuilderSettings> configureBuilder,
-        CancellationToken cancellationToken = default) => TestingBuilder.CreateAsync(entryPoint.Assembly, args, configureBuilder, cancellationToken);
+        CancellationToken cancellationToken = default) =>
+        TestingBuilder.CreateAsync(entryPoint.Assembly, args, configureBuilder, cancellationToken);
 }

@@ -2,7 +2,7 @@ using System.Reflection;
 
 namespace Aspire.Hosting.Testing;
 
-/// <summary>An AppHost's entry point on a thread of its own: held at Build, let go when the test builds, ended when the application is there.</summary>
+/// <summary>An AppHost's entry point on its own thread: held at Build until the test builds, ended when the application is there.</summary>
 internal sealed class EntryPointRun
 {
     private readonly TaskCompletionSource<DistributedApplicationBuilder> _builder = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -12,7 +12,8 @@ internal sealed class EntryPointRun
     public Task<DistributedApplicationBuilder> Builder => _builder.Task;
 
     public static EntryPointRun Start(
-        Assembly appHost, string[] args, Action<DistributedApplicationOptions, Microsoft.Extensions.Hosting.HostApplicationBuilderSettings> prepare)
+        Assembly appHost, string[] args,
+        Action<DistributedApplicationOptions, Microsoft.Extensions.Hosting.HostApplicationBuilderSettings> prepare)
     {
         var main = appHost.EntryPoint ?? throw new ArgumentException($"{appHost.GetName().Name} has no entry point.", nameof(appHost));
         var run = new EntryPointRun();

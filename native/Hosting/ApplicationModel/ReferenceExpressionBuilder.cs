@@ -14,7 +14,8 @@ public class ReferenceExpressionBuilder
 
     public bool IsEmpty => _format.Length == 0;
 
-    public void AppendLiteral(string value) => _format.Append(value.Replace("{", "{{", StringComparison.Ordinal).Replace("}", "}}", StringComparison.Ordinal));
+    public void AppendLiteral(string value) =>
+        _format.Append(value.Replace("{", "{{", StringComparison.Ordinal).Replace("}", "}}", StringComparison.Ordinal));
 
     public void AppendFormatted(string? value) => AppendFormatted(value, null);
 
@@ -62,7 +63,8 @@ public class ReferenceExpressionBuilder
     {
         private readonly ReferenceExpressionBuilder _builder;
 
-        public ReferenceExpressionBuilderInterpolatedStringHandler(int literalLength, int formattedCount, ReferenceExpressionBuilder builder) =>
+        public ReferenceExpressionBuilderInterpolatedStringHandler(
+            int literalLength, int formattedCount, ReferenceExpressionBuilder builder) =>
             _builder = builder;
 
         public void AppendLiteral(string value) => _builder.AppendLiteral(value);

@@ -9,7 +9,8 @@ public abstract partial class Resource : IResource
     {
         if (name.Length > 64 || !NamePattern().IsMatch(name))
             throw new ArgumentException(
-                $"Resource name '{name}' is invalid: 1 to 64 ASCII letters, digits and single hyphens, starting with a letter.", nameof(name));
+                $"Resource name '{name}' is invalid: 1 to 64 ASCII letters, digits and single hyphens, starting with a letter.",
+                nameof(name));
 
         Name = name;
     }

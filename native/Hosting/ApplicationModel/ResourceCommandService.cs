@@ -9,7 +9,8 @@ public class ResourceCommandService
 
     internal ResourceCommandService(ApplicationOrchestrator orchestrator) => _orchestrator = orchestrator;
 
-    public Task<ExecuteCommandResult> ExecuteCommandAsync(IResource resource, string commandName, CancellationToken cancellationToken = default) =>
+    public Task<ExecuteCommandResult> ExecuteCommandAsync(
+        IResource resource, string commandName, CancellationToken cancellationToken = default) =>
         ExecuteCommandAsync(resource.Name, commandName, cancellationToken);
 
     public async Task<ExecuteCommandResult> ExecuteCommandAsync(

@@ -30,8 +30,10 @@ internal static class ResourceConfiguration
     {
         null => null,
         string text => text,
-        IValueProvider provider => await provider.GetValueAsync(new ValueProviderContext { Caller = caller }, cancellationToken).ConfigureAwait(false),
-        IResourceBuilder<IResource> { Resource: var resource } => await ValueAsync(resource, caller, cancellationToken).ConfigureAwait(false),
+        IValueProvider provider => await provider.GetValueAsync(new ValueProviderContext { Caller = caller }, cancellationToken)
+            .ConfigureAwait(false),
+        IResourceBuilder<IResource> { Resource: var resource } => await ValueAsync(resource, caller, cancellationToken)
+            .ConfigureAwait(false),
         bool or IFormattable => Convert.ToString(value, CultureInfo.InvariantCulture),
         _ => throw new DistributedApplicationException($"Resource '{caller.Name}' has a value of unsupported type {value.GetType().Name}."),
     };

@@ -30,7 +30,8 @@ public class ResourceNotificationService
     {
         string[] wanted = [.. targetStates];
         var found = await WaitForResourceAsync(
-            resourceName, e => wanted.Contains(e.Snapshot.State?.Text, StringComparer.OrdinalIgnoreCase), cancellationToken).ConfigureAwait(false);
+            resourceName, e => wanted.Contains(e.Snapshot.State?.Text, StringComparer.OrdinalIgnoreCase), cancellationToken)
+                .ConfigureAwait(false);
         return found.Snapshot.State!.Text;
     }
 
@@ -48,13 +49,15 @@ public class ResourceNotificationService
             resourceName,
             events => events.All(e => e.Snapshot.IsHealthy) ? events[0]
                 : waitBehavior == WaitBehavior.StopOnResourceUnavailable && events.FirstOrDefault(e => e.Snapshot.IsTerminal) is { } dead
-                    ? throw new DistributedApplicationException($"Stopped waiting for resource '{resourceName}' to become healthy: {dead.Snapshot.Describe()}")
+                    ? throw new DistributedApplicationException(
+                        $"Stopped waiting for resource '{resourceName}' to become healthy: {dead.Snapshot.Describe()}")
                     : null,
             cancellationToken);
 
     public async IAsyncEnumerable<ResourceEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        var channel = Channel.CreateBounded<ResourceEvent>(new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropOldest });
+        var channel = Channel.CreateBounded<ResourceEvent>(
+            new BoundedChannelOptions(1024) { FullMode = BoundedChannelFullMode.DropOldest });
         lock (_lock)
         {
             foreach (var known in _latest.Values)
@@ -81,7 +84,8 @@ public class ResourceNotificationService
         ResourceEvent next;
         lock (_lock)
         {
-            var before = _latest.GetValueOrDefault(resourceId)?.Snapshot ?? new CustomResourceSnapshot { ResourceType = resource.GetType().Name };
+            var before = _latest.GetValueOrDefault(resourceId)?.Snapshot
+                ?? new CustomResourceSnapshot { ResourceType = resource.GetType().Name };
             next = new ResourceEvent(resource, resourceId, change(before));
             _latest[resourceId] = next;
             (changed, _changed) = (_changed, NewSignal());

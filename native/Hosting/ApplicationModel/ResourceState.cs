@@ -25,7 +25,8 @@ public sealed record CustomResourceSnapshot
     /// <summary>Why the resource did not start, or is not healthy.</summary>
     internal string? Problem { get; init; }
 
-    internal bool IsHealthy => State?.Text == KnownResourceStates.Running && HealthStatus == Microsoft.Extensions.Diagnostics.HealthChecks.HealthStatus.Healthy;
+    internal bool IsHealthy =>
+        State?.Text == KnownResourceStates.Running && HealthStatus == Microsoft.Extensions.Diagnostics.HealthChecks.HealthStatus.Healthy;
 
     internal bool IsTerminal => State is { Text: var state } && KnownResourceStates.TerminalStates.Contains(state);
 

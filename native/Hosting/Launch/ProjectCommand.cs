@@ -9,7 +9,8 @@ namespace Aspire.Hosting.Launch;
 internal static class ProjectCommand
 {
     // What `dotnet run` sets for the AppHost is not meant for the services.
-    private static readonly string[] NotInherited = ["ASPNETCORE_URLS", "DOTNET_URLS", "URLS", "HTTP_PORTS", "HTTPS_PORTS", "DOTNET_LAUNCH_PROFILE"];
+    private static readonly string[] NotInherited =
+        ["ASPNETCORE_URLS", "DOTNET_URLS", "URLS", "HTTP_PORTS", "HTTPS_PORTS", "DOTNET_LAUNCH_PROFILE"];
 
     /// <param name="project">The project resource.</param>
     /// <param name="environment">What the resource's callbacks gave, resolved.</param>

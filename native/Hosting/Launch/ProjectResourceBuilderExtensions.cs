@@ -21,7 +21,8 @@ public static class ProjectResourceBuilderExtensions
         this IDistributedApplicationBuilder builder, string name, Action<ProjectResourceOptions> configure)
         where TProject : IProjectMetadata, new() => builder.AddProject(name, new TProject(), configure);
 
-    public static IResourceBuilder<ProjectResource> AddProject(this IDistributedApplicationBuilder builder, string name, string projectPath) =>
+    public static IResourceBuilder<ProjectResource> AddProject(
+        this IDistributedApplicationBuilder builder, string name, string projectPath) =>
         builder.AddProject(name, projectPath, _ => { });
 
     public static IResourceBuilder<ProjectResource> AddProject(

@@ -56,13 +56,15 @@ internal sealed class ApplicationOrchestrator(
             instance.Announce(KnownResourceStates.Waiting);
 
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var launched = model.Resources.ToDictionary(r => r, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var launched = model.Resources.ToDictionary(
+            r => r, _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         Exception? first = null;
         await Task.WhenAll(model.Resources.Select(async resource =>
         {
             try
             {
-                await Task.WhenAll(_order.Before(resource).Where(launched.ContainsKey).Select(r => launched[r].Task.WaitAsync(failed.Token)))
+                await Task.WhenAll(_order.Before(resource).Where(launched.ContainsKey)
+                        .Select(r => launched[r].Task.WaitAsync(failed.Token)))
                     .ConfigureAwait(false);
                 await StartAsync(resource, failed.Token).ConfigureAwait(false);
             }
@@ -147,7 +149,8 @@ internal sealed class ApplicationOrchestrator(
         if (DashboardResource.Find(configuration, mode.IsTest) is { } dashboard)
             model.Resources.Insert(0, dashboard);
         else
-            _log.Say("No dashboard: it comes with the Aspire CLI (npm install @microsoft/aspire-cli-linux-x64; VALUECANVAS_ASPIRE_CLI names its path).");
+            _log.Say(
+                "No dashboard: it is in the Aspire CLI (npm install @microsoft/aspire-cli-linux-x64; VALUECANVAS_ASPIRE_CLI is its path).");
     }
 
     private async Task StartAsync(IResource resource, CancellationToken cancellationToken)
@@ -169,7 +172,8 @@ internal sealed class ApplicationOrchestrator(
             }
         }
 
-        await Task.WhenAll(_instances.Where(i => i.Resource == resource).Select(i => i.StartAsync(cancellationToken))).ConfigureAwait(false);
+        await Task.WhenAll(_instances.Where(i => i.Resource == resource)
+            .Select(i => i.StartAsync(cancellationToken))).ConfigureAwait(false);
     }
 
     private async Task HealthyAsync(IResource resource, CancellationToken cancellationToken)
@@ -184,13 +188,15 @@ internal sealed class ApplicationOrchestrator(
             var problems = _instances.Where(i => i.Resource == resource)
                 .Select(i => notifications.TryGetCurrentState(i.Id, out var state) ? state.Snapshot.Problem : null);
             throw new DistributedApplicationException(
-                $"'{resource.Name}' did not become healthy within {HealthPatience.TotalSeconds} s ({string.Join("; ", problems.OfType<string>())}).", e);
+                $"'{resource.Name}' did not become healthy within {HealthPatience.TotalSeconds} s " +
+                $"({string.Join("; ", problems.OfType<string>())}).", e);
         }
     }
 
     private async Task CompletedAsync(WaitAnnotation wait, CancellationToken cancellationToken)
     {
-        var end = await notifications.WaitForResourceAsync(wait.Resource.Name, e => e.Snapshot.IsTerminal, cancellationToken).ConfigureAwait(false);
+        var end = await notifications
+            .WaitForResourceAsync(wait.Resource.Name, e => e.Snapshot.IsTerminal, cancellationToken).ConfigureAwait(false);
         if (end.Snapshot.State?.Text == KnownResourceStates.FailedToStart || end.Snapshot.ExitCode != wait.ExitCode)
             throw new DistributedApplicationException(
                 $"'{wait.Resource.Name}' should have completed with exit code {wait.ExitCode}, but is {end.Snapshot.Describe()}");
@@ -201,7 +207,8 @@ internal sealed class ApplicationOrchestrator(
     {
         var all = model.Resources
             .Where(r => r.Annotations.OfType<EndpointAnnotation>().Any())
-            .ToDictionary(r => r.Name, r => r.Annotations.OfType<EndpointAnnotation>().ToDictionary(e => e.Name, e => e.AllocatedEndpoint!.UriString));
+            .ToDictionary(r => r.Name, r => r.Annotations.OfType<EndpointAnnotation>()
+                .ToDictionary(e => e.Name, e => e.AllocatedEndpoint!.UriString));
         var temporary = data.EndpointsFile + ".new";
         File.WriteAllText(temporary, JsonSerializer.Serialize(all, EndpointsJson.Default.DictionaryStringDictionaryStringString));
         File.Move(temporary, data.EndpointsFile, overwrite: true);

@@ -18,13 +18,14 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
         foreach (var name in new[] { "http", "otlp-grpc", "otlp-http" })
             Annotations.Add(new EndpointAnnotation(ProtocolType.Tcp, "http", name: name));
         var front = this.GetEndpoint("http");
-        Annotations.Add(new HealthProbeAnnotation("GET /api/telemetry/resources", ct => HttpProbe.CheckAsync(new Uri(new Uri(front.Url), "/api/telemetry/resources"), 200, ct)));
+        Annotations.Add(new HealthProbeAnnotation(
+            "GET /api/telemetry/resources", ct => HttpProbe.CheckAsync(new Uri(new Uri(front.Url), "/api/telemetry/resources"), 200, ct)));
     }
 
     public string OtlpUrl => this.GetEndpoint("otlp-grpc").Url;
 
     /// <summary>None when the CLI is not on this machine.</summary>
-    /// <param name="configuration">Says where the dashboard shall listen: <c>ASPNETCORE_URLS</c>, <c>ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL</c>.</param>
+    /// <param name="configuration">Says where it shall listen: <c>ASPNETCORE_URLS</c>, <c>ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL</c>.</param>
     /// <param name="isTest">Then telemetry goes to any free port.</param>
     public static DashboardResource? Find(IConfiguration configuration, bool isTest)
     {

@@ -76,7 +76,7 @@ internal sealed class DataDirectory : IDisposable
 
     public string For(string resource) => System.IO.Path.Combine(Path, resource);
 
-    /// <summary>Lets others in, without what need not be kept: everything after a test, otherwise the data of servers without a volume.</summary>
+    /// <summary>Lets others in and deletes what nobody keeps: after a test all, else the data of servers without a volume.</summary>
     public void Close(IEnumerable<IResource> withoutVolume)
     {
         if (_lock is null)

@@ -2,14 +2,14 @@ using Aspire.Hosting.ApplicationModel;
 
 namespace Aspire.Hosting.Orchestration;
 
-/// <summary>Gives every endpoint of every replica its port before anything starts, so that all addresses are known from the beginning.</summary>
+/// <summary>Gives every endpoint of every replica its port before anything starts, so that all addresses are known by then.</summary>
 internal sealed class EndpointAllocation : IDisposable
 {
     private readonly Dictionary<(IResource Resource, int Replica), Dictionary<string, int>> _ports = [];
     private readonly List<int> _free = [];
 
     /// <param name="resources">All of the application.</param>
-    /// <param name="isTest">Then fixed ports are not, but for the dashboard's, which a test asks for on purpose; so tests run beside each other.</param>
+    /// <param name="isTest">Then fixed ports are free ones, but for the dashboard's, which a test asks for on purpose.</param>
     public EndpointAllocation(IEnumerable<IResource> resources, bool isTest)
     {
         foreach (var resource in resources)

@@ -21,7 +21,9 @@ internal sealed class InstanceFactory(
             var id = replicas == 1 ? resource.Name : $"{resource.Name}-{replica}";
             yield return new ResourceInstance(
                 resource, id, endpoints.Of(resource, replica),
-                async (first, ct) => await PrepareAsync(resource, replica, first, ct).ConfigureAwait(false) is { } command ? Marked(command) : null,
+                async (first, ct) => await PrepareAsync(resource, replica, first, ct).ConfigureAwait(false) is { } command
+                    ? Marked(command)
+                    : null,
                 launcher, notifications, log);
         }
     }
@@ -44,7 +46,8 @@ internal sealed class InstanceFactory(
                 return await PrepareAsync(project, replica, cancellationToken).ConfigureAwait(false);
             case ContainerResource container:
                 throw new DistributedApplicationException(
-                    $"Resource '{container.Name}' is a container ({container.Annotations.OfType<ContainerImageAnnotation>().LastOrDefault()?.Image}), " +
+                    $"Resource '{container.Name}' is a container " +
+                    $"({container.Annotations.OfType<ContainerImageAnnotation>().LastOrDefault()?.Image}), " +
                     "and this is native mode, which runs no containers. Install a container engine and use AspirePackages=official.");
             default:
                 // Parameters, connection strings and services elsewhere have nothing to start.
@@ -57,15 +60,18 @@ internal sealed class InstanceFactory(
         var environment = new Dictionary<string, string>();
         if (dashboard is not null)
             AddTelemetry(environment, dashboard);
-        foreach (var (name, value) in await ResourceConfiguration.EnvironmentAsync(project, executionContext, cancellationToken).ConfigureAwait(false))
+        var variables = await ResourceConfiguration.EnvironmentAsync(project, executionContext, cancellationToken).ConfigureAwait(false);
+        foreach (var (name, value) in variables)
             environment[name] = await ResourceConfiguration.ValueAsync(value, project, cancellationToken).ConfigureAwait(false) ?? "";
 
         var arguments = new List<string>();
-        foreach (var value in await ResourceConfiguration.ArgumentsAsync(project, executionContext, cancellationToken).ConfigureAwait(false))
+        var values = await ResourceConfiguration.ArgumentsAsync(project, executionContext, cancellationToken).ConfigureAwait(false);
+        foreach (var value in values)
             if (await ResourceConfiguration.ValueAsync(value, project, cancellationToken).ConfigureAwait(false) is { } argument)
                 arguments.Add(argument);
 
-        return ProjectCommand.Create(project, environment, arguments, endpoints.Of(project, replica), $"{project.Name}-{replica}-{runId[..8]}");
+        return ProjectCommand.Create(
+            project, environment, arguments, endpoints.Of(project, replica), $"{project.Name}-{replica}-{runId[..8]}");
     }
 
     // Everything at once, at a developer's pace; as Aspire sets it.

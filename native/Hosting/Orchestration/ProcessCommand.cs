@@ -44,6 +44,7 @@ internal sealed record UnixUser(string Name, int UserId, int GroupId)
             if (known.FirstOrDefault(u => u.Name == name) is { } user)
                 return user;
 
-        throw new DistributedApplicationException($"No unprivileged user to run a server as: {string.Join(", ", names)} are not in /etc/passwd.");
+        throw new DistributedApplicationException(
+            $"No unprivileged user to run a server as: {string.Join(", ", names)} are not in /etc/passwd.");
     }
 }

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Aspire.Hosting.Orchestration;
 
-/// <summary>One resource, or one replica of it, in this run: starts it, watches over it, stops it. What ends by itself stays down.</summary>
-/// <remarks><c>prepare</c> makes all ready and gives the process to start, if there is one; it is told whether it is the run's first start.</remarks>
+/// <summary>One resource, or one replica of it, in this run: starts, watches and stops it. What ends by itself stays down.</summary>
+/// <remarks><c>prepare</c> makes all ready and gives the process to start, if any; it is told whether this is the first start.</remarks>
 internal sealed class ResourceInstance(
     IResource resource, string id, IReadOnlyDictionary<string, int> ports, Func<bool, CancellationToken, Task<ProcessCommand?>> prepare,
     ProcessLauncher launcher, ResourceNotificationService notifications, ConsoleLog log) : IDisposable
@@ -136,7 +136,8 @@ internal sealed class ResourceInstance(
             {
                 var problem = await ProbeAsync(cancellationToken).ConfigureAwait(false);
                 Publish(s => s with { HealthStatus = problem is null ? HealthStatus.Healthy : HealthStatus.Unhealthy, Problem = problem });
-                await Task.Delay(problem is null ? ProbeInterval : EagerProbeInterval, TimeProvider.System, cancellationToken).ConfigureAwait(false);
+                var interval = problem is null ? ProbeInterval : EagerProbeInterval;
+                await Task.Delay(interval, TimeProvider.System, cancellationToken).ConfigureAwait(false);
             }
 
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(false);
@@ -153,7 +154,8 @@ internal sealed class ResourceInstance(
         {
             try
             {
-                await probe.Check(Address, cancellationToken).WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken).ConfigureAwait(false);
+                await probe.Check(Address, cancellationToken).WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken)
+                    .ConfigureAwait(false);
             }
             catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {

@@ -13,10 +13,11 @@ internal static class ServerFiles
         RunAsync(launcher, "install", [.. Owner(user), "-m", "0600", "/dev/stdin", path], user: null, content);
 
     /// <summary>Runs a program to its end.</summary>
-    public static async Task RunAsync(ProcessLauncher launcher, string fileName, IReadOnlyList<string> arguments, UnixUser? user, string input = "")
+    public static async Task RunAsync(
+        ProcessLauncher launcher, string fileName, IReadOnlyList<string> arguments, UnixUser? user, string input = "")
     {
-        var child = await ChildProcess.StartAsync(
-            launcher, new ProcessCommand { FileName = fileName, Arguments = arguments, User = user, Input = input }, _ => { }).ConfigureAwait(false);
+        var command = new ProcessCommand { FileName = fileName, Arguments = arguments, User = user, Input = input };
+        var child = await ChildProcess.StartAsync(launcher, command, _ => { }).ConfigureAwait(false);
         int code;
         try
         {

@@ -45,7 +45,8 @@ internal sealed class Watchdog : IAsyncDisposable
     public static Watchdog Start(DataDirectory data)
     {
         var runId = Guid.NewGuid().ToString("N");
-        var start = new ProcessStartInfo("setsid", ["sh", "-c", Script, "watchdog", $"{Mark}={runId}", data.Path, data.IsThrowaway ? "throwaway" : ""])
+        var start = new ProcessStartInfo(
+            "setsid", ["sh", "-c", Script, "watchdog", $"{Mark}={runId}", data.Path, data.IsThrowaway ? "throwaway" : ""])
         {
             WorkingDirectory = "/",
             RedirectStandardInput = true,

@@ -3,7 +3,7 @@ using System.Text.Json.Nodes;
 
 namespace Aspire.Hosting;
 
-/// <summary>Generated parameters of earlier runs, in a file that only its owner reads and that has the shape of a user-secrets file.</summary>
+/// <summary>Generated parameters of earlier runs, in a file of the shape of a user-secrets file that only its owner reads.</summary>
 internal sealed class ParameterStore(string path)
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;

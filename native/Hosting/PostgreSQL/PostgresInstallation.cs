@@ -16,13 +16,14 @@ internal sealed record PostgresInstallation(int Major, string Binaries)
         PostgresInstallation[] found = [.. All().OrderByDescending(i => i.Major)];
         if (found.Length == 0)
             throw new DistributedApplicationException(
-                $"Resource '{resource}' needs PostgreSQL's server (postgres, initdb), which is not on this machine: neither on the PATH nor in " +
-                "/usr/lib/postgresql. On Debian or Ubuntu: apt-get install postgresql");
+                $"Resource '{resource}' needs PostgreSQL's server (postgres, initdb), which is not on this machine: neither on the PATH " +
+                "nor in /usr/lib/postgresql. On Debian or Ubuntu: apt-get install postgresql");
 
         return wanted is null
             ? found[0]
             : found.FirstOrDefault(i => i.Major == wanted) ?? throw new DistributedApplicationException(
-                $"The data of resource '{resource}' were made by PostgreSQL {wanted}, and this machine has {string.Join(", ", found.Select(i => i.Major))}. " +
+                $"The data of resource '{resource}' were made by PostgreSQL {wanted}, and this machine has " +
+                $"{string.Join(", ", found.Select(i => i.Major))}. " +
                 $"Install version {wanted}, or delete the data.");
     }
 
@@ -31,7 +32,8 @@ internal sealed record PostgresInstallation(int Major, string Binaries)
         const string debian = "/usr/lib/postgresql";
         if (Directory.Exists(debian))
             foreach (var directory in Directory.EnumerateDirectories(debian))
-                if (int.TryParse(Path.GetFileName(directory), CultureInfo.InvariantCulture, out var major) && Complete(Path.Combine(directory, "bin")))
+                if (int.TryParse(Path.GetFileName(directory), CultureInfo.InvariantCulture, out var major)
+                    && Complete(Path.Combine(directory, "bin")))
                     yield return new(major, Path.Combine(directory, "bin"));
 
         if (Executables.Find("initdb") is { } initdb)
@@ -51,6 +53,8 @@ internal sealed record PostgresInstallation(int Major, string Binaries)
         using var process = System.Diagnostics.Process.Start(
             new System.Diagnostics.ProcessStartInfo(Path.Combine(binaries, "postgres"), "--version") { RedirectStandardOutput = true });
         var words = process?.StandardOutput.ReadToEnd().Split(' ', '.') ?? [];
-        return words.Select(w => int.TryParse(w, CultureInfo.InvariantCulture, out var major) ? major : (int?)null).FirstOrDefault(m => m is not null);
+        return words
+            .Select(w => int.TryParse(w, CultureInfo.InvariantCulture, out var major) ? major : (int?)null)
+            .FirstOrDefault(m => m is not null);
     }
 }

@@ -25,12 +25,14 @@ internal static class PostgresProbe
 
         // CREATE DATABASE takes no parameters; the identifier is quoted.
 #pragma warning disable CA2100
-        await using var create = new NpgsqlCommand($"CREATE DATABASE \"{database.DatabaseName.Replace("\"", "\"\"", StringComparison.Ordinal)}\"", connection);
+        var identifier = database.DatabaseName.Replace("\"", "\"\"", StringComparison.Ordinal);
+        await using var create = new NpgsqlCommand($"CREATE DATABASE \"{identifier}\"", connection);
 #pragma warning restore CA2100
         await create.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
     }
 
-    private static async ValueTask<string> ServerConnectionStringAsync(PostgresServerResource server, CancellationToken cancellationToken) =>
+    private static async ValueTask<string> ServerConnectionStringAsync(
+        PostgresServerResource server, CancellationToken cancellationToken) =>
         await server.GetConnectionStringAsync(cancellationToken).ConfigureAwait(false) + ";Database=postgres";
 
     private static async Task CheckAsync(string connectionString, CancellationToken cancellationToken)

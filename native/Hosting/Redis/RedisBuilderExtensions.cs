@@ -14,7 +14,9 @@ public static class RedisBuilderExtensions
     {
         // A password with a comma would end early in a Redis connection string.
         var redis = new RedisResource(
-            name, password?.Resource ?? ParameterResourceBuilderExtensions.CreateDefaultPasswordParameter(builder, $"{name}-password", special: false));
+            name,
+            password?.Resource
+                ?? ParameterResourceBuilderExtensions.CreateDefaultPasswordParameter(builder, $"{name}-password", special: false));
 
         return builder.AddResource(redis)
             .WithEndpoint(port: port, targetPort: 6379, name: RedisResource.PrimaryEndpointName, scheme: "redis")
@@ -50,7 +52,8 @@ public static class RedisBuilderExtensions
     public static IResourceBuilder<RedisResource> WithPersistence(
         this IResourceBuilder<RedisResource> builder, TimeSpan? interval = null, long keysChangedThreshold = 1) =>
         builder.WithAnnotation(
-            new RedisPersistenceAnnotation(interval ?? TimeSpan.FromSeconds(60), keysChangedThreshold), ResourceAnnotationMutationBehavior.Replace);
+            new RedisPersistenceAnnotation(interval ?? TimeSpan.FromSeconds(60), keysChangedThreshold),
+            ResourceAnnotationMutationBehavior.Replace);
 
     public static IResourceBuilder<RedisResource> WithHostPort(this IResourceBuilder<RedisResource> builder, int? port) =>
         builder.WithEndpoint(RedisResource.PrimaryEndpointName, e => e.Port = port);

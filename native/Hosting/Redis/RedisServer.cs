@@ -10,7 +10,7 @@ internal static class RedisServer
         RedisResource redis, DataDirectory data, ProcessLauncher launcher, bool first, CancellationToken cancellationToken)
     {
         var server = Executables.Find("redis-server") ?? throw new DistributedApplicationException(
-            $"Resource '{redis.Name}' needs redis-server, which is not on this machine's PATH. On Debian or Ubuntu: apt-get install redis-server");
+            $"Resource '{redis.Name}' needs redis-server, which is not on the PATH. On Debian or Ubuntu: apt-get install redis-server");
 
         var user = UnixUser.Unprivileged("redis", "nobody");
         var directory = data.For(redis.Name);
@@ -19,7 +19,9 @@ internal static class RedisServer
             Directory.Delete(directory, recursive: true);
         await ServerFiles.CreateDirectoryAsync(launcher, directory, user).ConfigureAwait(false);
 
-        var password = redis.PasswordParameter is null ? null : await redis.PasswordParameter.GetValueAsync(cancellationToken).ConfigureAwait(false);
+        var password = redis.PasswordParameter is { } parameter
+            ? await parameter.GetValueAsync(cancellationToken).ConfigureAwait(false)
+            : null;
         var persistence = redis.Annotations.OfType<RedisPersistenceAnnotation>().LastOrDefault();
         return new ProcessCommand
         {
