@@ -28,8 +28,9 @@ internal static class ProviderEndpoints
             TypedResults.Json(Describe(fleet.Current), ProviderJsonContext.Default.ProviderList));
         endpoints.MapGet("/v1/models", (Fleet fleet) =>
             TypedResults.Json(new ModelList("list", Models(fleet.Current)), ProviderJsonContext.Default.ModelList));
-        // A model's name may hold slashes.
-        endpoints.MapGet("/v1/models/{**model}", (string? model, Fleet fleet, HttpContext context) => OneAsync(model ?? "", fleet.Current, context));
+        // A model's name may hold slashes, which clients send escaped and routing leaves so.
+        endpoints.MapGet("/v1/models/{**model}", (string? model, Fleet fleet, HttpContext context) =>
+            OneAsync(model?.Replace("%2F", "/", StringComparison.OrdinalIgnoreCase) ?? "", fleet.Current, context));
         return endpoints;
     }
 
