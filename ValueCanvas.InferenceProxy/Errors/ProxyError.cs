@@ -26,6 +26,18 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         new(StatusCodes.Status503ServiceUnavailable, "server_error", "no_healthy_replica", null,
             $"No model server that serves '{model}' is available at the moment. Try again shortly.", TimeSpan.FromSeconds(1));
 
+    public static ProxyError Busy(string model, TimeSpan retryAfter) =>
+        new(StatusCodes.Status503ServiceUnavailable, "server_error", "overloaded", null,
+            $"All model servers of '{model}' are busy and no place came free in time. Try again later.", retryAfter);
+
+    public static ProxyError TenantBusy(TimeSpan retryAfter) =>
+        new(StatusCodes.Status429TooManyRequests, "rate_limit_error", "too_many_waiting", null,
+            "More of your requests wait for a model server than your share allows. Send fewer at the same time, or try again later.", retryAfter);
+
+    public static ProxyError DeadlinePassed { get; } =
+        new(StatusCodes.Status504GatewayTimeout, "server_error", "deadline_exceeded", null,
+            "The request's deadline passed before a model server had a place for it.");
+
     public static ProxyError NoAnswer { get; } =
         new(StatusCodes.Status504GatewayTimeout, "server_error", "upstream_timeout", null, "The model server did not answer in time.");
 

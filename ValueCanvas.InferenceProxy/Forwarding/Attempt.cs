@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Diagnostics;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -15,6 +16,7 @@ internal sealed class Attempt : IDisposable
 
     private readonly CancellationTokenSource _cancel;
     private readonly CancellationTokenRegistration _clientGone;
+    private readonly Placement _placement;
     private readonly InferenceOptions _limits;
     private readonly bool _streamed;
     private readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
@@ -22,15 +24,14 @@ internal sealed class Attempt : IDisposable
     private HttpResponseMessage? _response;
     private Stream? _body;
 
-    public Attempt(Replica replica, InferenceOptions limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
+    public Attempt(Placement placement, InferenceOptions limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
     {
-        (Replica, Span, _limits, _streamed, Client) = (replica, span, limits, streamed, client);
+        (_placement, Span, _limits, _streamed, Client) = (placement, span, limits, streamed, client);
         _cancel = new CancellationTokenSource(streamed ? limits.FirstByteTimeout : limits.TotalTimeout, time);
         _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
-        replica.Enter();
     }
 
-    public Replica Replica { get; }
+    public Replica Replica => _placement.Replica;
 
     public Activity? Span { get; }
 
@@ -58,6 +59,7 @@ internal sealed class Attempt : IDisposable
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
             FirstBytes = await _body.ReadAsync(_buffer, _cancel.Token);
             Pause();
+            _placement.Began();
             // A stream that ends before its first event is a broken one.
             return IsEventStream && FirstBytes == 0 ? AttemptFailure.Reset : AttemptFailure.None;
         }
@@ -108,7 +110,7 @@ internal sealed class Attempt : IDisposable
         _cancel.Dispose();
         Span?.Dispose();
         ArrayPool<byte>.Shared.Return(_buffer);
-        Replica.Leave();
+        _placement.Dispose();
     }
 
     // The client may take its time to accept what was read: only the replica is on the clock.

@@ -1,3 +1,4 @@
+using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
@@ -16,7 +17,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// told once: by an error event that ends a stream, and for any other answer by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, ReplicaPicker picker, UpstreamClient upstream, InferenceMetrics metrics, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet, AdmissionQueue admission, UpstreamClient upstream, InferenceMetrics metrics, TimeProvider time, ILogger<Forwarder> logger)
 {
     private const int LargeBody = 1024 * 1024;
 
@@ -43,36 +44,43 @@ internal sealed partial class Forwarder(
         // :: Step 3: the model that the name means.
         var (model, rewritten) = topology.Aliases.Resolve(peek.Model);
         var call = new Call(operation, model, peek, rewritten, started);
+        var caller = Caller.Of(context);
+        using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && topology.Replicas.Length > 1
+            ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, model)
+            : null;
+        var route = new RouteRequest(model, peek.Stream, peek.Fields.PromptBytes, prefix);
         List<Replica>? tried = null;
         var last = AttemptFailure.None;
 
         while (true)
         {
-            // :: Step 4: the replica with the fewest requests under way.
-            if (picker.Pick(topology.Replicas, model, tried) is not { } replica)
+            // :: Step 4: a place at a replica, waited for where all are taken.
+            var (place, refused) = await admission.PlaceAsync(topology, route, tried, caller, context.RequestAborted);
+            if (place is not { } placement)
             {
                 ForwardedHeaders.Mark(context.Response, null, tried?.Count ?? 0);
-                await Refusal(topology, peek.Model, model, last).WriteAsync(context);
+                await (refused ?? Refusal(topology, peek.Model, model, last)).WriteAsync(context);
                 return;
             }
 
             // :: Steps 5 to 7.
-            last = await TryAsync(context, topology.Options, body, call, replica, attempts: (tried?.Count ?? 0) + 1);
+            last = await TryAsync(context, topology.Options, body, call, placement, attempts: (tried?.Count ?? 0) + 1);
             if (last is AttemptFailure.None or AttemptFailure.ClientGone)
             {
                 return;
             }
 
-            (tried ??= []).Add(replica);
+            (tried ??= []).Add(placement.Replica);
         }
     }
 
     /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything.</summary>
     private async Task<AttemptFailure> TryAsync(
-        HttpContext context, InferenceOptions options, RequestBody body, Call call, Replica replica, int attempts)
+        HttpContext context, InferenceOptions options, RequestBody body, Call call, Placement placement, int attempts)
     {
+        var replica = placement.Replica;
         var span = GenAi.StartAttempt(call.Operation, call.Model, call.Peek.Stream, replica);
-        using var attempt = new Attempt(replica, options, call.Peek.Stream, span, time, context.RequestAborted);
+        using var attempt = new Attempt(placement, options, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(replica);
         var failure = AttemptFailure.ClientGone; // what an exception out of a write to the client means
         var statusCode = 0;

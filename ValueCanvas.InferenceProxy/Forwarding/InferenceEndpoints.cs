@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
@@ -9,7 +10,8 @@ internal static partial class InferenceEndpoints
 {
     public static IServiceCollection AddForwarding(this IServiceCollection services)
     {
-        services.AddSingleton<ReplicaPicker>();
+        services.AddReplicaRouting();
+        services.AddAdmission();
         services.AddSingleton<InferenceMetrics>();
         services.AddSingleton<Forwarder>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.

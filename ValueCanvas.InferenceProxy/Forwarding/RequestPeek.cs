@@ -1,11 +1,13 @@
 using System.Text.Json;
 using System.Text.Unicode;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, and whether a stream is asked for.</summary>
-internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream)
+/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, whether a stream is asked for, and where
+/// the prompt stands.</summary>
+internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields)
 {
     // Deeper than any tool's schema, and shallow enough that a hostile body costs nothing.
     private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
@@ -46,6 +48,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
 
         string? model = null;
         var (start, end, stream) = (0, 0, false);
+        var fields = default(PromptFields);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (reader.ValueTextEquals("model"u8))
@@ -76,7 +79,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
             }
             else
             {
-                reader.Skip();
+                fields.Skip(ref reader);
             }
         }
 
@@ -91,7 +94,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
             return ProxyError.BadRequest($"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
         }
 
-        peek = new RequestPeek(model, start, end, stream);
+        peek = new RequestPeek(model, start, end, stream, fields);
         return null;
     }
 }

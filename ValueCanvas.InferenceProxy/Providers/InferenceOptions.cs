@@ -1,3 +1,6 @@
+using ValueCanvas.InferenceProxy.Admission;
+using ValueCanvas.InferenceProxy.Routing;
+
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>Configuration section <c>Inference</c>. Read again when configuration reloads, but for what says otherwise.</summary>
@@ -16,6 +19,12 @@ internal sealed class InferenceOptions
 
     /// <summary>The model servers, by the name of who provides them.</summary>
     public Dictionary<string, ProviderOptions> Providers { get; set; } = [];
+
+    /// <summary>How a replica is chosen.</summary>
+    public RoutingOptions Routing { get; set; } = new();
+
+    /// <summary>How much may run and wait.</summary>
+    public AdmissionOptions Admission { get; set; } = new();
 
     /// <summary>Larger request bodies are refused with 413.</summary>
     public int MaxBodyBytes { get; set; } = 32 * 1024 * 1024;

@@ -12,6 +12,8 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Endpoints(options, wrong);
         Aliases(options, wrong);
         Limits(options, wrong);
+        options.Routing.Validate(wrong);
+        options.Admission.Validate(wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
     }
 

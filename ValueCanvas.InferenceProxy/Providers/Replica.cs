@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -11,7 +12,6 @@ internal sealed class Replica(string provider, string name, Uri address, TimePro
     private readonly Lock _gate = new();
     private ReplicaState _state = new(ReplicaStatus.Unknown, FrozenDictionary<string, ServedModel>.Empty, null, time.GetUtcNow());
     private int _slowLooks;
-    private int _inFlight;
 
     public string Provider { get; } = provider;
 
@@ -23,11 +23,10 @@ internal sealed class Replica(string provider, string name, Uri address, TimePro
 
     public ReplicaState State => Volatile.Read(ref _state);
 
-    public int InFlight => Volatile.Read(ref _inFlight);
+    public ReplicaLoad Load { get; } = new();
 
-    public void Enter() => Interlocked.Increment(ref _inFlight);
-
-    public void Leave() => Interlocked.Decrement(ref _inFlight);
+    /// <summary>Requests of this proxy under way there.</summary>
+    public int InFlight => Load.InFlight;
 
     /// <summary>A look found the server in order. Says what the status was before.</summary>
     public ReplicaStatus Answered(FrozenDictionary<string, ServedModel> models)
@@ -37,6 +36,11 @@ internal sealed class Replica(string provider, string name, Uri address, TimePro
             var before = _state.Status;
             var changed = before == ReplicaStatus.Up ? _state.LastChange : time.GetUtcNow();
             _slowLooks = 0;
+            if (before == ReplicaStatus.Down)
+            {
+                Load.Prefixes.Clear(); // what restarted has an empty cache
+            }
+
             Volatile.Write(ref _state, new ReplicaState(ReplicaStatus.Up, models, _state.LastError, changed));
             return before;
         }

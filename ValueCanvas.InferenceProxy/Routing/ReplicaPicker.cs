@@ -2,29 +2,102 @@ using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
-/// <summary>Chooses the replica that is up, serves the model, was not tried yet and has the fewest requests under way; ties take turns.</summary>
-internal sealed class ReplicaPicker
+/// <summary>
+/// Chooses among the replicas that are up, serve the model, were not tried yet, are not drained and have a place free, by the configured
+/// policy, and takes a place there. Ties take turns.
+/// </summary>
+internal sealed class ReplicaPicker(TimeProvider time, Random random)
 {
+    private const int OnTheStack = 64;
+
+    // Choices that others may take away before this request's choice is made good.
+    private const int Tries = 4;
+
     private uint _turn;
 
-    public Replica? Pick(Replica[] replicas, string model, List<Replica>? tried)
+    /// <summary>A place, or null: then <paramref name="full"/> says whether one would come free by waiting.</summary>
+    public Placement? Pick(Topology topology, in RouteRequest request, List<Replica>? tried, out bool full)
     {
-        Replica? best = null;
-        var least = int.MaxValue;
-        var start = replicas.Length == 0 ? 0 : (int)(Interlocked.Increment(ref _turn) % (uint)replicas.Length);
-        for (var i = 0; i < replicas.Length; i++)
+        var (replicas, routing, limit) = (topology.Replicas, topology.Options.Routing, topology.Options.Admission.MaxRunningPerReplica);
+        var places = replicas.Length <= OnTheStack ? stackalloc int[OnTheStack] : new int[replicas.Length];
+        full = false;
+        for (var i = 0; i < Tries; i++)
         {
-            var replica = replicas[(start + i) % replicas.Length];
-            var state = replica.State;
-            if (state.Status == ReplicaStatus.Up
-                && replica.InFlight < least
-                && state.Models.ContainsKey(model)
-                && tried?.Contains(replica) is not true)
+            var count = 0;
+            for (var r = 0; r < replicas.Length; r++)
             {
-                (best, least) = (replica, replica.InFlight);
+                if (Usable(replicas[r], request.Model, tried))
+                {
+                    full = true;
+                    if (replicas[r].InFlight < limit)
+                    {
+                        places[count++] = r;
+                    }
+                }
+            }
+
+            if (count == 0)
+            {
+                return null;
+            }
+
+            var candidates = new Candidates(replicas, places[..count], Interlocked.Increment(ref _turn));
+            var (chosen, prefill) = count == 1 || routing.Policy != RoutingOptions.PrefixAware || request.Prefix is null
+                ? (Choose(routing.Policy, candidates), request.Prefill(cached: 0))
+                : PrefixAffinity.Choose(candidates, request, routing);
+            if (chosen.Load.TryEnter(limit, prefill))
+            {
+                if (request.Prefix is { } prefix)
+                {
+                    chosen.Load.Prefixes.Record(prefix.Blocks, PrefixAffinity.Capacity(chosen.Load, routing));
+                }
+
+                return new Placement(chosen, prefill, time);
             }
         }
 
+        return null;
+    }
+
+    /// <summary>The one place that says which replicas a request may go to.</summary>
+    private static bool Usable(Replica replica, string model, List<Replica>? tried)
+    {
+        var state = replica.State;
+        return state.Status == ReplicaStatus.Up && !replica.Load.Draining && state.Models.ContainsKey(model) && tried?.Contains(replica) is not true;
+    }
+
+    private Replica Choose(string policy, Candidates candidates)
+    {
+        if (policy == RoutingOptions.RoundRobin || candidates.Count == 1)
+        {
+            return candidates[0];
+        }
+
+        if (policy == RoutingOptions.PowerOfTwo)
+        {
+            var one = random.Next(candidates.Count);
+            var two = (one + 1 + random.Next(candidates.Count - 1)) % candidates.Count;
+            return candidates[one].Load.Work <= candidates[two].Load.Work ? candidates[one] : candidates[two];
+        }
+
+        var (best, least) = (candidates[0], candidates[0].Load.Work);
+        for (var i = 1; i < candidates.Count; i++)
+        {
+            var work = candidates[i].Load.Work;
+            (best, least) = work < least ? (candidates[i], work) : (best, least);
+        }
+
         return best;
+    }
+
+    /// <summary>The replicas to choose from, in an order that turns from pick to pick.</summary>
+    internal readonly ref struct Candidates(Replica[] replicas, ReadOnlySpan<int> places, uint turn)
+    {
+        private readonly ReadOnlySpan<int> _places = places;
+        private readonly int _first = (int)(turn % (uint)places.Length);
+
+        public int Count => _places.Length;
+
+        public Replica this[int index] => replicas[_places[(_first + index) % _places.Length]];
     }
 }

@@ -16,6 +16,7 @@ internal sealed class FakeReplica : IAsyncDisposable
     private readonly RequestDelegate _answer;
     private readonly string[] _models;
     private WebApplication? _app;
+    private int _metricsAsked;
 
     private FakeReplica(RequestDelegate answer, string[] models) => (_answer, _models) = (answer, models);
 
@@ -23,6 +24,12 @@ internal sealed class FakeReplica : IAsyncDisposable
 
     /// <summary>A larger body is answered 413, and the connection closed, before it is read.</summary>
     public long? LargestBody { get; set; }
+
+    /// <summary>What <c>/metrics</c> says; without it there is no such path.</summary>
+    public string? Metrics { get; set; }
+
+    /// <summary>How often <c>/metrics</c> was asked for.</summary>
+    public int MetricsAsked => Volatile.Read(ref _metricsAsked);
 
     public ConcurrentQueue<ReceivedRequest> Received { get; } = new();
 
@@ -82,6 +89,11 @@ internal sealed class FakeReplica : IAsyncDisposable
         switch (context.Request.Path.Value)
         {
             case "/health":
+                return;
+            case "/metrics":
+                Interlocked.Increment(ref _metricsAsked);
+                context.Response.StatusCode = Metrics is null ? 404 : 200;
+                await context.Response.WriteAsync(Metrics ?? "", context.RequestAborted);
                 return;
             case "/v1/models":
                 var list = new { @object = "list", data = _models.Select(m => new { id = m, @object = "model", created = 7, owned_by = "fake" }) };

@@ -1,0 +1,248 @@
+using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Routing;
+
+namespace ValueCanvas.InferenceProxy.Admission;
+
+/// <summary>
+/// Gives each request a place at a replica. While places are free that is the picker's choice and nothing else; when all are taken, requests
+/// wait in a bounded line for each model, and whoever leaves a replica hands its place to the one whose turn it is.
+/// </summary>
+internal sealed class AdmissionQueue : BackgroundService
+{
+    // Things that free no place by themselves, such as a replica that is back, are noticed this soon; so are limits that have passed.
+    private static readonly TimeSpan Sweep = TimeSpan.FromMilliseconds(50);
+
+    // What official clients still take for an invitation to come back.
+    private static readonly TimeSpan LongestRetry = TimeSpan.FromSeconds(120);
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, WaitingLine> _lines = new(StringComparer.Ordinal);
+    private readonly HashSet<Replica> _heard = [];
+    private readonly Fleet _fleet;
+    private readonly ReplicaPicker _picker;
+    private readonly AdmissionMetrics _metrics;
+    private readonly TimeProvider _time;
+    private long _number;
+    private volatile int _waiting;
+
+    public AdmissionQueue(Fleet fleet, ReplicaPicker picker, AdmissionMetrics metrics, TimeProvider time)
+    {
+        (_fleet, _picker, _metrics, _time) = (fleet, picker, metrics, time);
+        metrics.Observe(() => _waiting);
+        Listen();
+    }
+
+    /// <summary>Requests that wait for a place.</summary>
+    public int Waiting => _waiting;
+
+    /// <summary>A place, a refusal, or neither: then no replica is left that could answer.</summary>
+    public ValueTask<(Placement? Placement, ProxyError? Refused)> PlaceAsync(
+        Topology topology, in RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
+    {
+        if (caller.Deadline is { } deadline && deadline <= _time.GetUtcNow())
+        {
+            _metrics.Refused(Refusal.Deadline);
+            return new((null, ProxyError.DeadlinePassed));
+        }
+
+        // Who comes while others wait for the same model stands behind them, even if a place is free at this instant.
+        if (_waiting == 0 || !HasLine(request.Model))
+        {
+            if (_picker.Pick(topology, request, tried, out var full) is { } placement)
+            {
+                return new((placement, null));
+            }
+
+            if (!full)
+            {
+                return default;
+            }
+        }
+
+        return WaitAsync(topology, request, tried, caller, cancellationToken);
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(Sweep, _time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            Listen();
+            if (_waiting > 0)
+            {
+                Expire();
+                Serve();
+            }
+        }
+    }
+
+    private async ValueTask<(Placement? Placement, ProxyError? Refused)> WaitAsync(
+        Topology topology, RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
+    {
+        var (started, options) = (_time.GetTimestamp(), topology.Options.Admission);
+        var latest = _time.GetUtcNow() + options.MaxWait;
+        var until = caller.Deadline < latest ? caller.Deadline.Value : latest;
+        var waiter = new Waiter(request, tried, caller, until, Interlocked.Increment(ref _number));
+        if (Enter(waiter, options) is var refusal and not Refusal.None)
+        {
+            _metrics.Refused(refusal);
+            return (null, Error(refusal, topology, request.Model));
+        }
+
+        Serve(); // a place may have come free in between
+        await using var gone = cancellationToken.UnsafeRegister(_ => End(waiter, Refusal.Gone), null);
+        var end = await waiter.End;
+        _metrics.Waited(_time.GetElapsedTime(started), end.Refusal);
+        if (end.Refusal == Refusal.Gone)
+        {
+            throw new OperationCanceledException(cancellationToken);
+        }
+
+        return (end.Placement, end.Refusal == Refusal.None ? null : Error(end.Refusal, topology, request.Model));
+    }
+
+    private bool HasLine(string model)
+    {
+        lock (_gate)
+        {
+            return _lines.ContainsKey(model);
+        }
+    }
+
+    private Refusal Enter(Waiter waiter, AdmissionOptions options)
+    {
+        lock (_gate)
+        {
+            var line = _lines.GetValueOrDefault(waiter.Request.Model);
+            if (_waiting >= options.MaxWaiting)
+            {
+                // Full: the least important one makes room, unless that is the newcomer itself.
+                var (own, tenants) = line?.ShareOf(waiter.Caller.Tenant) ?? default;
+                if (line?.Least(waiter.Caller.Priority) is { } least)
+                {
+                    Take(least, served: false);
+                    least.Refuse(Refusal.Full);
+                    line = _lines.GetValueOrDefault(waiter.Request.Model);
+                }
+                else
+                {
+                    return tenants > 1 && own > options.MaxWaiting / tenants ? Refusal.OverShare : Refusal.Full;
+                }
+            }
+
+            if (line is null)
+            {
+                _lines.Add(waiter.Request.Model, line = new WaitingLine());
+            }
+
+            line.Add(waiter);
+            _waiting++;
+            return Refusal.None;
+        }
+    }
+
+    /// <summary>Gives places to those whose turn it is, until no line's first can be placed.</summary>
+    private void Serve()
+    {
+        if (_waiting == 0)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            var topology = _fleet.Current;
+            foreach (var line in _lines.Values.ToArray())
+            {
+                while (line.Next() is { } next)
+                {
+                    var placement = _picker.Pick(topology, next.Request, next.Tried, out var full);
+                    if (placement is null && full)
+                    {
+                        break;
+                    }
+
+                    Take(next, served: true);
+                    next.Serve(placement);
+                }
+            }
+        }
+    }
+
+    private void Expire()
+    {
+        var now = _time.GetUtcNow();
+        lock (_gate)
+        {
+            foreach (var waiter in _lines.Values.SelectMany(line => line.All).Where(waiter => waiter.Until <= now).ToArray())
+            {
+                Take(waiter, served: false);
+                waiter.Refuse(waiter.Caller.Deadline <= now ? Refusal.Deadline : Refusal.Waited);
+            }
+        }
+    }
+
+    private void End(Waiter waiter, Refusal refusal)
+    {
+        lock (_gate)
+        {
+            if (waiter.Waits)
+            {
+                Take(waiter, served: false);
+                waiter.Refuse(refusal);
+            }
+        }
+    }
+
+    private void Take(Waiter waiter, bool served)
+    {
+        var line = _lines[waiter.Request.Model];
+        line.Remove(waiter, served);
+        _waiting--;
+        if (line.Count == 0)
+        {
+            _lines.Remove(waiter.Request.Model);
+        }
+    }
+
+    // Replicas come and go with the configuration; each tells once when somebody has left it.
+    private void Listen()
+    {
+        var replicas = _fleet.Current.Replicas;
+        lock (_gate)
+        {
+            _heard.RemoveWhere(replica => !replicas.Contains(replica) && Unhear(replica));
+            foreach (var replica in replicas)
+            {
+                if (_heard.Add(replica))
+                {
+                    replica.Load.Room += Serve;
+                }
+            }
+        }
+
+        bool Unhear(Replica replica)
+        {
+            replica.Load.Room -= Serve;
+            return true;
+        }
+    }
+
+    private ProxyError Error(Refusal refusal, Topology topology, string model) => refusal switch
+    {
+        Refusal.OverShare => ProxyError.TenantBusy(RetryAfter(topology, model)),
+        Refusal.Deadline => ProxyError.DeadlinePassed,
+        _ => ProxyError.Busy(model, RetryAfter(topology, model)),
+    };
+
+    /// <summary>When a request that came now would get a place: those before it, by how fast the replicas have been serving.</summary>
+    private TimeSpan RetryAfter(Topology topology, string model)
+    {
+        var perSecond = topology.Replicas
+            .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(model) && r.Load.ServiceTime > TimeSpan.Zero)
+            .Sum(r => Math.Max(1, r.InFlight) / r.Load.ServiceTime.TotalSeconds);
+        var seconds = perSecond > 0 ? (_waiting + 1) / perSecond : 1;
+        return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, LongestRetry.TotalSeconds));
+    }
+}

@@ -1,0 +1,25 @@
+using ValueCanvas.InferenceProxy.Providers;
+
+namespace ValueCanvas.InferenceProxy.Routing;
+
+/// <summary>A request's place at a replica: taken by the pick, given back when the attempt is over.</summary>
+internal sealed class Placement(Replica replica, long prefill, TimeProvider time) : IDisposable
+{
+    private readonly long _started = time.GetTimestamp();
+    private long _prefill = prefill;
+    private int _ended;
+
+    public Replica Replica { get; } = replica;
+
+    /// <summary>The first bytes are there: the prompt is computed.</summary>
+    public void Began() => Replica.Load.Prefilled(Interlocked.Exchange(ref _prefill, 0));
+
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _ended, 1) == 0)
+        {
+            Began();
+            Replica.Load.Leave(time.GetElapsedTime(_started));
+        }
+    }
+}
