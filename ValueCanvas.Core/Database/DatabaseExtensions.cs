@@ -23,7 +23,7 @@ public static class DatabaseExtensions
     /// </summary>
     /// <param name="builder">The host.</param>
     /// <param name="interactive">
-    /// True where people wait for the answer: a database that does not answer is given up within 5 s, not waited for and asked again.
+    /// True where people wait for the answer: a database that does not answer is given up within 6 s, not waited for and asked again.
     /// </param>
     /// <exception cref="InvalidOperationException">There is no <c>ConnectionStrings:valuecanvas</c>.</exception>
     public static IHostApplicationBuilder AddValueCanvasDatabase(this IHostApplicationBuilder builder, bool interactive = false)
@@ -101,8 +101,9 @@ public static class DatabaseExtensions
         SetUnlessConfigured("Maximum Pool Size", 20);
         SetUnlessConfigured("Connection Lifetime", 3600);
         SetUnlessConfigured("Timeout", interactive ? 3 : 5);
-        SetUnlessConfigured("Command Timeout", interactive ? 4 : 30);
-        SetUnlessConfigured("Cancellation Timeout", 1000);
+        SetUnlessConfigured("Command Timeout", interactive ? 3 : 30);
+        // -1: a connection on which a statement ran out of time is given up at once, instead of waiting for the cancellation's answer, too.
+        SetUnlessConfigured("Cancellation Timeout", interactive ? -1 : 1000);
         SetUnlessConfigured("Keepalive", 15);
         return settings.ConnectionString;
 
