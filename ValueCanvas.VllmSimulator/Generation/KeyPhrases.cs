@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using ValueCanvas.VllmSimulator.Generation.Business;
 
 namespace ValueCanvas.VllmSimulator.Generation;
 
@@ -8,6 +9,9 @@ namespace ValueCanvas.VllmSimulator.Generation;
 /// </summary>
 internal sealed class KeyPhrases
 {
+    /// <summary>Stands for what a text is about where it names nothing.</summary>
+    public const string Nothing = "this topic";
+
     private const int MaxText = 8_000;
 
     private static readonly FrozenSet<string> Function = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
@@ -45,7 +49,7 @@ internal sealed class KeyPhrases
     // Said of a thing rather than a thing: no phrase is made of them alone, and none ends with one.
     private static readonly FrozenSet<string> Qualities = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
         ("special successful different important popular possible unique cheap expensive profitable attractive useful better-known "
-        + "interesting sustainable effective efficient easy hard difficult today now work works matter matters mean means").Split(' '));
+        + "interesting worth leave happen happens come comes summarise summarize translate compare improve hello hi hey thanks interesting sustainable effective efficient easy hard difficult today now work works matter matters mean means").Split(' '));
 
     private string[]? _besides;
 
@@ -55,6 +59,9 @@ internal sealed class KeyPhrases
     public required string Offer { get; init; }
 
     public required string People { get; init; }
+
+    /// <summary>The text's first word in small letters, which tells a question from a task.</summary>
+    public required string FirstWord { get; init; }
 
     /// <summary>Names after "in" or "at", in the text's order; often empty.</summary>
     public required IReadOnlyList<string> Places { get; init; }
@@ -71,7 +78,7 @@ internal sealed class KeyPhrases
     {
         _besides ??= [.. Topics.Where(phrase => phrase != Offer && !Places.Contains(phrase)
             && (phrase.Contains(' ') || phrase.EndsWith('s')))];
-        return _besides.Length == 0 ? "the daily details" : _besides[index % _besides.Length];
+        return _besides.Length == 0 ? "the everyday routine" : _besides[index % _besides.Length];
     }
 
     public string At(int index) => Topics[index % Topics.Count];
@@ -102,10 +109,12 @@ internal sealed class KeyPhrases
                 && (LooksLikePeople(run) || (before is not null && BeforePeople.Contains(before) && order.Count > 1)))
                 people = phrase;
         }
-        if (order.Count == 0)
+        if (order.Count == 0 || order.Count(phrase => phrase.Split(' ').Any(Lexicon.Foreign.Contains)) * 2 > order.Count)
         {
-            order.Add("this topic");
-            found["this topic"] = (1, 0, false);
+            order.Clear();
+            people = null;
+            order.Add(Nothing);
+            found[Nothing] = (1, 0, false);
         }
 
         return new KeyPhrases
@@ -114,7 +123,17 @@ internal sealed class KeyPhrases
             Offer = order.Find(phrase => phrase != people && !found[phrase].Place) ?? order[0],
             People = people ?? "customers",
             Places = places,
+            FirstWord = FirstWordOf(text),
         };
+    }
+
+    private static string FirstWordOf(string text)
+    {
+        var trimmed = text.AsSpan().TrimStart();
+        var end = 0;
+        while (end < trimmed.Length && end < 16 && char.IsLetter(trimmed[end]))
+            end++;
+        return trimmed[..end].ToString().ToLowerInvariant();
     }
 
     private static double Weight(string phrase, (int Count, int First, bool Place) seen) =>

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Text;
 
 namespace ValueCanvas.VllmSimulator.Generation;
@@ -12,9 +13,30 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
     [
         "A few thoughts on {0}.", "For {0}, I would start with the people it is for and work backwards from what they notice first.",
         "Let me take {0} step by step.", "On {0}, three things matter most: a clear aim, a small start and honest feedback.",
-        "The short answer for {0} is to begin small, measure what happens and keep what works.",
         "Here is how I would approach {0}.",
     ];
+
+    // By the question's first word.
+    private static readonly FrozenDictionary<string, string[]> Answers = new Dictionary<string, string[]>
+    {
+        ["how"] =
+        [
+            "To make progress with {0}, begin small, measure what happens and keep what works.",
+            "With {0}, the first step is to find out where most of the time and money goes today.",
+        ],
+        ["why"] =
+        [
+            "There is rarely a single reason: around {0}, several causes usually come together.",
+            "The reasons around {0} become clear when those concerned are asked directly.",
+        ],
+        ["what"] =
+        [
+            "What counts most about {0} is what people notice every day: quality, reliability and a personal touch.",
+            "The main point about {0} is the difference it makes for the people who come into contact with it.",
+        ],
+        ["explain"] = ["In simple words: {0} can be understood best step by step, from the purpose to the details."],
+        ["is"] = ["It depends on the circumstances, but a small trial around {0} gives an answer quickly."],
+    }.ToFrozenDictionary();
 
     private static readonly string[] Bodies =
     [
@@ -28,7 +50,7 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
         "Keep fixed costs low until it is clear that the idea holds.",
         "Write down what must be true for success, and test the riskiest assumption first.",
         "Partners who already have the trust of the right people make the start easier.",
-        "Where {1} is concerned, ask those who deal with it every day what they would change first.",
+        "When it comes to {1}, ask those who deal with it every day what they would change first.",
         "Be clear about what is left out, so that effort goes into the few points that count.",
         "Listen to complaints early, because they show where to improve first.",
         "Everything should be easy to explain: what it is, what it costs and why it is worth the money.",
@@ -48,11 +70,26 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
     public string Sentence(int index)
     {
         if (index == 0)
-            return Capital(Openings[_start % Openings.Length].Replace("{0}", phrases.Main));
+            return Capital(Opening());
 
         // 7 and 18 share no factor: every template comes once before the first returns, with other phrases the next time round.
         var template = Bodies[(_start + index * 7) % Bodies.Length];
         return Capital(template.Replace("{1}", phrases.Besides(_start / 3 + index + index / Bodies.Length)));
+    }
+
+    private string Opening()
+    {
+        var kind = phrases.FirstWord switch
+        {
+            "are" or "should" or "can" or "could" or "does" or "do" or "will" or "would" => "is",
+            "describe" or "define" => "explain",
+            "hi" or "hello" or "hey" => "hello",
+            var word => word,
+        };
+        if (kind == "hello" && phrases.Main == KeyPhrases.Nothing)
+            return "Hello! A sentence or two about your business is enough for a first canvas.";
+        var openings = Answers.GetValueOrDefault(kind) ?? Openings;
+        return openings[_start % openings.Length].Replace("{0}", phrases.Main);
     }
 
     /// <summary>The answer's first characters: its natural length, or as much as <paramref name="atLeast"/> characters need.</summary>

@@ -61,7 +61,7 @@ internal sealed class BusinessReader
         var function = words.Count(word => Lexicon.Articles.Contains(word.Text) || Lexicon.Connectors.Contains(word.Text)
             || Lexicon.Pronouns.Contains(word.Text) || Lexicon.Relatives.Contains(word.Text));
         var foreign = words.Count(word => Lexicon.Foreign.Contains(word.Text));
-        return foreign * 2 <= function && (words.Count < 5 || function * 8 >= words.Count);
+        return foreign * 2 <= function && (words.Count < 5 || function * 12 >= words.Count);
     }
 
     private static string FirstWords(List<Word> words)
@@ -187,7 +187,10 @@ internal sealed class BusinessReader
                 _verbExpected = _inActivity ? Lexicon.IsVerb(next) : Lexicon.IsVerb(next) && (next.EndsWith('s') || gerund || _doing is not null)
                     && (Lexicon.IsPlainlyVerb(next) || _lastRole is Role.Offer or Role.Customer);
                 break;
-            case "for": _role = gerund ? Role.Topic : Role.CustomerOrTopic; break;
+            case "for":
+                _role = gerund ? Role.Topic : Role.CustomerOrTopic;
+                _inActivity |= gerund;
+                break;
             case "to":
                 _verbExpected = Lexicon.IsVerb(next);
                 if (_profile.Venture is not null || _profile.Offers.Count > 0)
@@ -195,7 +198,10 @@ internal sealed class BusinessReader
                 break;
             case "with": _role = _role == Role.Customer ? Role.CustomerOrTopic : Role.Topic; break;
             case "between": _role = Role.CustomerOrTopic; break;
-            case "by": _role = gerund ? Role.Topic : Role.Means; break;
+            case "by":
+                _role = gerund ? Role.Topic : Role.Means;
+                _inActivity |= gerund;
+                break;
             case "in" or "at" or "near" or "around" or "across" or "throughout" or "inside":
                 (_role, _preposition) = (Role.Place, word.Lower);
                 break;
@@ -241,7 +247,7 @@ internal sealed class BusinessReader
         else if (_role == Role.CustomerOrOffer)
             _role = Role.Customer;
         // After customers a verb may follow: "helps bakeries cut waste".
-        _verbExpected = _lastRole == Role.Customer && _role is Role.Customer && !_aside && _at < _words.Count
+        _verbExpected = _lastRole == Role.Customer && _role is Role.Customer or Role.Place && !_aside && _at < _words.Count
             && Lexicon.IsVerb(_words[_at].Lower) && !_words[_at].AfterComma && !_words[_at].StartsSentence;
     }
 
@@ -281,7 +287,7 @@ internal sealed class BusinessReader
                 if (Lexicon.IsPeople(text))
                     Customer(text);
                 else
-                    Add(_profile.Topics, text);
+                    Topic(text, article);
                 return;
             case Role.Place:
                 if (first.IsName || Lexicon.PlaceWords.Contains(Lexicon.Head(text)))
@@ -306,15 +312,25 @@ internal sealed class BusinessReader
                     _profile.Channel ??= withArticle;
                 break;
             case Role.Topic or Role.Venture:
-                Add(_profile.Topics, text);
+                Topic(text, article);
                 break;
         }
         _lastRole = _role;
     }
 
+    // One thing among others is a channel at most; what has no article is a field or a substance.
+    private void Topic(string text, string? article)
+    {
+        if (article is "a" or "an" && Lexicon.Products.Contains(Lexicon.Head(text)))
+            _profile.Channel ??= $"{article} {text}";
+        else if (article is not ("a" or "an"))
+            Add(_profile.Topics, text);
+    }
+
     private void Customer(string text)
     {
-        Add(_profile.Customers, text);
+        if (text != "people")
+            Add(_profile.Customers, text is "children" or "kids" or "toddlers" or "babies" ? $"families with {text}" : text);
         (_role, _lastRole) = (Role.Customer, Role.Customer);
     }
 

@@ -59,7 +59,7 @@ internal static class Lexicon
     /// <summary>Function words of German, French, Spanish, Portuguese, Italian and Dutch that are no English words.</summary>
     public static readonly FrozenSet<string> Foreign = Words(
         "der das ein eine einen einer eines und mit für von dem den des im auf wir ist sind die le les un une et pour avec dans aux du "
-        + "el los las una y con que por da dos uma um os il di che della het een van voor zur zum bei nach la");
+        + "el los las una y con que por da dos uma um os il di che della het een van voor zur zum bei nach la wie kann ich mein was warum dass ihr unser comment pourquoi je mon notre qué cómo mi meu minha o não come perché mijn hoe");
 
     /// <summary>What ends a phrase where it stands behind a noun.</summary>
     public static readonly FrozenSet<string> Participles = Words(

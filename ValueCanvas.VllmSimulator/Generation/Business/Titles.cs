@@ -21,7 +21,7 @@ internal static partial class Titles
         if (profile is { VentureHasPlace: true, Place: { } place })
             title = $"{venture} {place}";
         else if (profile.Name is null && profile.Customers.Count > 0 && !Lexicon.IsPeople(venture)
-            && (profile.Venture is null || Lexicon.Products.Contains(Lexicon.Head(venture))))
+            && venture.Length + profile.Customers[0].Length < 50)
             title = $"{venture} for {profile.Customers[0]}";
         else if (profile.Name is null && profile.Topics.Count > 0 && profile.Offers.Count == 0 && !venture.Contains(' '))
             title = $"{venture} for {profile.Topics[0]}";

@@ -21,7 +21,8 @@ internal sealed class CanvasDraft
         {
             ["offer"] = offers[0],
             ["offerbare"] = bare,
-            ["goods"] = offers[0].StartsWith("the ", StringComparison.Ordinal) ? null : offers[0],
+            ["goods"] = offers[0] == _kind.Offer || offers[0].StartsWith("the ", StringComparison.Ordinal) ? null : offers[0],
+            ["wares"] = _kind.HasWares && profile.Offers.Count > 0 ? bare : null,
             ["offer2"] = offers.Count > 1 ? offers[1] : null,
             ["customers"] = profile.Customers.Count > 0 ? profile.Customers[0] : _kind.Customers,
             ["customers2"] = profile.Customers.Count > 1 ? profile.Customers[1] : null,
@@ -31,7 +32,7 @@ internal sealed class CanvasDraft
             ["activity"] = profile.Activity,
             ["delivery"] = profile.Delivery,
             ["channel"] = profile.Channel,
-            ["industry"] = industry,
+            ["industry"] = profile.FirstWords is null ? industry : null,
         };
     }
 
@@ -47,7 +48,7 @@ internal sealed class CanvasDraft
 
         // Kind and business take turns, the business first where it says something of its own.
         var generic = CanvasKind.Generic.Sentences(block);
-        var specific = Filled([.. generic.Where(line => line.Contains('{'))], variant / 7);
+        var specific = Filled([.. generic.Where(line => line.Contains('{'))], block == "customersegments" ? 0 : variant / 7);
         var plain = Filled([.. generic.Where(line => !line.Contains('{'))], variant);
         var mixed = new List<string>();
         for (var i = 0; i < Math.Max(own.Count, specific.Count); i++)

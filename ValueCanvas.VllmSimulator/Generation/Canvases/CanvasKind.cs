@@ -50,6 +50,9 @@ internal sealed class CanvasKind
     /// <summary>Whether customers pay nothing; sentences that begin with <c>$</c> are not for it.</summary>
     public bool IsFree => Head.ContainsKey("free");
 
+    /// <summary>Whether what it sells is made of materials.</summary>
+    public bool HasWares => Head.ContainsKey("wares");
+
     public string Customers => Head["customers"];
 
     private string[] Keywords => Head.GetValueOrDefault("keywords")?.Split(' ') ?? [];
