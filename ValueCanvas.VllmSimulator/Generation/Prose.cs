@@ -13,7 +13,8 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
     [
         "A few thoughts on {0}.", "For {0}, I would start with the people it is for and work backwards from what they notice first.",
         "Let me take {0} step by step.", "On {0}, three things matter most: a clear aim, a small start and honest feedback.",
-        "Here is how I would approach {0}.",
+        "Here is how I would approach {0}.", "Some practical points on {0}.", "Here is a short view on {0}.",
+        "Four points on {0}.", "With {0}, a good start is half the work.",
     ];
 
     // By the question's first word.

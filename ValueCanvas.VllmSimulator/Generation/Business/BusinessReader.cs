@@ -296,8 +296,11 @@ internal sealed class BusinessReader
                     _profile.Place ??= $"{_preposition} {(article == "the" ? "the " : "")}{text}";
                     return;
                 }
-                if (text == "need" && _lastRole == Role.Customer)
-                    _profile.Customers[^1] += " in need";
+                if (text == "need")
+                {
+                    if (_lastRole == Role.Customer && _profile.Customers.Count > 0)
+                        _profile.Customers[^1] += " in need";
+                }
                 else if (!Lexicon.Empty.Contains(text))
                     Add(_profile.Topics, text);
                 break;

@@ -102,7 +102,7 @@ internal static class Lexicon
     public static readonly FrozenSet<string> Empty = Words(
         "thing things stuff lot lots way ways kind kinds type types range variety number everything something anything idea business "
         + "company startup start-up project description test example special firm one two three four five many few several new young "
-        + "small large own high good quality top same first yes need use order time general addition hello hi please tell describe explain write list give");
+        + "small large own high good quality top same first yes use order time general addition hello hi please tell describe explain write list give");
 
     public static bool IsPeople(string phrase)
     {
