@@ -100,9 +100,10 @@ public static class DatabaseExtensions
         SetUnlessConfigured("Application Name", applicationName);
         SetUnlessConfigured("Maximum Pool Size", 20);
         SetUnlessConfigured("Connection Lifetime", 3600);
-        SetUnlessConfigured("Timeout", interactive ? 3 : 5);
-        SetUnlessConfigured("Command Timeout", interactive ? 3 : 30);
-        // -1: a connection on which a statement ran out of time is given up at once, instead of waiting for the cancellation's answer, too.
+        SetUnlessConfigured("Timeout", interactive ? 2 : 5);
+        SetUnlessConfigured("Command Timeout", interactive ? 2 : 30);
+        // A statement that ran out of time costs the command timeout and then twice the other, in which its cancellation is sent (with TLS,
+        // then without); -1: the cancellation's answer is not waited for, too.
         SetUnlessConfigured("Cancellation Timeout", interactive ? -1 : 1000);
         SetUnlessConfigured("Keepalive", 15);
         return settings.ConnectionString;

@@ -68,7 +68,6 @@ public sealed class DependenciesTests
         await using var proxy = new FreezingProxy(direct.Host!, direct.Port);
         direct.Host = "127.0.0.1";
         direct.Port = proxy.Port;
-        direct.SslMode = SslMode.Disable;
         await using var api = new ApiHost(database: direct.ConnectionString);
         using (var warm = await api.GetAsync("/api/canvas"))
             Assert.Equal(HttpStatusCode.OK, warm.StatusCode);
