@@ -43,5 +43,5 @@ while [ $# -gt 0 ]; do
 done
 
 prepare
-dotnet build ValueCanvas.AppHost -v quiet -nologo -clp:NoSummary
+build ValueCanvas.AppHost
 exec dotnet run --project ValueCanvas.AppHost --no-build -- "$@"

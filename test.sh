@@ -8,7 +8,7 @@ prepare
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 status=0
-dotnet build ValueCanvas.sln -v quiet -nologo -clp:NoSummary || fail "The build failed, so no test ran."
+build ValueCanvas.sln
 dotnet test ValueCanvas.Tests --no-build --nologo --logger "console;verbosity=minimal" --logger "trx;LogFileName=tests.trx" \
     --results-directory "$results" "$@" || status=$?
 

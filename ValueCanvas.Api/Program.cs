@@ -16,7 +16,7 @@ using ValueCanvas.ServiceDefaults.Health;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
-builder.AddValueCanvasDatabase();
+builder.AddValueCanvasDatabase(interactive: true);
 builder.AddValueCanvasCache();
 builder.AddInference();
 builder.Services.AddCanvases();

@@ -5,13 +5,17 @@ namespace ValueCanvas.AppHost;
 /// <summary>The two addresses that people type: fixed by the launch profiles, each moved by a variable.</summary>
 internal static class AddressExtensions
 {
-    private const string DashboardUrls = "ASPNETCORE_URLS";
+    // In the order of their ports: the page itself, where telemetry goes, and where the dashboard asks about resources.
+    private static readonly string[] DashboardUrls =
+        ["ASPNETCORE_URLS", "ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", "ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"];
 
-    /// <summary>Puts the dashboard on the port that the variable names, if it is set.</summary>
+    /// <summary>Puts the dashboard on the port that the variable names, if it is set, and what belongs to it on the two ports behind.</summary>
     public static void MoveDashboard(this IDistributedApplicationBuilder builder, string portVariable)
     {
-        if (builder.ConfiguredPort(portVariable) is { } port)
-            builder.Configuration[DashboardUrls] = $"http://localhost:{port}";
+        if (builder.ConfiguredPort(portVariable) is not { } port)
+            return;
+        for (var i = 0; i < DashboardUrls.Length; i++)
+            builder.Configuration[DashboardUrls[i]] = $"http://localhost:{port + i}";
     }
 
     /// <summary>Puts the project's http endpoint on the port that the variable names, if it is set.</summary>

@@ -94,6 +94,15 @@ need_dashboard() {
         say "The dashboard could not be fetched; everything else runs without it."
 }
 
+# Quiet unless it fails.
+build() {
+    local log
+    log=$(mktemp)
+    say "Building $1 ..."
+    dotnet build "$1" -nologo -v quiet >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; fail "The build failed."; }
+    rm -f "$log"
+}
+
 prepare() {
     command -v dotnet >/dev/null || fail "The .NET 10 SDK is missing: install it (https://dot.net) and run this again."
     dotnet --version >/dev/null 2>&1 || fail "No installed .NET SDK satisfies global.json ($(tr -d '\n' <global.json)): install .NET 10."

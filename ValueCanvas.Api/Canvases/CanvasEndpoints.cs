@@ -24,13 +24,13 @@ internal static class CanvasEndpoints
         group.WithTags("Canvases").WithMetadata(BodyLimit.Api);
         group.MapPost("/generate", GenerateAsync)
             .WithSummary("Generate a canvas from a description of a business, and store it")
-            .Produces<Envelope<CanvasData>>(StatusCodes.Status201Created)
+            .Produces<Envelope<CanvasView>>(StatusCodes.Status201Created)
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
         group.MapGet("/{id}", GetAsync)
             .WithName("GetCanvas")
             .WithSummary("One canvas")
-            .Produces<Envelope<CanvasData>>()
+            .Produces<Envelope<CanvasView>>()
             .ProducesProblem(StatusCodes.Status404NotFound);
         group.MapGet("", ListAsync)
             .WithSummary("The tenant's canvases, newest first, without their content")
@@ -65,7 +65,7 @@ internal static class CanvasEndpoints
             },
             cancellationToken);
         return TypedResults.Created(
-            links.GetPathByName(context, "GetCanvas", new { id = canvas.Id }), Envelope.Of(CanvasData.From(canvas)));
+            links.GetPathByName(context, "GetCanvas", new { id = canvas.Id }), Envelope.Of(CanvasView.Of(canvas)));
     }
 
     private static async Task<IResult> GetAsync(
@@ -79,7 +79,7 @@ internal static class CanvasEndpoints
             cancellationToken);
         return canvas is null
             ? throw RequestException.NotFound("There is no canvas with this id. GET /api/canvas lists those that there are.")
-            : TypedResults.Ok(Envelope.Of(CanvasData.From(canvas)));
+            : TypedResults.Ok(Envelope.Of(CanvasView.Of(canvas)));
     }
 
     private static async Task<IResult> ListAsync(

@@ -31,7 +31,6 @@ internal static class Failures
     {
         404 => new(404, "not_found", $"There is nothing at {context.Request.Path}. Check the path."),
         405 => new(405, CodeOf(405), $"{context.Request.Method} does not work here; allowed: {context.Response.Headers.Allow}."),
-        415 => new(415, CodeOf(415), "Send JSON, with the header Content-Type: application/json."),
         var status => new(status, CodeOf(status), "The request was refused."),
     };
 
@@ -58,7 +57,6 @@ internal static class Failures
         404 => "not_found",
         405 => "method_not_allowed",
         413 => "body_too_large",
-        415 => "unsupported_media_type",
         >= 500 => "internal_error",
         _ => "invalid_request",
     };

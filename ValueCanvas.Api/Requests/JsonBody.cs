@@ -26,10 +26,10 @@ internal sealed record JsonBody<T>(T Value) : IEndpointParameterMetadataProvider
     }
 
     /// <summary>
-    /// Routing answers 415 to another type than JSON (a form's is how a browser posts across sites) and lets a body without a type pass.
+    /// A body is JSON whatever its Content-Type says: curl -d calls everything a form, and no browser sends credentials along by itself.
     /// </summary>
     public static void PopulateMetadata(ParameterInfo parameter, EndpointBuilder builder) =>
-        builder.Metadata.Add(new AcceptsMetadata(["application/json"], typeof(T), isOptional: false));
+        builder.Metadata.Add(new AcceptsMetadata(["application/json", "*/*"], typeof(T), isOptional: false));
 
     private static async Task<ReadOnlyMemory<byte>> ReadAsync(HttpContext context)
     {

@@ -21,22 +21,27 @@ public static class DatabaseExtensions
     /// Adds PostgreSQL: one <see cref="NpgsqlDataSource"/> that EF Core and raw SQL share, <see cref="TenantDatabase"/>, the health check
     /// <c>database</c>. What the connection string sets (pool size, timeouts) wins over the defaults here.
     /// </summary>
+    /// <param name="builder">The host.</param>
+    /// <param name="interactive">
+    /// True where people wait for the answer: a database that does not answer is given up within 6 s, not waited for and asked again.
+    /// </param>
     /// <exception cref="InvalidOperationException">There is no <c>ConnectionStrings:valuecanvas</c>.</exception>
-    public static IHostApplicationBuilder AddValueCanvasDatabase(this IHostApplicationBuilder builder)
+    public static IHostApplicationBuilder AddValueCanvasDatabase(this IHostApplicationBuilder builder, bool interactive = false)
     {
         var connectionString = WithDefaults(
             builder.Configuration.GetConnectionString(ConnectionName) is { Length: > 0 } configured
                 ? configured
                 : throw new InvalidOperationException(
                     $"ConnectionStrings:{ConnectionName} is missing: set it to PostgreSQL's connection string."),
-            builder.Environment.ApplicationName);
+            builder.Environment.ApplicationName,
+            interactive);
 
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(_ => CreateDataSource(connectionString));
         builder.Services.AddDbContextPool<ValueCanvasDbContext>((services, options) => options
             .UseNpgsql(
                 services.GetRequiredService<NpgsqlDataSource>(),
-                npgsql => npgsql.EnableRetryOnFailure(maxRetryCount: 3, maxRetryDelay: TimeSpan.FromSeconds(1), errorCodesToAdd: null))
+                npgsql => npgsql.ExecutionStrategy(dependencies => new DatabaseRetries(dependencies, afterTimeouts: !interactive)))
             .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandExecuted, LogLevel.Debug))));
         builder.EnrichNpgsqlDbContext<ValueCanvasDbContext>(settings => settings.DisableHealthChecks = true);
 
@@ -89,15 +94,16 @@ public static class DatabaseExtensions
     }
 
     // A dead or silent server is noticed in seconds; connections are renewed hourly, so that a moved server is found again.
-    private static string WithDefaults(string configured, string applicationName)
+    private static string WithDefaults(string configured, string applicationName, bool interactive)
     {
         var settings = Parse(configured);
         SetUnlessConfigured("Application Name", applicationName);
         SetUnlessConfigured("Maximum Pool Size", 20);
         SetUnlessConfigured("Connection Lifetime", 3600);
-        SetUnlessConfigured("Timeout", 5);
-        SetUnlessConfigured("Command Timeout", 30);
-        SetUnlessConfigured("Cancellation Timeout", 1000);
+        SetUnlessConfigured("Timeout", interactive ? 3 : 5);
+        SetUnlessConfigured("Command Timeout", interactive ? 3 : 30);
+        // -1: a connection on which a statement ran out of time is given up at once, instead of waiting for the cancellation's answer, too.
+        SetUnlessConfigured("Cancellation Timeout", interactive ? -1 : 1000);
         SetUnlessConfigured("Keepalive", 15);
         return settings.ConnectionString;
 

@@ -13,11 +13,13 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 ///        ◄── (7) relay ◄── (6) status, headers ◄────────────────────────── first bytes
 /// </code>
 /// Until the first bytes of an answer the client has seen nothing and the next replica takes over, each at most once. After that a break is
-/// told: by an error event where the answer is a stream, and by a connection that closes before the body's end.
+/// told once: by an error event that ends a stream, and for any other answer by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
     Fleet fleet, ReplicaPicker picker, UpstreamClient upstream, InferenceMetrics metrics, TimeProvider time, ILogger<Forwarder> logger)
 {
+    private const int LargeBody = 1024 * 1024;
+
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
         var started = time.GetTimestamp();
@@ -65,7 +67,7 @@ internal sealed partial class Forwarder(
         }
     }
 
-    /// <summary>None: the answer went out, whole. Throws if it broke on the way. Any other failure came before the client saw anything.</summary>
+    /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything.</summary>
     private async Task<AttemptFailure> TryAsync(
         HttpContext context, InferenceOptions options, RequestBody body, Call call, Replica replica, int attempts)
     {
@@ -115,10 +117,13 @@ internal sealed partial class Forwarder(
         if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone))
         {
             Log.AnswerBroke(logger, replica.Name, failure);
-            throw new BrokenStreamException(failure);
+            if (!attempt.IsEventStream)
+            {
+                throw new BrokenAnswerException(failure);
+            }
         }
 
-        return failure;
+        return AttemptFailure.None;
     }
 
     private static HttpRequestMessage Request(HttpContext context, RequestBody body, Call call, Attempt attempt)
@@ -128,6 +133,8 @@ internal sealed partial class Forwarder(
             Content = new ForwardedBody(body.Bytes, call.Peek.ModelStart, call.Peek.ModelEnd, call.Rewritten),
         };
         ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
+        // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
+        request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
         return request;
     }
 

@@ -10,6 +10,9 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
     // Deeper than any tool's schema, and shallow enough that a hostile body costs nothing.
     private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
 
+    // A refusal repeats the name.
+    private const int LongestModel = 512;
+
     public static ProxyError? Read(ReadOnlySpan<byte> body, out RequestPeek peek)
     {
         peek = default;
@@ -81,6 +84,11 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
         if (string.IsNullOrEmpty(model))
         {
             return ProxyError.BadRequest("The field 'model' is missing: name a model, GET /v1/models lists them.", "model");
+        }
+
+        if (model.Length > LongestModel)
+        {
+            return ProxyError.BadRequest($"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
         }
 
         peek = new RequestPeek(model, start, end, stream);

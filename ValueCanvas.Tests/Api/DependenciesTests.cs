@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text.Json;
+using Npgsql;
 using ValueCanvas.Core.Canvases;
+using ValueCanvas.Tests.Core.Caching;
 using ValueCanvas.Tests.Core.Canvases;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
@@ -55,6 +57,34 @@ public sealed class DependenciesTests
         await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "inference", "unhealthy");
         inference.ReadyStatus = 200;
         await HealthIsAsync(api, HttpStatusCode.OK, "healthy", "inference", "healthy");
+    }
+
+    [Fact]
+    public async Task Database_Frozen_Is503InSecondsWithIdleAndWithNewConnections()
+    {
+        await using var servers = await Servers.StartAsync(Cancellation);
+        var direct = new NpgsqlConnectionStringBuilder(
+            await ApiDatabase.MigrateAsync(await servers.CreateDatabaseAsync("api", Cancellation)));
+        await using var proxy = new FreezingProxy(direct.Host!, direct.Port);
+        direct.Host = "127.0.0.1";
+        direct.Port = proxy.Port;
+        direct.SslMode = SslMode.Disable;
+        await using var api = new ApiHost(database: direct.ConnectionString);
+        using (var warm = await api.GetAsync("/api/canvas"))
+            Assert.Equal(HttpStatusCode.OK, warm.StatusCode);
+
+        proxy.Freeze();
+        for (var ask = 0; ask < 2; ask++)
+        {
+            var asked = TimeProvider.System.GetTimestamp();
+            using var response = await api.GetAsync("/api/canvas");
+            await ApiHost.ProblemAsync(response, 503);
+            Assert.InRange(TimeProvider.System.GetElapsedTime(asked).TotalSeconds, 0, 9);
+        }
+
+        proxy.Thaw();
+        using var after = await api.GetAsync("/api/canvas");
+        Assert.Equal(HttpStatusCode.OK, after.StatusCode);
     }
 
     [Fact]

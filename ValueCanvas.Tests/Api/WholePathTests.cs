@@ -124,6 +124,23 @@ public sealed class WholePathTests(ServersFixture servers) : IAsyncLifetime
         await ApiHost.OpenAiErrorAsync(await _api.GetAsync("/v1/models/gpt-9"), 404);
     }
 
+    [Fact]
+    public async Task Stream_TheModelServerBreaks_EndsWithExactlyOneErrorEvent()
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        {
+            Content = new StringContent("""{"model":"default","stream":true,"messages":[{"role":"user","content":"Hi"}]}"""),
+        };
+        request.Headers.Add("x-simulator-fault", "cut-after=3");
+
+        using var response = await _api.Client.SendAsync(request, Cancellation);
+
+        var events = (await response.Content.ReadAsStringAsync(Cancellation)).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        Assert.True(events.Length > 1, string.Join('|', events));
+        Assert.StartsWith("data: {\"error\":", events[^1], StringComparison.Ordinal);
+        Assert.Single(events, text => text.StartsWith("data: {\"error\":", StringComparison.Ordinal));
+    }
+
     private sealed class Simulator : WebApplicationFactory<SimulatorOptions>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder) =>

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
 namespace ValueCanvas.Tests.InferenceProxy;
@@ -19,6 +20,9 @@ internal sealed class FakeReplica : IAsyncDisposable
     private FakeReplica(RequestDelegate answer, string[] models) => (_answer, _models) = (answer, models);
 
     public string Address { get; private set; } = "http://127.0.0.1:0";
+
+    /// <summary>A larger body is answered 413, and the connection closed, before it is read.</summary>
+    public long? LargestBody { get; set; }
 
     public ConcurrentQueue<ReceivedRequest> Received { get; } = new();
 
@@ -84,6 +88,7 @@ internal sealed class FakeReplica : IAsyncDisposable
                 await context.Response.WriteAsync(JsonSerializer.Serialize(list), context.RequestAborted);
                 return;
             default:
+                context.Features.Get<IHttpMaxRequestBodySizeFeature>()!.MaxRequestBodySize = LargestBody;
                 using (var body = new MemoryStream())
                 {
                     await context.Request.Body.CopyToAsync(body, context.RequestAborted);

@@ -60,6 +60,32 @@ public sealed class ForwardingTests
         Assert.Equal(body.Length + "small-model".Length - "default".Length, Assert.Single(replica.Received).Body.Length);
     }
 
+    [Fact]
+    public async Task Request_LargerThanTheServerTakes_GetsTheServersRefusal()
+    {
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        replica.LargestBody = 1_000_000;
+        await using var proxy = ProxyHost.Start(replica);
+        var body = Encoding.UTF8.GetBytes($$"""{"model":"default","prompt":"{{new string('x', 10_000_000)}}"}""");
+
+        using var response = await proxy.PostAsync(body, "/v1/completions");
+
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, response.StatusCode);
+        Assert.Equal("1", response.Headers.GetValues("x-valuecanvas-attempts").Single());
+    }
+
+    [Fact]
+    public async Task Request_ModelNameOfAnyLength_IsNotRepeatedWhole()
+    {
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        await using var proxy = ProxyHost.Start(replica);
+
+        using var response = await proxy.PostAsync($$"""{"model":"{{new string('m', 100_000)}}"}""");
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.InRange((await response.Content.ReadAsByteArrayAsync(Cancel)).Length, 1, 1000);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -70,7 +70,7 @@ public sealed class StreamingTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    public async Task Stream_CutInTheMiddle_EndsWithAnErrorEventAndABrokenConnection(bool insideAnEvent)
+    public async Task Stream_CutInTheMiddle_EndsWithOneErrorEvent(bool insideAnEvent)
     {
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
@@ -92,7 +92,7 @@ public sealed class StreamingTests
         Assert.Contains("\"code\":\"stream_interrupted\"", text);
         Assert.DoesNotContain("half", text);
         Assert.DoesNotContain("[DONE]", text);
-        Assert.True(broken, "the body must not end cleanly");
+        Assert.False(broken, "a second sign would be taken for a second failure");
     }
 
     [Fact]
@@ -105,7 +105,7 @@ public sealed class StreamingTests
         var (text, broken) = await ReadBrokenAsync(response);
 
         Assert.Contains("stream_interrupted", text);
-        Assert.True(broken);
+        Assert.False(broken);
     }
 
     [Fact]
@@ -122,7 +122,7 @@ public sealed class StreamingTests
         var (text, broken) = await ReadBrokenAsync(response);
 
         Assert.Contains("stream_interrupted", text);
-        Assert.True(broken);
+        Assert.False(broken);
     }
 
     [Fact]

@@ -62,6 +62,30 @@ public sealed class TelemetryTests
     }
 
     [Fact]
+    public async Task Request_WhoseCallerDroppedItsSpan_LeavesNoSpan_EvenWhereEverythingIsSampled()
+    {
+        await using var collector = await OtlpReceiver.StartAsync(Cancel);
+        var settings = Collector(collector, ("OTEL_TRACES_SAMPLER", "always_on"));
+        await using (var app = await ServiceHost.StartAsync(
+            map: app => { app.MapGet("/polled", () => "done"); app.MapGet("/asked", () => "done"); }, settings: settings))
+        {
+            using var client = app.Client();
+            foreach (var (path, flags) in new[] { ("/polled", "00"), ("/asked", "01") })
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Get, path);
+                request.Headers.Add("traceparent", $"00-{ActivityTraceId.CreateRandom()}-{ActivitySpanId.CreateRandom()}-{flags}");
+                using var response = await client.SendAsync(request, Cancel);
+            }
+
+            await app.StopAsync(Cancel);
+        }
+
+        var traces = collector.Everything("/v1/traces");
+        Assert.Contains("GET /asked", traces);
+        Assert.DoesNotContain("/polled", traces);
+    }
+
+    [Fact]
     public async Task Service_WithCollectorThatIsAway_StartsServesAndEndsInTime()
     {
         var started = Stopwatch.GetTimestamp();

@@ -45,40 +45,6 @@ internal sealed class CanvasGenerationHandler(CanvasGenerator generator, PromptC
 
 internal sealed record CanvasGenerationResult(Guid CanvasId, CanvasView Canvas);
 
-/// <summary>A canvas as the API shows it (<c>CanvasData</c> there; a test holds the two together).</summary>
-internal sealed record CanvasView(
-    Guid Id,
-    string Type,
-    string Title,
-    string BusinessDescription,
-    string? Industry,
-    JsonElement Content,
-    string Model,
-    string PromptVersion,
-    CanvasUsageView? Usage,
-    DateTimeOffset CreatedAt,
-    DateTimeOffset UpdatedAt)
-{
-    public static CanvasView Of(Canvas canvas)
-    {
-        using var content = JsonDocument.Parse(canvas.Content);
-        return new CanvasView(
-            canvas.Id,
-            canvas.Type.ToWireName(),
-            canvas.Title,
-            canvas.BusinessDescription,
-            canvas.Industry,
-            content.RootElement.Clone(),
-            canvas.Model,
-            canvas.PromptVersion,
-            canvas is { InputTokens: { } input, OutputTokens: { } output } ? new(input, output, input + output) : null,
-            canvas.CreatedAt,
-            canvas.UpdatedAt);
-    }
-}
-
-internal sealed record CanvasUsageView(int InputTokens, int OutputTokens, int TotalTokens);
-
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(CanvasGenerationResult))]
 [JsonSerializable(typeof(Dictionary<string, JsonElement>))]

@@ -22,6 +22,9 @@ public class DistributedApplicationBuilder : IDistributedApplicationBuilder
     {
         _options = options;
         _hook = ApplicationHook.Current;
+        if (_hook is null)
+            AppDomain.CurrentDomain.UnhandledException += ReportMistake;
+
         var settings = new HostApplicationBuilderSettings { Args = options.Args };
         _hook?.OnBuilderCreating(options, settings);
 
@@ -88,6 +91,15 @@ public class DistributedApplicationBuilder : IDistributedApplicationBuilder
         var application = new DistributedApplication(_host.Build());
         _hook?.OnBuilt(application);
         return application;
+    }
+
+    // A mistake in the description of the application is its user's to mend: the message, not the stack.
+    private static void ReportMistake(object sender, UnhandledExceptionEventArgs e)
+    {
+        if (e.ExceptionObject is not DistributedApplicationException mistake)
+            return;
+        Console.Error.WriteLine($"ERROR: {mistake.Message}");
+        System.Environment.Exit(1);
     }
 
     private static string? ProjectDirectoryOf(Assembly? assembly) => assembly?.GetCustomAttributes<AssemblyMetadataAttribute>()

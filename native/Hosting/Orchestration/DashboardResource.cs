@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Aspire.Hosting.ApplicationModel;
 using Microsoft.Extensions.Configuration;
 
@@ -7,7 +8,8 @@ namespace Aspire.Hosting.Orchestration;
 /// <summary>Aspire's dashboard, which the Aspire CLI brings: receives the services' telemetry and shows it.</summary>
 internal sealed class DashboardResource : Resource, IResourceWithEndpoints
 {
-    private const string Cli = "node_modules/@microsoft/aspire-cli-linux-x64/bin/aspire";
+    private static readonly string Cli =
+        $"node_modules/@microsoft/aspire-cli-linux-{(RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "arm64" : "x64")}/bin/aspire";
 
     private readonly string _cli;
 
@@ -48,9 +50,19 @@ internal sealed class DashboardResource : Resource, IResourceWithEndpoints
         return dashboard;
     }
 
-    private static string ToolsDirectory => Environment.GetEnvironmentVariable("VALUECANVAS_TOOLS") is { Length: > 0 } tools
-        ? tools
-        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local/share/valuecanvas/tools");
+    // As prepare.sh fills it.
+    private static string ToolsDirectory
+    {
+        get
+        {
+            if (Environment.GetEnvironmentVariable("VALUECANVAS_TOOLS") is { Length: > 0 } tools)
+                return tools;
+            var data = Environment.GetEnvironmentVariable("XDG_DATA_HOME") is { Length: > 0 } xdg
+                ? xdg
+                : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share");
+            return Path.Combine(data, "valuecanvas", "tools");
+        }
+    }
 
     public ProcessCommand Command() => new()
     {

@@ -8,7 +8,7 @@ namespace Aspire.Hosting.Orchestration;
 /// <summary>Where a run keeps what outlives it: generated parameters and the data of servers with a volume.</summary>
 internal sealed class DataDirectory : IDisposable
 {
-    private const string Variable = "VALUECANVAS_DATA";
+    public const string Variable = "VALUECANVAS_DATA";
 
     // Servers run as users of their own: they may pass through, not look around.
     private const UnixFileMode PassThrough =

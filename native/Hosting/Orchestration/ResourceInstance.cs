@@ -157,7 +157,7 @@ internal sealed class ResourceInstance(
                 await probe.Check(Address, cancellationToken).WaitAsync(ProbeTimeout, TimeProvider.System, cancellationToken)
                     .ConfigureAwait(false);
             }
-            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+            catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
             {
                 return $"{probe.Description}: {(e is TimeoutException ? $"no answer within {ProbeTimeout.TotalSeconds} s" : e.Message)}";
             }

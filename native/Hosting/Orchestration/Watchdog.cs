@@ -11,7 +11,8 @@ internal sealed class Watchdog : IAsyncDisposable
 {
     public const string Mark = "VALUECANVAS_RUN";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    // The round takes a fraction of a second; on a machine that is overloaded it must still not be cut short.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     // Standard input ends when the AppHost does. Twice, because a process may fork while the first round goes on.
     private const string Script =
@@ -22,10 +23,8 @@ internal sealed class Watchdog : IAsyncDisposable
           for file in $(grep -lzsxF "$1" /proc/[0-9]*/environ); do
             process=${file#/proc/}; kill -9 "${process%/environ}" 2>/dev/null
           done
-          for link in /proc/[0-9]*/cwd; do
-            case "$(readlink "$link" 2>/dev/null)/" in
-              "$data"/*) process=${link#/proc/}; kill -9 "${process%/cwd}" 2>/dev/null ;;
-            esac
+          for link in $(find /proc/[0-9]*/cwd -prune -lname "$data/*" 2>/dev/null); do
+            process=${link#/proc/}; kill -9 "${process%/cwd}" 2>/dev/null
           done
         done
         [ "$3" = throwaway ] && rm -rf "$2"

@@ -1,24 +1,26 @@
 using System.Text.Json.Serialization;
-using ValueCanvas.Api.Responses;
-using ValueCanvas.Core.Canvases;
 
-namespace ValueCanvas.Api.Canvases;
+namespace ValueCanvas.Core.Canvases;
 
-/// <summary>A canvas as the API shows it.</summary>
-internal sealed record CanvasData(
+/// <summary>A canvas as people and programs see it: in the API's answers and in the result of a job, as camel-case JSON.</summary>
+/// <remarks>
+/// <c>type</c> is the wire name of the <see cref="CanvasType"/>; <c>promptVersion</c> names the prompts that were used, each with the hash of its
+/// content; <c>usage</c> is null where the model server reported none.
+/// </remarks>
+public sealed record CanvasView(
     Guid Id,
     string Type,
     string Title,
     string BusinessDescription,
     string? Industry,
-    CanvasContentData Content,
+    CanvasContentView Content,
     string Model,
     string PromptVersion,
     CanvasUsage? Usage,
     DateTimeOffset CreatedAt,
     DateTimeOffset UpdatedAt)
 {
-    public static CanvasData From(Canvas canvas)
+    public static CanvasView Of(Canvas canvas)
     {
         var content = CanvasContent.Of(canvas);
         return new(
@@ -37,22 +39,10 @@ internal sealed record CanvasData(
 }
 
 /// <summary>What is on the canvas: items by block, the blocks in the schema's order and by its names.</summary>
-internal sealed record CanvasContentData(
+public sealed record CanvasContentView(
     string Title,
     [property: JsonPropertyName("customer_segment"), JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? CustomerSegment,
     IReadOnlyDictionary<string, IReadOnlyList<string>> Blocks);
 
-internal sealed record CanvasUsage(int InputTokens, int OutputTokens, int TotalTokens);
-
-/// <summary>One line of the list.</summary>
-internal sealed record CanvasSummary(
-    Guid Id, string Type, string Title, string? Industry, string Model, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
-
-/// <summary>A page of the list; <c>nextCursor</c> asks for the following one and is null on the last.</summary>
-internal sealed record CanvasPage(IReadOnlyList<CanvasSummary> Items, string? NextCursor);
-
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
-[JsonSerializable(typeof(CanvasBody))]
-[JsonSerializable(typeof(Envelope<CanvasData>))]
-[JsonSerializable(typeof(Envelope<CanvasPage>))]
-internal sealed partial class CanvasContext : JsonSerializerContext;
+/// <summary>Tokens that a canvas took.</summary>
+public sealed record CanvasUsage(int InputTokens, int OutputTokens, int TotalTokens);
