@@ -49,7 +49,8 @@ internal sealed class KeyPhrases
     // Said of a thing rather than a thing: no phrase is made of them alone, and none ends with one.
     private static readonly FrozenSet<string> Qualities = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
         ("special successful different important popular possible unique cheap expensive profitable attractive useful better-known "
-        + "interesting worth leave happen happens come comes summarise summarize translate compare improve hello hi hey thanks interesting sustainable effective efficient easy hard difficult today now work works matter matters mean means").Split(' '));
+        + "interesting worth leave happen happens come comes summarise summarize translate compare improve hello hi hey thanks "
+        + "interesting sustainable effective efficient easy hard difficult today now work works matter matters mean means").Split(' '));
 
     private string[]? _besides;
 

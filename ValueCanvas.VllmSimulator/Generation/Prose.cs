@@ -11,8 +11,8 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
 {
     private static readonly string[] Openings =
     [
-        "A few thoughts on {0}.", "For {0}, I would start with the people it is for and work backwards from what they notice first.",
-        "Let me take {0} step by step.", "On {0}, three things matter most: a clear aim, a small start and honest feedback.",
+        "A few thoughts on {0}.", "For {0}, begin with the people it is for.",
+        "Let me take {0} step by step.", "On {0}, a few things matter most.",
         "Here is how I would approach {0}.", "Some practical points on {0}.", "Here is a short view on {0}.",
         "Four points on {0}.", "With {0}, a good start is half the work.",
     ];
@@ -90,7 +90,7 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
         if (kind == "hello" && phrases.Main == KeyPhrases.Nothing)
             return "Hello! A sentence or two about your business is enough for a first canvas.";
         var openings = Answers.GetValueOrDefault(kind) ?? Openings;
-        return openings[_start % openings.Length].Replace("{0}", phrases.Main);
+        return openings[_start / Bodies.Length % openings.Length].Replace("{0}", phrases.Main);
     }
 
     /// <summary>The answer's first characters: its natural length, or as much as <paramref name="atLeast"/> characters need.</summary>

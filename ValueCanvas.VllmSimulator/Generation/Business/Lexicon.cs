@@ -18,7 +18,8 @@ internal static class Lexicon
             + "either instead based using per what why how do does did using up down out off");
 
     public static readonly FrozenSet<string> Making =
-        Verbs("collect deliver sell offer provide make produce bake build create develop design grow supply manufacture run rent lease repair "
+        Verbs("collect deliver sell offer provide make produce bake build create develop design grow supply manufacture run rent lease "
+            + "repair "
             + "publish organise organize specialise specialize ship distribute roast brew cook craft host operate market install "
             + "maintain clean store transport import export print write record show exhibit collect restore breed raise prepare "
             + "include combine give bring plan arrange manage automate monitor measure track predict forecast generate analyse analyze "
@@ -35,7 +36,8 @@ internal static class Lexicon
     public static readonly FrozenSet<string> Doing =
         Verbs("cut reduce save find get buy learn improve book order compare choose increase avoid meet share use lower earn win keep "
             + "understand detect prevent replace control speed start hire recruit schedule simplify file pay settle apply reuse trade "
-            + "exchange tutor drink eat rest fight explore discover enjoy practise practice send pass store need want look live work stay travel visit rent "
+            + "exchange tutor drink eat rest fight explore discover enjoy practise practice send pass store need want look live work stay travel visit "
+            + "rent "
             + "protect prepare");
 
     private static readonly FrozenSet<string> MakingPlainForms = Words(
@@ -59,7 +61,8 @@ internal static class Lexicon
     /// <summary>Function words of German, French, Spanish, Portuguese, Italian and Dutch that are no English words.</summary>
     public static readonly FrozenSet<string> Foreign = Words(
         "der das ein eine einen einer eines und mit für von dem den des im auf wir ist sind die le les un une et pour avec dans aux du "
-        + "el los las una y con que por da dos uma um os il di che della het een van voor zur zum bei nach la wie kann ich mein was warum dass ihr unser comment pourquoi je mon notre qué cómo mi meu minha o não come perché mijn hoe");
+        + "el los las una y con que por da dos uma um os il di che della het een van voor zur zum bei nach la "
+        + "wie kann ich mein was warum dass ihr unser comment pourquoi je mon notre qué cómo mi meu minha o não come perché mijn hoe");
 
     /// <summary>What ends a phrase where it stands behind a noun.</summary>
     public static readonly FrozenSet<string> Participles = Words(
@@ -102,7 +105,8 @@ internal static class Lexicon
     public static readonly FrozenSet<string> Empty = Words(
         "thing things stuff lot lots way ways kind kinds type types range variety number everything something anything idea business "
         + "company startup start-up project description test example special firm one two three four five many few several new young "
-        + "small large own high good quality top same first yes use order time general addition hello hi please tell describe explain write list give");
+        + "small large own high good quality top same first yes use order time general addition "
+        + "hello hi please tell describe explain write list give");
 
     public static bool IsPeople(string phrase)
     {

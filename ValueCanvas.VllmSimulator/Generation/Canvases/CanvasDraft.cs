@@ -16,12 +16,15 @@ internal sealed class CanvasDraft
         var offers = profile.Offers.Count > 0 ? [.. profile.Offers] : (List<string>)[DefaultOffer(profile)];
         if (_kind.OfferOf is { } pattern && profile.Offers.Count > 0 && !offers[0].Contains(' ') && !Lexicon.IsPlural(offers[0]))
             offers[0] = pattern.Replace("{field}", offers[0]);
+        if (_kind.Carries is { } carrying && profile.Offers.Count > 0)
+            offers[0] = carrying.Replace("{field}", offers[0]);
         var bare = Bare(offers[0]);
         _slots = new Dictionary<string, string?>
         {
             ["offer"] = offers[0],
             ["offerbare"] = bare,
-            ["goods"] = offers[0] == _kind.Offer || offers[0].StartsWith("the ", StringComparison.Ordinal) ? null : offers[0],
+            ["goods"] = _kind.IsFree || _kind.Carries is not null || offers[0] == _kind.Offer
+                || offers[0].StartsWith("the ", StringComparison.Ordinal) ? null : offers[0],
             ["wares"] = _kind.HasWares && profile.Offers.Count > 0 ? bare : null,
             ["offer2"] = offers.Count > 1 ? offers[1] : null,
             ["customers"] = profile.Customers.Count > 0 ? profile.Customers[0] : _kind.Customers,
@@ -46,17 +49,17 @@ internal sealed class CanvasDraft
         if (_kind == CanvasKind.Generic)
             return own;
 
-        // Kind and business take turns, the business first where it says something of its own.
+        // Kind and business take turns.
         var generic = CanvasKind.Generic.Sentences(block);
         var specific = Filled([.. generic.Where(line => line.Contains('{'))], block == "customersegments" ? 0 : variant / 7);
         var plain = Filled([.. generic.Where(line => !line.Contains('{'))], variant);
         var mixed = new List<string>();
         for (var i = 0; i < Math.Max(own.Count, specific.Count); i++)
         {
-            if (i < specific.Count)
-                mixed.Add(specific[i]);
             if (i < own.Count)
                 mixed.Add(own[i]);
+            if (i < specific.Count)
+                mixed.Add(specific[i]);
         }
         mixed.AddRange(plain);
         return [.. mixed.Distinct()];

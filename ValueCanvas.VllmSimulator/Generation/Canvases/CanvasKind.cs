@@ -50,6 +50,9 @@ internal sealed class CanvasKind
     /// <summary>Whether customers pay nothing; sentences that begin with <c>$</c> are not for it.</summary>
     public bool IsFree => Head.ContainsKey("free");
 
+    /// <summary>What it sells where a description says what is carried; null for those who carry nothing.</summary>
+    public string? Carries => Head.GetValueOrDefault("carries");
+
     /// <summary>Whether what it sells is made of materials.</summary>
     public bool HasWares => Head.ContainsKey("wares");
 
@@ -63,7 +66,9 @@ internal sealed class CanvasKind
     public static CanvasKind Of(BusinessProfile profile, string? industry)
     {
         var venture = profile.Venture?.ToLowerInvariant().Split(' ') ?? [];
-        return Find(venture.Reverse()) ?? Find(profile.Words.Except(profile.Customers.SelectMany(phrase => phrase.Split(' ')))) ?? Find(industry?.ToLowerInvariant().Split(' ', '-', '/', ',') ?? [])
+        var customers = profile.Customers.SelectMany(phrase => phrase.Split(' '));
+        return Find(venture.Reverse()) ?? Find(profile.Words.Except(customers))
+            ?? Find(industry?.ToLowerInvariant().Split(' ', '-', '/', ',') ?? [])
             ?? Generic;
     }
 
