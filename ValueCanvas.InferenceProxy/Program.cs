@@ -1,13 +1,21 @@
+using ValueCanvas.InferenceProxy.Autoscaling;
+using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Routing;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.Services.AddProviders();
 builder.Services.AddForwarding();
+builder.Services.AddAutoscaling();
+builder.Services.AddBatch();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();
 app.MapProviderEndpoints();
+app.MapDrainEndpoints();
+app.MapAutoscaleEndpoints();
+app.MapBatchEndpoints();
 app.MapInferenceEndpoints();
 app.Run();

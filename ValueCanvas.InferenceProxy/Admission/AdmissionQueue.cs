@@ -38,7 +38,7 @@ internal sealed class AdmissionQueue : BackgroundService
 
     /// <summary>A place, a refusal, or neither: then no replica is left that could answer.</summary>
     public ValueTask<(Placement? Placement, ProxyError? Refused)> PlaceAsync(
-        Topology topology, in RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
+        Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
     {
         if (caller.Deadline is { } deadline && deadline <= _time.GetUtcNow())
         {
@@ -49,7 +49,7 @@ internal sealed class AdmissionQueue : BackgroundService
         // Who comes while others wait for the same model stands behind them, even if a place is free at this instant.
         if (_waiting == 0 || !HasLine(request.Model))
         {
-            if (_picker.Pick(topology, request, tried, out var full) is { } placement)
+            if (_picker.Pick(replicas, options, request, tried, out var full) is { } placement)
             {
                 return new((placement, null));
             }
@@ -60,7 +60,7 @@ internal sealed class AdmissionQueue : BackgroundService
             }
         }
 
-        return WaitAsync(topology, request, tried, caller, cancellationToken);
+        return WaitAsync(replicas, options, request, tried, caller, cancellationToken);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -78,16 +78,16 @@ internal sealed class AdmissionQueue : BackgroundService
     }
 
     private async ValueTask<(Placement? Placement, ProxyError? Refused)> WaitAsync(
-        Topology topology, RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
+        Replica[] replicas, InferenceOptions options, RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
     {
-        var (started, options) = (_time.GetTimestamp(), topology.Options.Admission);
-        var latest = _time.GetUtcNow() + options.MaxWait;
+        var started = _time.GetTimestamp();
+        var latest = _time.GetUtcNow() + options.Admission.MaxWait;
         var until = caller.Deadline < latest ? caller.Deadline.Value : latest;
-        var waiter = new Waiter(request, tried, caller, until, Interlocked.Increment(ref _number));
-        if (Enter(waiter, options) is var refusal and not Refusal.None)
+        var waiter = new Waiter(replicas, request, tried, caller, until, Interlocked.Increment(ref _number));
+        if (Enter(waiter, options.Admission) is var refusal and not Refusal.None)
         {
             _metrics.Refused(refusal);
-            return (null, Error(refusal, topology, request.Model));
+            return (null, Error(refusal, replicas, request.Model));
         }
 
         Serve(); // a place may have come free in between
@@ -99,7 +99,7 @@ internal sealed class AdmissionQueue : BackgroundService
             throw new OperationCanceledException(cancellationToken);
         }
 
-        return (end.Placement, end.Refusal == Refusal.None ? null : Error(end.Refusal, topology, request.Model));
+        return (end.Placement, end.Refusal == Refusal.None ? null : Error(end.Refusal, replicas, request.Model));
     }
 
     private bool HasLine(string model)
@@ -152,12 +152,12 @@ internal sealed class AdmissionQueue : BackgroundService
 
         lock (_gate)
         {
-            var topology = _fleet.Current;
+            var options = _fleet.Current.Options;
             foreach (var line in _lines.Values.ToArray())
             {
                 while (line.Next() is { } next)
                 {
-                    var placement = _picker.Pick(topology, next.Request, next.Tried, out var full);
+                    var placement = _picker.Pick(next.Replicas, options, next.Request, next.Tried, out var full);
                     if (placement is null && full)
                     {
                         break;
@@ -229,17 +229,17 @@ internal sealed class AdmissionQueue : BackgroundService
         }
     }
 
-    private ProxyError Error(Refusal refusal, Topology topology, string model) => refusal switch
+    private ProxyError Error(Refusal refusal, Replica[] replicas, string model) => refusal switch
     {
-        Refusal.OverShare => ProxyError.TenantBusy(RetryAfter(topology, model)),
+        Refusal.OverShare => ProxyError.TenantBusy(RetryAfter(replicas, model)),
         Refusal.Deadline => ProxyError.DeadlinePassed,
-        _ => ProxyError.Busy(model, RetryAfter(topology, model)),
+        _ => ProxyError.Busy(model, RetryAfter(replicas, model)),
     };
 
     /// <summary>When a request that came now would get a place: those before it, by how fast the replicas have been serving.</summary>
-    private TimeSpan RetryAfter(Topology topology, string model)
+    private TimeSpan RetryAfter(Replica[] replicas, string model)
     {
-        var perSecond = topology.Replicas
+        var perSecond = replicas
             .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(model) && r.Load.ServiceTime > TimeSpan.Zero)
             .Sum(r => Math.Max(1, r.InFlight) / r.Load.ServiceTime.TotalSeconds);
         var seconds = perSecond > 0 ? (_waiting + 1) / perSecond : 1;

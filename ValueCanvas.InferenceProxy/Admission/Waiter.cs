@@ -4,10 +4,12 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Admission;
 
 /// <summary>A request that waits for a place. Whoever takes it out of the line, under the line's lock, decides how its waiting ends.</summary>
-internal sealed class Waiter(RouteRequest request, List<Replica>? tried, Caller caller, DateTimeOffset until, long number)
-    : IComparable<Waiter>
+internal sealed class Waiter(
+    Replica[] replicas, RouteRequest request, List<Replica>? tried, Caller caller, DateTimeOffset until, long number) : IComparable<Waiter>
 {
     private readonly TaskCompletionSource<WaitEnd> _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Replica[] Replicas => replicas;
 
     public RouteRequest Request => request;
 

@@ -34,6 +34,17 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         new(StatusCodes.Status429TooManyRequests, "rate_limit_error", "too_many_waiting", null,
             "More of your requests wait for a model server than your share allows. Send fewer at the same time, or try again later.", retryAfter);
 
+    public static ProxyError UnknownReplica(IEnumerable<string> known) =>
+        new(StatusCodes.Status404NotFound, "invalid_request_error", "replica_not_found", null,
+            $"There is no replica of that name. There are: {string.Join(", ", known)}.");
+
+    public static ProxyError AnswerTooLarge { get; } =
+        new(StatusCodes.Status502BadGateway, "server_error", "answer_too_large", null,
+            "The batch's answers together are larger than Inference:Batch:MaxAnswerBytes. Send fewer requests in one batch.");
+
+    public static ProxyError AnswerInterrupted { get; } =
+        new(StatusCodes.Status502BadGateway, "server_error", "answer_interrupted", null, "The model server's answer broke before its end.");
+
     public static ProxyError DeadlinePassed { get; } =
         new(StatusCodes.Status504GatewayTimeout, "server_error", "deadline_exceeded", null,
             "The request's deadline passed before a model server had a place for it.");

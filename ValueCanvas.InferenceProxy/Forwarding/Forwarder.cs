@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
@@ -55,7 +57,7 @@ internal sealed partial class Forwarder(
         while (true)
         {
             // :: Step 4: a place at a replica, waited for where all are taken.
-            var (place, refused) = await admission.PlaceAsync(topology, route, tried, caller, context.RequestAborted);
+            var (place, refused) = await admission.PlaceAsync(topology.Replicas, topology.Options, route, tried, caller, context.RequestAborted);
             if (place is not { } placement)
             {
                 ForwardedHeaders.Mark(context.Response, null, tried?.Count ?? 0);
@@ -129,6 +131,9 @@ internal sealed partial class Forwarder(
             {
                 throw new BrokenAnswerException(failure);
             }
+
+            // The status 200 has gone out: without this the server's span would tell of a success.
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, failure.Label());
         }
 
         return AttemptFailure.None;

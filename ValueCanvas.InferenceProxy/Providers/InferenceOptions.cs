@@ -1,4 +1,6 @@
 using ValueCanvas.InferenceProxy.Admission;
+using ValueCanvas.InferenceProxy.Autoscaling;
+using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
@@ -25,6 +27,12 @@ internal sealed class InferenceOptions
 
     /// <summary>How much may run and wait.</summary>
     public AdmissionOptions Admission { get; set; } = new();
+
+    /// <summary>How many replicas are wanted for which load.</summary>
+    public AutoscaleOptions Autoscale { get; set; } = new();
+
+    /// <summary>Bounds of the batch endpoint.</summary>
+    public BatchOptions Batch { get; set; } = new();
 
     /// <summary>Larger request bodies are refused with 413.</summary>
     public int MaxBodyBytes { get; set; } = 32 * 1024 * 1024;

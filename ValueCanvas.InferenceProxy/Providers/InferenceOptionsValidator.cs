@@ -14,6 +14,8 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Limits(options, wrong);
         options.Routing.Validate(wrong);
         options.Admission.Validate(wrong);
+        options.Autoscale.Validate(wrong);
+        options.Batch.Validate(wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
     }
 

@@ -41,7 +41,7 @@ internal static class ProviderEndpoints
             .. provider.Select(replica =>
             {
                 var state = replica.State;
-                return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.InFlight,
+                return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.Load.Draining, replica.InFlight,
                     [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange);
             }),
         ])),
@@ -79,7 +79,7 @@ internal sealed record ProviderList(IReadOnlyList<ProviderView> Providers);
 internal sealed record ProviderView(string Name, IReadOnlyList<ReplicaView> Replicas);
 
 internal sealed record ReplicaView(
-    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
+    string Name, string Address, string State, bool Draining, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
 
 internal sealed record ModelList(string Object, IReadOnlyList<ModelView> Data);
 

@@ -16,9 +16,9 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random)
     private uint _turn;
 
     /// <summary>A place, or null: then <paramref name="full"/> says whether one would come free by waiting.</summary>
-    public Placement? Pick(Topology topology, in RouteRequest request, List<Replica>? tried, out bool full)
+    public Placement? Pick(Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica>? tried, out bool full)
     {
-        var (replicas, routing, limit) = (topology.Replicas, topology.Options.Routing, topology.Options.Admission.MaxRunningPerReplica);
+        var (routing, limit) = (options.Routing, options.Admission.MaxRunningPerReplica);
         var places = replicas.Length <= OnTheStack ? stackalloc int[OnTheStack] : new int[replicas.Length];
         full = false;
         for (var i = 0; i < Tries; i++)
@@ -58,6 +58,9 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random)
 
         return null;
     }
+
+    /// <summary>Whether there is a replica to ask, now or after waiting for a place. Takes none.</summary>
+    public static bool Any(Replica[] replicas, string model, List<Replica>? tried) => Array.Exists(replicas, replica => Usable(replica, model, tried));
 
     /// <summary>The one place that says which replicas a request may go to.</summary>
     private static bool Usable(Replica replica, string model, List<Replica>? tried)

@@ -13,6 +13,9 @@ namespace ValueCanvas.Tests.InferenceProxy;
 /// <summary>A model server on Kestrel that answers inference requests as the test says, and keeps what it received.</summary>
 internal sealed class FakeReplica : IAsyncDisposable
 {
+    /// <summary>Under this key of the request's items stands its body.</summary>
+    public const string BodyItem = "body";
+
     private readonly RequestDelegate _answer;
     private readonly string[] _models;
     private WebApplication? _app;
@@ -104,6 +107,7 @@ internal sealed class FakeReplica : IAsyncDisposable
                 using (var body = new MemoryStream())
                 {
                     await context.Request.Body.CopyToAsync(body, context.RequestAborted);
+                    context.Items[BodyItem] = body.ToArray();
                     Received.Enqueue(new ReceivedRequest(
                         context.Request.Path,
                         body.ToArray(),

@@ -137,7 +137,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
         var (queue, topology) = (Queue(proxy), proxy.Services.GetRequiredService<Fleet>().Current);
-        var (first, _) = await queue.PlaceAsync(topology, Small, null, Who("a"), Cancel);
+        var (first, _) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, Who("a"), Cancel);
         var order = new List<string>();
         var soon = TimeProvider.System.GetUtcNow().AddSeconds(20);
         List<Task> all =
@@ -154,7 +154,7 @@ public sealed class AdmissionTests
 
         async Task WaitAsync(string name, Caller caller)
         {
-            var (place, refused) = await queue.PlaceAsync(topology, Small, null, caller, Cancel);
+            var (place, refused) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel);
             Assert.Null(refused);
             order.Add(name); // one at a time: only who has the place is here
             place!.Dispose();
@@ -167,7 +167,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(replica, limit: 1, ("Inference:Admission:MaxWaiting", "4"));
         var (queue, topology) = (Queue(proxy), proxy.Services.GetRequiredService<Fleet>().Current);
-        var (first, _) = await queue.PlaceAsync(topology, Small, null, Who("a"), Cancel);
+        var (first, _) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, Who("a"), Cancel);
         var low = Wait(Who("b") with { Priority = Priority.Low });
         Task<(Placement? Placement, ProxyError? Refused)>[] greedy = [Wait(Who("greedy")), Wait(Who("greedy")), Wait(Who("greedy"))];
 
@@ -189,7 +189,7 @@ public sealed class AdmissionTests
 
         Assert.Equal((0, 0), (queue.Waiting, Replica(proxy).InFlight));
 
-        Task<(Placement? Placement, ProxyError? Refused)> Wait(Caller caller) => queue.PlaceAsync(topology, Small, null, caller, Cancel).AsTask();
+        Task<(Placement? Placement, ProxyError? Refused)> Wait(Caller caller) => queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel).AsTask();
     }
 
     [Theory]

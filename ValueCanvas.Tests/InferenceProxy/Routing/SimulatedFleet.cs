@@ -92,7 +92,8 @@ internal sealed class SimulatedFleet
         var body = Encoding.ASCII.GetBytes($$"""{"model":"{{Model}}","messages":[{{messages}}]}""");
         Assert.Null(RequestPeek.Read(body, out var peek));
         using var prefix = PromptPrefix.Of(body, peek.Fields, "", peek.Model);
-        var placement = _picker.Pick(_topology, new RouteRequest(peek.Model, Streamed: true, peek.Fields.PromptBytes, prefix), null, out _);
+        var placement = _picker.Pick(
+            _topology.Replicas, _topology.Options, new RouteRequest(peek.Model, Streamed: true, peek.Fields.PromptBytes, prefix), null, out _);
         Assert.NotNull(placement);
         var prompt = MemoryMarshal.Cast<byte, int>(Encoding.ASCII.GetBytes(string.Concat(request.Messages))).ToArray();
         var output = MemoryMarshal.Cast<byte, int>(Encoding.ASCII.GetBytes(request.Answer)).ToArray();
