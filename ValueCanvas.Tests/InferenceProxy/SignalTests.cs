@@ -14,7 +14,7 @@ public sealed class SignalTests
     public async Task Attempt_Each_HasASpanThatTheReplicaSeesAsParent()
     {
         var dead = DeadAddress.Take();
-        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "[DONE]"));
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start([dead, replica.Address], ("Inference:ProbeInterval", "00:10:00"));
         var trace = ActivityTraceId.CreateRandom();
         var spans = new ConcurrentQueue<Activity>();
@@ -79,7 +79,7 @@ public sealed class SignalTests
     [Fact]
     public async Task Stream_Answered_IsMeasuredWithoutFreeText()
     {
-        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "[DONE]"));
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start(replica);
         var measured = new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>();
         using var listener = Listen(proxy, measured);
