@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
@@ -165,6 +166,9 @@ internal sealed partial class Forwarder(
             {
                 throw new BrokenAnswerException(failure);
             }
+
+            // The status 200 has gone out: without this the server's span would tell of a success.
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, failure.Label());
         }
 
         return AttemptFailure.None;
