@@ -45,7 +45,7 @@ internal static class Refusals
             if (replica.State is { } state && state.Models.ContainsKey(call.Model))
             {
                 var wait = state.Status == ReplicaStatus.Up ? replica.Breakers.Of(call.Model).Blocked(options.Breaker) : null;
-                var known = wait ?? new BreakerWait(options.ProbeInterval, RateLimited: false);
+                var known = wait ?? new BreakerWait(TimeSpan.FromSeconds(1), RateLimited: false);
                 shortest = shortest is { } s && s.Time <= known.Time ? s : known;
             }
         }
