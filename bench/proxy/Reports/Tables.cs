@@ -20,6 +20,7 @@ internal static class Tables
             .Append(CultureInfo.InvariantCulture, $"before the run {machine["load_before"]}.\n.NET {machine["dotnet"]}, nginx {machine["nginx"]}, ")
             .Append(CultureInfo.InvariantCulture, $"haproxy {machine["haproxy"]}, Portkey {machine["portkey"]} on Node {machine["node"]}. ")
             .Append(CultureInfo.InvariantCulture, $"Raw figures: `bench/results/{file}`.\n");
+        Goals.Append(text, result);
         Start(text, result["start"]);
         Overhead(text, result["overhead"]);
         Half(text, result["half"]);
@@ -165,8 +166,8 @@ internal static class Tables
         {
             text.Append(CultureInfo.InvariantCulture, $"\n### Memory\n\n{soak["minutes"]} minutes at full load (16 connections with 1 kB, 4 with 50 kB, 32 streams): at most ")
                 .Append(CultureInfo.InvariantCulture, $"{Number(soak["rss_mb_max"])} MB resident, {Number(soak["rss_mb_end"])} MB at the end, ")
-                .Append(CultureInfo.InvariantCulture, $"{Number(soak["rss_mb_after_idle"])} MB after a pause; slope of the second half ")
-                .Append(CultureInfo.InvariantCulture, $"{Number(soak["slope_mb_per_hour_second_half"], "0.0")} MB an hour.\n");
+                .Append(CultureInfo.InvariantCulture, $"{Number(soak["rss_mb_after_idle"])} MB after a pause")
+                .Append((double)soak["minutes"]! < 5 ? ".\n" : $"; slope of the second half {Number(soak["slope_mb_per_hour_second_half"], "0.0")} MB an hour.\n");
         }
     }
 
