@@ -104,6 +104,7 @@ internal sealed class Servers(Settings settings) : IDisposable
             ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}",
             ["Simulator__Model"] = Answers.Model,
             ["Simulator__KvBlocks"] = kvBlocks.ToString(),
+            ["Simulator__MaxModelLen"] = Math.Min(131_072, kvBlocks * 16).ToString(),
             ["LOG_LEVEL"] = "Warning",
         });
         await ReadyAsync(process, port, "/health", cancellationToken);
@@ -163,11 +164,23 @@ internal sealed class Servers(Settings settings) : IDisposable
         _client.Dispose();
     }
 
+    /// <summary>A port that nobody listens on, below those that the machine gives to outgoing connections.</summary>
     public static int FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
+        while (true)
+        {
+            var port = Random.Shared.Next(20_000, 32_000);
+            try
+            {
+                using var listener = new TcpListener(IPAddress.Any, port);
+                listener.Start();
+                return port;
+            }
+            catch (SocketException)
+            {
+                // Taken.
+            }
+        }
     }
 
     private async Task<bool> AnswersAsync(int port, string path, CancellationToken cancellationToken)
