@@ -8,18 +8,23 @@ internal sealed class Placement(Replica replica, long prefill, TimeProvider time
     private readonly long _started = time.GetTimestamp();
     private long _prefill = prefill;
     private int _ended;
+    private volatile bool _began;
 
     public Replica Replica { get; } = replica;
 
     /// <summary>The first bytes are there: the prompt is computed.</summary>
-    public void Began() => Replica.Load.Prefilled(Interlocked.Exchange(ref _prefill, 0));
+    public void Began()
+    {
+        _began = true;
+        Replica.Load.Prefilled(Interlocked.Exchange(ref _prefill, 0));
+    }
 
     public void Dispose()
     {
         if (Interlocked.Exchange(ref _ended, 1) == 0)
         {
-            Began();
-            Replica.Load.Leave(time.GetElapsedTime(_started));
+            Replica.Load.Prefilled(Interlocked.Exchange(ref _prefill, 0));
+            Replica.Load.Leave(_began ? time.GetElapsedTime(_started) : null); // what failed says nothing of how long serving takes
         }
     }
 }

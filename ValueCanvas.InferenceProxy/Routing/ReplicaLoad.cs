@@ -86,10 +86,15 @@ internal sealed class ReplicaLoad
 
     public void Prefilled(long bytes) => Interlocked.Add(ref _prefill, -bytes);
 
-    public void Leave(TimeSpan served)
+    /// <summary>Gives the place back, and tells how long it was held by a request that was served.</summary>
+    public void Leave(TimeSpan? served)
     {
-        var mean = Interlocked.Read(ref _serviceTicks);
-        Interlocked.Exchange(ref _serviceTicks, mean == 0 ? served.Ticks : mean + (long)((served.Ticks - mean) * NewServiceTime));
+        if (served is { Ticks: var ticks })
+        {
+            var mean = Interlocked.Read(ref _serviceTicks);
+            Interlocked.Exchange(ref _serviceTicks, mean == 0 ? ticks : mean + (long)((ticks - mean) * NewServiceTime));
+        }
+
         Interlocked.Decrement(ref _inFlight);
         Room?.Invoke();
     }

@@ -3,8 +3,8 @@ using ValueCanvas.InferenceProxy.Providers;
 namespace ValueCanvas.InferenceProxy.Routing;
 
 /// <summary>
-/// Chooses among the replicas that are up, serve the model, were not tried yet, are not drained and have a place free, by the configured
-/// policy, and takes a place there. Ties take turns.
+/// Chooses among the replicas that are up, serve the model, were not tried yet, are not drained, are let through by their breaker and have a
+/// place free, by the configured policy, and takes a place there. Ties take turns.
 /// </summary>
 internal sealed class ReplicaPicker(TimeProvider time, Random random)
 {
@@ -26,7 +26,7 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random)
             var count = 0;
             for (var r = 0; r < replicas.Length; r++)
             {
-                if (Usable(replicas[r], request.Model, tried))
+                if (Usable(replicas[r], options, request.Model, tried))
                 {
                     full = true;
                     if (replicas[r].InFlight < limit)
@@ -60,13 +60,18 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random)
     }
 
     /// <summary>Whether there is a replica to ask, now or after waiting for a place. Takes none.</summary>
-    public static bool Any(Replica[] replicas, string model, List<Replica>? tried) => Array.Exists(replicas, replica => Usable(replica, model, tried));
+    public static bool Any(Replica[] replicas, InferenceOptions options, string model, List<Replica>? tried) =>
+        Array.Exists(replicas, replica => Usable(replica, options, model, tried));
 
     /// <summary>The one place that says which replicas a request may go to.</summary>
-    private static bool Usable(Replica replica, string model, List<Replica>? tried)
+    private static bool Usable(Replica replica, InferenceOptions options, string model, List<Replica>? tried)
     {
         var state = replica.State;
-        return state.Status == ReplicaStatus.Up && !replica.Load.Draining && state.Models.ContainsKey(model) && tried?.Contains(replica) is not true;
+        return state.Status == ReplicaStatus.Up
+            && !replica.Load.Draining
+            && state.Models.ContainsKey(model)
+            && replica.Breakers.Allows(model, options.Breaker)
+            && tried?.Contains(replica) is not true;
     }
 
     private Replica Choose(string policy, Candidates candidates)

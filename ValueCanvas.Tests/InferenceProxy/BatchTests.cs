@@ -49,8 +49,8 @@ public sealed class BatchTests
             }
             else if (text.Contains("break", StringComparison.Ordinal))
             {
-                context.Response.ContentLength = 100; // and then fewer: the server closes the connection
-                await context.Response.WriteAsync("{", Cancel);
+                context.Response.ContentLength = 100_000; // and then fewer: the server closes the connection
+                await context.Response.WriteAsync(new string('x', 50_000), Cancel);
             }
             else
             {
