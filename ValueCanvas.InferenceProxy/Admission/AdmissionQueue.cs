@@ -38,7 +38,8 @@ internal sealed class AdmissionQueue : BackgroundService
 
     /// <summary>A place, a refusal, or neither: then no replica is left that could answer.</summary>
     public ValueTask<(Placement? Placement, ProxyError? Refused)> PlaceAsync(
-        Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
+        Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica>? tried, Caller caller,
+        CancellationToken cancellationToken)
     {
         if (caller.Deadline is { } deadline && deadline <= _time.GetUtcNow())
         {
@@ -78,7 +79,8 @@ internal sealed class AdmissionQueue : BackgroundService
     }
 
     private async ValueTask<(Placement? Placement, ProxyError? Refused)> WaitAsync(
-        Replica[] replicas, InferenceOptions options, RouteRequest request, List<Replica>? tried, Caller caller, CancellationToken cancellationToken)
+        Replica[] replicas, InferenceOptions options, RouteRequest request, List<Replica>? tried, Caller caller,
+        CancellationToken cancellationToken)
     {
         var started = _time.GetTimestamp();
         var latest = _time.GetUtcNow() + options.Admission.MaxWait;

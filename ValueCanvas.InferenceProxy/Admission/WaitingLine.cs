@@ -17,8 +17,9 @@ internal sealed class WaitingLine
     public IEnumerable<Waiter> All => _tenants.SelectMany(tenants => tenants.Values).SelectMany(waiters => waiters);
 
     /// <summary>How many requests of a tenant wait, and how many tenants do.</summary>
-    public (int Requests, int Tenants) ShareOf(string tenant) =>
-        (_tenants.Sum(tenants => tenants.TryGetValue(tenant, out var own) ? own.Count : 0), _tenants.SelectMany(tenants => tenants.Keys).Distinct().Count());
+    public (int Requests, int Tenants) ShareOf(string tenant) => (
+        _tenants.Sum(tenants => tenants.TryGetValue(tenant, out var own) ? own.Count : 0),
+        _tenants.SelectMany(tenants => tenants.Keys).Distinct().Count());
 
     public void Add(Waiter waiter)
     {
@@ -47,8 +48,10 @@ internal sealed class WaitingLine
         return null;
     }
 
-    /// <summary>The last of those with the lowest priority, of the tenant that has most of them; null unless it is below <paramref name="priority"/>.</summary>
-    public Waiter? Least(Priority priority) => _tenants.Take((int)priority).FirstOrDefault(tenants => tenants.Count > 0)?.Values.MaxBy(own => own.Count)?.Max;
+    /// <summary>The last of those with the lowest priority, of the tenant that has most of them; null unless it is below
+    /// <paramref name="priority"/>.</summary>
+    public Waiter? Least(Priority priority) =>
+        _tenants.Take((int)priority).FirstOrDefault(tenants => tenants.Count > 0)?.Values.MaxBy(own => own.Count)?.Max;
 
     /// <summary>Takes one out. If it was served, its tenant goes to the end of the turn.</summary>
     public void Remove(Waiter waiter, bool served)

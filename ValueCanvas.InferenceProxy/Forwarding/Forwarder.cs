@@ -90,7 +90,8 @@ internal sealed partial class Forwarder(
         while (true)
         {
             var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
-            (var place, call.Refused) = await admission.PlaceAsync(call.Topology.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+            (var place, call.Refused) =
+                await admission.PlaceAsync(call.Topology.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
             if (place is not { Replica: var replica })
             {
                 return null;

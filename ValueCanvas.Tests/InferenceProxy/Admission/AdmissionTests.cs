@@ -189,7 +189,8 @@ public sealed class AdmissionTests
 
         Assert.Equal((0, 0), (queue.Waiting, Replica(proxy).InFlight));
 
-        Task<(Placement? Placement, ProxyError? Refused)> Wait(Caller caller) => queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel).AsTask();
+        Task<(Placement? Placement, ProxyError? Refused)> Wait(Caller caller) =>
+            queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel).AsTask();
     }
 
     [Theory]

@@ -88,7 +88,11 @@ internal sealed class SimulatedFleet
 
     private void Place(Request request)
     {
-        var messages = string.Join(',', request.Messages.Select((text, i) => $$"""{"role":"{{(i == 0 ? "system" : i % 2 == 1 ? "user" : "assistant")}}","content":"{{text}}"}"""));
+        var messages = string.Join(',', request.Messages.Select((text, i) =>
+        {
+            var role = i == 0 ? "system" : i % 2 == 1 ? "user" : "assistant";
+            return $$"""{"role":"{{role}}","content":"{{text}}"}""";
+        }));
         var body = Encoding.ASCII.GetBytes($$"""{"model":"{{Model}}","messages":[{{messages}}]}""");
         Assert.Null(RequestPeek.Read(body, out var peek));
         using var prefix = PromptPrefix.Of(body, peek.Fields, "", peek.Model);
