@@ -26,6 +26,17 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         new(StatusCodes.Status503ServiceUnavailable, "server_error", "no_healthy_replica", null,
             $"No model server that serves '{model}' is available at the moment. Try again shortly.", TimeSpan.FromSeconds(1));
 
+    public static ProxyError CredentialsExhausted(string model) =>
+        new(StatusCodes.Status502BadGateway, "server_error", "upstream_credentials_exhausted", null,
+            $"No provider of '{model}' accepts the keys that are configured here. Check Inference:Providers:*:ApiKeys; GET /providers says more.");
+
+    public static ProxyError Cooling(string model, TimeSpan pause) =>
+        new(StatusCodes.Status429TooManyRequests, "rate_limit_error", "rate_limit_exceeded", null,
+            $"Every provider of '{model}' has asked for a pause. Try again after the time in Retry-After.", pause);
+
+    public static ProxyError Unsupported(string model, string path) =>
+        BadRequest($"The model '{model}' is served by a provider that has no {path}; use /v1/chat/completions.", "model", "unsupported_operation");
+
     public static ProxyError NoAnswer { get; } =
         new(StatusCodes.Status504GatewayTimeout, "server_error", "upstream_timeout", null, "The model server did not answer in time.");
 
@@ -67,6 +78,7 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         if (RetryAfter is { } wait)
         {
             response.Headers.RetryAfter = Math.Ceiling(wait.TotalSeconds).ToString(CultureInfo.InvariantCulture);
+            response.Headers["retry-after-ms"] = Math.Ceiling(wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture);
         }
 
         var json = ToJson();

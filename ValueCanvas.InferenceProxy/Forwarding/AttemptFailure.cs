@@ -14,6 +14,12 @@ internal enum AttemptFailure
     /// <summary>Nothing came within the first-byte or total limit.</summary>
     Timeout,
 
+    /// <summary>The provider refused the proxy's key (401, 402, 403).</summary>
+    Credential,
+
+    /// <summary>The provider asked for a pause (429).</summary>
+    RateLimited,
+
     /// <summary>The answer broke after its first byte.</summary>
     Cut,
 
@@ -31,6 +37,8 @@ internal static class AttemptFailureNames
         AttemptFailure.Connect => "connect",
         AttemptFailure.Reset => "reset",
         AttemptFailure.Timeout => "timeout",
+        AttemptFailure.Credential => "credential",
+        AttemptFailure.RateLimited => "rate_limited",
         AttemptFailure.Cut => "cut",
         AttemptFailure.Stall => "stall",
         AttemptFailure.ClientGone => "client_gone",

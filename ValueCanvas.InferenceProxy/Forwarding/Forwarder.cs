@@ -1,3 +1,4 @@
+using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
@@ -8,7 +9,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// <summary>
 /// One inference request, from the client's first byte to the answer's last:
 /// <code>
-/// client ── (1) body ── (2) peek ── (3) model ──┬── (4) pick ── (5) attempt ──► replica
+/// client ── (1) body ── (2) peek ── (3) route ──┬── (4) pick ── (5) attempt ──► replica
 ///                                               └────── next replica ◄── nothing seen yet ──┘
 ///        ◄── (7) relay ◄── (6) status, headers ◄────────────────────────── first bytes
 /// </code>
@@ -18,8 +19,6 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 internal sealed partial class Forwarder(
     Fleet fleet, ReplicaPicker picker, UpstreamClient upstream, InferenceMetrics metrics, TimeProvider time, ILogger<Forwarder> logger)
 {
-    private const int LargeBody = 1024 * 1024;
-
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
         var started = time.GetTimestamp();
@@ -40,38 +39,46 @@ internal sealed partial class Forwarder(
             return;
         }
 
-        // :: Step 3: the model that the name means.
-        var (model, rewritten) = topology.Aliases.Resolve(peek.Model);
-        var call = new Call(operation, model, peek, rewritten, started);
-        List<Replica>? tried = null;
+        // :: Step 3: the targets that the name means, for this risk.
+        if (InternalCaller.Of(context.Request, topology.Options).ReadRisk(out var risk) is { } unreadable)
+        {
+            await unreadable.WriteAsync(context);
+            return;
+        }
+
+        var route = topology.Routes.Resolve(peek.Model, risk);
+        var targets = new TargetCursor(route, operation, picker);
+        var call = new Call(operation, peek, targets, new Overhead(time), started);
         var last = AttemptFailure.None;
 
-        while (true)
+        // :: Step 4: the replica with the fewest requests under way, of the first target that has one.
+        while (targets.MoveNext())
         {
-            // :: Step 4: the replica with the fewest requests under way.
-            if (picker.Pick(topology.Replicas, model, tried) is not { } replica)
-            {
-                ForwardedHeaders.Mark(context.Response, null, tried?.Count ?? 0);
-                await Refusal(topology, peek.Model, model, last).WriteAsync(context);
-                return;
-            }
-
             // :: Steps 5 to 7.
-            last = await TryAsync(context, topology.Options, body, call, replica, attempts: (tried?.Count ?? 0) + 1);
+            last = await TryAsync(context, topology.Options, body, call, targets.Current!, targets.Target);
             if (last is AttemptFailure.None or AttemptFailure.ClientGone)
             {
                 return;
             }
-
-            (tried ??= []).Add(replica);
         }
+
+        ForwardedHeaders.Mark(context.Response, null, targets.Attempts);
+        var refusal = Refusal(topology, route, peek.Model, operation, targets, last);
+        context.Response.StatusCode = refusal.Status;
+        if (targets.Attempts > 0)
+        {
+            ForwardedHeaders.Settle(context.Response);
+        }
+
+        await refusal.WriteAsync(context);
     }
 
     /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything.</summary>
     private async Task<AttemptFailure> TryAsync(
-        HttpContext context, InferenceOptions options, RequestBody body, Call call, Replica replica, int attempts)
+        HttpContext context, InferenceOptions options, RequestBody body, Call call, Replica replica, Target target)
     {
-        var span = GenAi.StartAttempt(call.Operation, call.Model, call.Peek.Stream, replica);
+        var credential = replica.Upstream.Credentials.Take();
+        var span = GenAi.StartAttempt(call.Operation, target.Model, call.Peek.Stream, replica);
         using var attempt = new Attempt(replica, options, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(replica);
         var failure = AttemptFailure.ClientGone; // what an exception out of a write to the client means
@@ -79,7 +86,22 @@ internal sealed partial class Forwarder(
         try
         {
             // :: Step 5: send, and wait for the first bytes of the answer.
-            failure = await attempt.StartAsync(upstream, Request(context, body, call, attempt));
+            if (UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target, credential, time, out var request) is { } unfit)
+            {
+                statusCode = unfit.Status;
+                failure = AttemptFailure.None;
+                await unfit.WriteAsync(context);
+                return AttemptFailure.None;
+            }
+
+            call.Overhead.Stop();
+            failure = await attempt.StartAsync(upstream, request);
+            call.Overhead.Resume();
+            if (failure == AttemptFailure.None)
+            {
+                failure = Judge(attempt, options, call.Targets, target, credential);
+            }
+
             if (failure != AttemptFailure.None)
             {
                 Report(replica, failure);
@@ -89,14 +111,16 @@ internal sealed partial class Forwarder(
             statusCode = (int)attempt.Response.StatusCode;
             if (attempt.IsEventStream)
             {
-                metrics.FirstBytes(call.Operation, call.Model, replica, call.Started, span);
+                metrics.FirstBytes(call.Operation, target.Model, replica, call.Started, span);
             }
 
             // :: Step 6: from here on it is this replica's answer, and the body's buffer is free for others.
             body.Dispose();
             context.Response.StatusCode = statusCode;
             ForwardedHeaders.ToClient(attempt.Response, context.Response);
-            ForwardedHeaders.Mark(context.Response, replica, attempts);
+            ForwardedHeaders.Mark(context.Response, replica, call.Targets.Attempts);
+            ForwardedHeaders.Settle(context.Response);
+            context.Response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
 
             // :: Step 7: the bytes, as they come.
             failure = AttemptFailure.ClientGone;
@@ -110,7 +134,7 @@ internal sealed partial class Forwarder(
             metrics.AttemptEnded(replica, failure);
             if (statusCode != 0)
             {
-                metrics.Answered(call.Operation, call.Model, replica, statusCode, failure, call.Started);
+                metrics.Answered(call.Operation, target.Model, replica, statusCode, failure, call.Started);
             }
         }
 
@@ -126,31 +150,61 @@ internal sealed partial class Forwarder(
         return AttemptFailure.None;
     }
 
-    private static HttpRequestMessage Request(HttpContext context, RequestBody body, Call call, Attempt attempt)
+    /// <summary>What the status says about the proxy's own standing. A key that is refused is replaced; a pause that is asked for is the answer only
+    /// where nothing else is left to try.</summary>
+    private AttemptFailure Judge(Attempt attempt, InferenceOptions options, TargetCursor targets, Target target, Credential? credential)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + call.Operation.Path)
+        var replica = attempt.Replica;
+        var beginning = attempt.Buffer.Span[..attempt.FirstBytes];
+        var verdict = UpstreamVerdict.Judge(attempt.Response, beginning, credential, options.CredentialRest, time.GetUtcNow(), out var pause);
+        if (verdict == AttemptFailure.Credential)
         {
-            Content = new ForwardedBody(body.Bytes, call.Peek.ModelStart, call.Peek.ModelEnd, call.Rewritten),
-        };
-        ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
-        // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
-        request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
-        return request;
+            Log.CredentialRefused(logger, replica.Provider, credential?.Fingerprint ?? "none", (int)attempt.Response.StatusCode);
+            if (credential is not null && !replica.Upstream.Credentials.IsExhausted)
+            {
+                targets.Repeat();
+            }
+        }
+        else if (verdict == AttemptFailure.RateLimited)
+        {
+            replica.Cool(target.Model, pause);
+            targets.Cooled(pause);
+            return targets.HasNext ? verdict : AttemptFailure.None;
+        }
+
+        return verdict;
     }
 
-    private static ProxyError Refusal(Topology topology, string asked, string model, AttemptFailure last)
+    private static ProxyError Refusal(
+        Topology topology, ModelRoute route, string asked, InferenceOperation operation, TargetCursor targets, AttemptFailure last)
     {
         if (last == AttemptFailure.Timeout)
         {
             return ProxyError.NoAnswer;
         }
 
+        if (targets.Cooling is { } pause)
+        {
+            return ProxyError.Cooling(asked, pause);
+        }
+
+        if (last == AttemptFailure.Credential || (last == AttemptFailure.None && targets.CredentialsExhausted))
+        {
+            return ProxyError.CredentialsExhausted(asked);
+        }
+
+        if (last == AttemptFailure.None && targets.Unsupported)
+        {
+            return ProxyError.Unsupported(asked, operation.Path);
+        }
+
         // Before every replica has been heard once, an unknown name may yet turn out to be served.
         var states = topology.Replicas.Select(r => r.State).ToArray();
-        var known = states.Any(s => s.Models.ContainsKey(model)) || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
+        var known = Array.Exists(route.Targets, target => target.Served() is not null)
+            || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
         return known
             ? ProxyError.NoReplica(asked)
-            : ProxyError.UnknownModel(asked, states.SelectMany(s => s.Models.Keys).Distinct().Order(StringComparer.Ordinal));
+            : ProxyError.UnknownModel(asked, states.SelectMany(s => s.Models.Keys).Concat(topology.Routes.Names).Distinct().Order(StringComparer.Ordinal));
     }
 
     private void Report(Replica replica, AttemptFailure failure)
@@ -168,7 +222,7 @@ internal sealed partial class Forwarder(
     }
 
     /// <summary>What does not change from attempt to attempt.</summary>
-    private sealed record Call(InferenceOperation Operation, string Model, RequestPeek Peek, byte[]? Rewritten, long Started);
+    private sealed record Call(InferenceOperation Operation, RequestPeek Peek, TargetCursor Targets, Overhead Overhead, long Started);
 
     private static partial class Log
     {
@@ -177,6 +231,9 @@ internal sealed partial class Forwarder(
 
         [LoggerMessage(LogLevel.Warning, "The answer of {Replica} broke: {Failure}")]
         public static partial void AnswerBroke(ILogger logger, string replica, AttemptFailure failure);
+
+        [LoggerMessage(LogLevel.Warning, "Provider {Provider} refused the key {Fingerprint} with status {Status}")]
+        public static partial void CredentialRefused(ILogger logger, string provider, string fingerprint, int status);
 
         [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: it refuses connections")]
         public static partial void ReplicaDown(ILogger logger, string replica);
