@@ -1,3 +1,4 @@
+using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.OpenAi;
@@ -19,5 +20,5 @@ internal static class OpenAiEndpoints
         return group;
     }
 
-    private static Task ForwardAsync(HttpContext context, OpenAiForwarder forwarder) => forwarder.ForwardAsync(context);
+    private static Task ForwardAsync(HttpContext context, CurrentTenant tenant, OpenAiForwarder forwarder) => forwarder.ForwardAsync(context, tenant);
 }

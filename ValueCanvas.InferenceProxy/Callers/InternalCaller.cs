@@ -56,5 +56,6 @@ internal readonly struct InternalCaller
         !string.IsNullOrEmpty(expected) && given.Count == 1
         && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(given[0] ?? ""), Encoding.UTF8.GetBytes(expected));
 
-    private string? Text(string header) => _headers is not null && _headers.TryGetValue(header, out var text) && text.Count > 0 ? text[0] : null;
+    private string? Text(string header) =>
+        _headers is not null && _headers.TryGetValue(header, out var text) && text is [{ Length: > 0 } value, ..] ? value : null;
 }
