@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
@@ -145,6 +147,9 @@ internal sealed partial class Forwarder(
             {
                 throw new BrokenAnswerException(failure);
             }
+
+            // The status 200 has gone out: without this the server's span would tell of a success.
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, failure.Label());
         }
 
         return AttemptFailure.None;
