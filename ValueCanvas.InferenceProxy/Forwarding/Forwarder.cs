@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -11,15 +12,23 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// <summary>
 /// One inference request, from the client's first byte to the answer's last:
 /// <code>
-/// client ── (1) body ── (2) peek ── (3) route ──┬── (4) pick ── (5) attempt ──► replica
-///                                               └────── next replica ◄── nothing seen yet ──┘
-///        ◄── (7) relay ◄── (6) status, headers ◄────────────────────────── first bytes
+/// client ── (1) body ── (2) peek ── (3) route ──┬── (4) choose ── (5) attempt ──► replica
+///                                               └─────── next replica ◄── nothing seen yet ──┘
+///        ◄── (7) relay ◄── (6) status, headers ◄──────────────────────── first content
 /// </code>
-/// Until the first bytes of an answer the client has seen nothing and the next replica takes over, each at most once. After that a break is
-/// told once: by an error event that ends a stream, and for any other answer by a connection that closes before the body's end.
+/// Until the first content of an answer the client has seen nothing (but comments, when it takes long) and the next replica takes over, each
+/// at most once and within the retry budget. After that a break is told once: by an error event that ends a stream, and for any other answer
+/// by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, ReplicaPicker picker, UpstreamClient upstream, InferenceMetrics metrics, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet,
+    ReplicaPicker picker,
+    UpstreamClient upstream,
+    RetryBudget budget,
+    InferenceMetrics metrics,
+    ResilienceSignals signals,
+    TimeProvider time,
+    ILogger<Forwarder> logger)
 {
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
@@ -48,99 +57,140 @@ internal sealed partial class Forwarder(
             return;
         }
 
-        var route = topology.Routes.Resolve(peek.Model, risk);
-        var targets = new TargetCursor(route, operation, picker);
-        var call = new Call(operation, peek, targets, new Overhead(time), started);
-        var last = AttemptFailure.None;
+        var call = new ForwardedCall(topology, operation, topology.Routes.Resolve(peek.Model, risk), peek, time, started);
+        budget.Request();
 
-        // :: Step 4: the replica with the fewest requests under way, of the first target that has one.
-        while (targets.MoveNext())
+        // :: Step 4: the replica with the fewest requests under way, if its breaker agrees, of the first target that has one.
+        call.Next = Choose(call, span: null);
+        while (call.Next is { } target)
         {
             // :: Steps 5 to 7.
-            last = await TryAsync(context, topology.Options, body, call, targets.Current!, targets.Target);
-            if (last is AttemptFailure.None or AttemptFailure.ClientGone)
+            call.Next = null;
+            call.Attempts++;
+            call.Failure = await TryAsync(context, body, call, target);
+            if (call.Failure is AttemptFailure.None or AttemptFailure.ClientGone)
             {
                 return;
             }
         }
 
-        ForwardedHeaders.Mark(context.Response, null, targets.Attempts);
-        var refusal = Refusal(topology, route, peek.Model, operation, targets, last);
-        context.Response.StatusCode = refusal.Status;
-        if (targets.Attempts > 0)
-        {
-            ForwardedHeaders.Settle(context.Response);
-        }
-
-        await refusal.WriteAsync(context);
+        await RefuseAsync(context, call);
     }
 
-    /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything.</summary>
-    private async Task<AttemptFailure> TryAsync(
-        HttpContext context, InferenceOptions options, RequestBody body, Call call, Replica replica, Target target)
+    /// <summary>The next replica to ask. A further one costs from the retry budget, unless it is only another key that is tried.</summary>
+    private ForwardedCall.Target? Choose(ForwardedCall call, Activity? span, bool free = false)
     {
-        var credential = replica.Upstream.Credentials.Take();
-        var span = GenAi.StartAttempt(call.Operation, target.Model, call.Peek.Stream, replica);
-        using var attempt = new Attempt(replica, options, call.Peek.Stream, span, time, context.RequestAborted);
+        var options = call.Topology.Options;
+        if (call.Attempts >= options.Retries.MaxAttempts && !free)
+        {
+            return null;
+        }
+
+        var paid = call.Attempts == 0 || free;
+        do
+        {
+            while (picker.Pick(call.Turn.Replicas, call.Model, call.Tried, options.Breaker) is { } replica)
+            {
+                if (!paid && !(paid = budget.TrySpend(options.Retries)))
+                {
+                    signals.BudgetSpent();
+                    return null;
+                }
+
+                if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
+                {
+                    signals.Moved(transition, span);
+                    return new ForwardedCall.Target(replica, pass, call.Turn, replica.Upstream.Credentials.Take());
+                }
+
+                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
+            }
+        }
+        while (call.NextTarget());
+
+        return null;
+    }
+
+    /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything of an answer.</summary>
+    private async Task<AttemptFailure> TryAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
+    {
+        var (replica, options) = (target.Replica, call.Topology.Options);
+        var model = target.Model.Model;
+        var span = GenAi.StartAttempt(call.Operation, model, call.Peek.Stream, replica);
+        using var attempt = new Attempt(replica, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(replica);
         var failure = AttemptFailure.ClientGone; // what an exception out of a write to the client means
         var statusCode = 0;
         try
         {
-            // :: Step 5: send, and wait for the first bytes of the answer.
-            if (UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target, credential, time, out var request) is { } unfit)
+            // :: Step 5: send, and wait for the first content of the answer.
+            if (UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request)
+                is { } unfit)
             {
-                statusCode = unfit.Status;
-                failure = AttemptFailure.None;
-                await unfit.WriteAsync(context);
+                (statusCode, failure) = (unfit.Status, AttemptFailure.None);
+                await TellAsync(context, unfit);
                 return AttemptFailure.None;
             }
 
             call.Overhead.Stop();
-            failure = await attempt.StartAsync(upstream, request);
+            var start = attempt.StartAsync(upstream, request);
+            failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, attempt, start, time) : start);
             call.Overhead.Resume();
-            if (failure == AttemptFailure.None)
+            if (failure == AttemptFailure.RateLimited && target.Credential is not null && attempt.Ready.Span.IndexOf("\"insufficient_quota\""u8) >= 0)
             {
-                failure = Judge(attempt, options, call.Targets, target, credential);
+                failure = AttemptFailure.Credential; // OpenAI's way of saying 402
             }
 
             if (failure != AttemptFailure.None)
             {
-                Report(replica, failure);
-                return failure;
+                Report(call, attempt, target, failure);
+                if (failure.MovesOn())
+                {
+                    var other = failure == AttemptFailure.Credential && target.Credential is not null && !replica.Upstream.Credentials.IsExhausted;
+                    if (!other)
+                    {
+                        (call.Tried ??= []).Add(replica);
+                        call.PassOver();
+                    }
+
+                    call.Next = Choose(call, span, free: other);
+                    if (call.Next is not null)
+                    {
+                        signals.Retried(failure);
+                    }
+                }
+
+                if (!failure.HasAnswer() || call.Next is not null)
+                {
+                    return failure;
+                }
             }
 
             statusCode = (int)attempt.Response.StatusCode;
             if (attempt.IsEventStream)
             {
-                metrics.FirstBytes(call.Operation, target.Model, replica, call.Started, span);
+                metrics.FirstBytes(call.Operation, model, replica, call.Started, span);
             }
 
             // :: Step 6: from here on it is this replica's answer, and the body's buffer is free for others.
             body.Dispose();
-            context.Response.StatusCode = statusCode;
-            ForwardedHeaders.ToClient(attempt.Response, context.Response);
-            ForwardedHeaders.Mark(context.Response, replica, call.Targets.Attempts);
-            ForwardedHeaders.Settle(context.Response);
-            context.Response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
-
-            // :: Step 7: the bytes, as they come.
+            var answered = failure;
             failure = AttemptFailure.ClientGone;
-            failure = await (attempt.IsEventStream
-                ? ResponseRelay.CopyEventsAsync(attempt, context.Response)
-                : ResponseRelay.CopyAsync(attempt, context.Response));
+            var broken = await RelayAsync(context, call, attempt);
+            failure = broken == AttemptFailure.None ? answered : broken;
         }
         finally
         {
+            Judge(call, target, attempt, failure, statusCode);
             span?.Judge(failure, statusCode);
             metrics.AttemptEnded(replica, failure);
             if (statusCode != 0)
             {
-                metrics.Answered(call.Operation, target.Model, replica, statusCode, failure, call.Started);
+                metrics.Answered(call.Operation, model, replica, statusCode, failure, call.Started);
             }
         }
 
-        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone))
+        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone) && !failure.HasAnswer())
         {
             Log.AnswerBroke(logger, replica.Name, failure);
             if (!attempt.IsEventStream)
@@ -155,79 +205,93 @@ internal sealed partial class Forwarder(
         return AttemptFailure.None;
     }
 
-    /// <summary>What the status says about the proxy's own standing. A key that is refused is replaced; a pause that is asked for is the answer only
-    /// where nothing else is left to try.</summary>
-    private AttemptFailure Judge(Attempt attempt, InferenceOptions options, TargetCursor targets, Target target, Credential? credential)
+    private static async Task<AttemptFailure> RelayAsync(HttpContext context, ForwardedCall call, Attempt attempt)
     {
-        var replica = attempt.Replica;
-        var beginning = attempt.Buffer.Span[..attempt.FirstBytes];
-        var verdict = UpstreamVerdict.Judge(attempt.Response, beginning, credential, options.CredentialRest, time.GetUtcNow(), out var pause);
-        if (verdict == AttemptFailure.Credential)
+        var response = context.Response;
+        if (response.HasStarted)
         {
-            Log.CredentialRefused(logger, replica.Provider, credential?.Fingerprint ?? "none", (int)attempt.Response.StatusCode);
-            if (credential is not null && !replica.Upstream.Credentials.IsExhausted)
+            if (!attempt.IsEventStream)
             {
-                targets.Repeat();
+                await KeepAlive.WriteRefusalAsync(context, attempt);
+                return AttemptFailure.None;
+            }
+
+            var late = await ResponseRelay.CopyEventsAsync(attempt, response);
+            await KeepAlive.WriteTargetAsync(response, attempt.Replica, call.Attempts, attempt.Client);
+            return late;
+        }
+
+        // 529 is Anthropic's own: 503 is what clients know.
+        response.StatusCode = (int)attempt.Response.StatusCode is var status and not 529 ? status : StatusCodes.Status503ServiceUnavailable;
+        ForwardedHeaders.ToClient(attempt.Response, response);
+        ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
+        ForwardedHeaders.Settle(response);
+        response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
+
+        // :: Step 7: the bytes, as they come.
+        return await (attempt.IsEventStream ? ResponseRelay.CopyEventsAsync(attempt, response) : ResponseRelay.CopyAsync(attempt, response));
+    }
+
+    private static async Task RefuseAsync(HttpContext context, ForwardedCall call)
+    {
+        var error = Refusals.Of(call);
+        if (!context.Response.HasStarted)
+        {
+            ForwardedHeaders.Mark(context.Response, null, call.Attempts);
+            context.Response.StatusCode = error.Status;
+            if (call.Attempts > 0)
+            {
+                ForwardedHeaders.Settle(context.Response);
             }
         }
-        else if (verdict == AttemptFailure.RateLimited)
-        {
-            replica.Cool(target.Model, pause);
-            targets.Cooled(pause);
-            return targets.HasNext ? verdict : AttemptFailure.None;
-        }
 
-        return verdict;
+        await TellAsync(context, error);
     }
 
-    private static ProxyError Refusal(
-        Topology topology, ModelRoute route, string asked, InferenceOperation operation, TargetCursor targets, AttemptFailure last)
+    private static Task TellAsync(HttpContext context, ProxyError error) => context.Response.HasStarted
+        ? ResponseRelay.WriteErrorAsync(context.Response, error, context.RequestAborted)
+        : error.WriteAsync(context);
+
+    /// <summary>Tells the breaker what the attempt was worth, now that all of it is known.</summary>
+    private void Judge(ForwardedCall call, ForwardedCall.Target target, Attempt attempt, AttemptFailure failure, int statusCode)
     {
-        if (last == AttemptFailure.Timeout)
-        {
-            return ProxyError.NoAnswer;
-        }
-
-        if (targets.Cooling is { } pause)
-        {
-            return ProxyError.Cooling(asked, pause);
-        }
-
-        if (last == AttemptFailure.Credential || (last == AttemptFailure.None && targets.CredentialsExhausted))
-        {
-            return ProxyError.CredentialsExhausted(asked);
-        }
-
-        if (last == AttemptFailure.None && targets.Unsupported)
-        {
-            return ProxyError.Unsupported(asked, operation.Path);
-        }
-
-        // Before every replica has been heard once, an unknown name may yet turn out to be served.
-        var states = topology.Replicas.Select(r => r.State).ToArray();
-        var known = Array.Exists(route.Targets, target => target.Served() is not null)
-            || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
-        return known
-            ? ProxyError.NoReplica(asked)
-            : ProxyError.UnknownModel(asked, states.SelectMany(s => s.Models.Keys).Concat(topology.Routes.Names).Distinct().Order(StringComparer.Ordinal));
+        var options = call.Topology.Options.Breaker;
+        var clientFault = statusCode is >= 400 and < 500 || statusCode is 501 or 505 || attempt.Judge.IsClientFault;
+        var ownFault = failure == AttemptFailure.Credential && target.Credential is not null;
+        var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
+            : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
+            : BreakerVerdict.Success;
+        var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
+        signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
     }
 
-    private void Report(Replica replica, AttemptFailure failure)
+    private void Report(ForwardedCall call, Attempt attempt, ForwardedCall.Target target, AttemptFailure failure)
     {
         if (failure == AttemptFailure.ClientGone)
         {
             return;
         }
 
+        var replica = attempt.Replica;
         Log.AttemptFailed(logger, replica.Name, failure);
-        if (failure == AttemptFailure.Connect && replica.Failed("refuses connections") != ReplicaStatus.Down)
+        if (failure.IsUnreachable() && replica.Failed(Refusals.Describe(failure)) != ReplicaStatus.Down)
         {
-            Log.ReplicaDown(logger, replica.Name);
+            Log.ReplicaDown(logger, replica.Name, failure);
+        }
+
+        if (failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded)
+        {
+            var wait = RetryAfter.Of(attempt.Response, time) ?? TimeSpan.FromSeconds(1);
+            replica.Breakers.Of(target.Model.Model).Cool(wait, failure == AttemptFailure.RateLimited, call.Topology.Options.Breaker);
+        }
+
+        if (failure == AttemptFailure.Credential)
+        {
+            var status = (int)attempt.Response.StatusCode;
+            target.Credential?.Disable(status, call.Topology.Options.CredentialRest);
+            Log.CredentialRefused(logger, replica.Provider, target.Credential?.Fingerprint ?? "none", status);
         }
     }
-
-    /// <summary>What does not change from attempt to attempt.</summary>
-    private sealed record Call(InferenceOperation Operation, RequestPeek Peek, TargetCursor Targets, Overhead Overhead, long Started);
 
     private static partial class Log
     {
@@ -240,7 +304,7 @@ internal sealed partial class Forwarder(
         [LoggerMessage(LogLevel.Warning, "Provider {Provider} refused the key {Fingerprint} with status {Status}")]
         public static partial void CredentialRefused(ILogger logger, string provider, string fingerprint, int status);
 
-        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: it refuses connections")]
-        public static partial void ReplicaDown(ILogger logger, string replica);
+        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: {Failure}")]
+        public static partial void ReplicaDown(ILogger logger, string replica, AttemptFailure failure);
     }
 }

@@ -13,7 +13,7 @@ internal static class UpstreamRequest
 
     /// <summary>The request, or why the provider could not understand it.</summary>
     public static ProxyError? Build(
-        HttpContext context, RequestBody body, InferenceOperation operation, RequestPeek peek, Attempt attempt, Target target,
+        HttpContext context, RequestBody body, InferenceOperation operation, RequestPeek peek, Attempt attempt, ModelTarget target,
         Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
         var kind = attempt.Replica.Upstream.Kind;

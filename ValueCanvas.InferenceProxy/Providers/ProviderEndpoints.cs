@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
@@ -50,7 +51,8 @@ internal static class ProviderEndpoints
             {
                 var state = replica.State;
                 return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.InFlight,
-                    [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange);
+                    [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange,
+                    [.. replica.Breakers.All.Select(breaker => breaker.View(topology.Options.Breaker))]);
             }),
         ])),
     ]);
@@ -98,7 +100,8 @@ internal sealed record ProviderView(string Name, string Kind, IReadOnlyList<Cred
 internal sealed record CredentialView(string Fingerprint, string State, int? Status, DateTimeOffset? Since, DateTimeOffset? Until);
 
 internal sealed record ReplicaView(
-    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
+    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange,
+    IReadOnlyList<BreakerView> Breakers);
 
 internal sealed record ModelList(string Object, IReadOnlyList<ModelView> Data);
 

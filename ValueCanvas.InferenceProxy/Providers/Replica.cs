@@ -1,5 +1,5 @@
-using System.Collections.Concurrent;
 using System.Collections.Frozen;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -15,7 +15,6 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     private static readonly TimeSpan ModelListRetry = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
-    private readonly ConcurrentDictionary<string, DateTimeOffset> _coolUntil = new(StringComparer.Ordinal);
     private Upstream _upstream = upstream;
     private ReplicaState _state = new(
         upstream.Kind.IsHosted && upstream.StaticModels.Count > 0 ? ReplicaStatus.Up : ReplicaStatus.Unknown,
@@ -34,6 +33,9 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
 
     /// <summary>Base address, without a trailing slash.</summary>
     public Uri Address { get; } = address;
+
+    /// <summary>What is held against it, per model.</summary>
+    public ReplicaBreakers Breakers { get; } = new(name, time);
 
     public ReplicaState State => Volatile.Read(ref _state);
 
@@ -59,27 +61,6 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
                 _nextAsk = default; // the list that was configured is gone: ask
             }
         }
-    }
-
-    /// <summary>The server has asked for a pause for one model (429).</summary>
-    public void Cool(string model, TimeSpan pause) => _coolUntil[model] = time.GetUtcNow() + pause;
-
-    /// <summary>How long the pause lasts; zero for none.</summary>
-    public TimeSpan CoolingFor(string model)
-    {
-        if (_coolUntil.IsEmpty || !_coolUntil.TryGetValue(model, out var until))
-        {
-            return TimeSpan.Zero;
-        }
-
-        var left = until - time.GetUtcNow();
-        if (left > TimeSpan.Zero)
-        {
-            return left;
-        }
-
-        _coolUntil.TryRemove(new(model, until));
-        return TimeSpan.Zero;
     }
 
     /// <summary>For a hosted provider, instead of a look: forgets a failure after a rest, and says whether to ask for its models now.</summary>

@@ -36,7 +36,7 @@ internal sealed class ModelRoutes
         var (model, json) = _aliases.Resolve(asked);
         return json is not null && _chains.TryGetValue(model, out chains)
             ? chains.For(risk)
-            : new ModelRoute([new Target(_all, model, json)]);
+            : new ModelRoute([new ModelTarget(_all, model, json)]);
     }
 
     private Chains Build(ModelOptions options)
@@ -61,10 +61,10 @@ internal sealed class ModelRoutes
                 : Array.FindAll(_all, r => string.Equals(r.Provider, target.Provider, StringComparison.OrdinalIgnoreCase)),
             string.IsNullOrEmpty(target.Model) ? name : target.Model))]);
 
-    private Target Target(Replica[] replicas, string name)
+    private ModelTarget Target(Replica[] replicas, string name)
     {
         var model = _aliases.Resolve(name).Model;
-        return new Target(replicas, model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
+        return new ModelTarget(replicas, model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
     }
 
     private sealed record Chains(ModelRoute Default, ModelRoute?[] ByRisk)
@@ -74,10 +74,10 @@ internal sealed class ModelRoutes
 }
 
 /// <summary>Targets in the order in which they are tried; at least one.</summary>
-internal sealed record ModelRoute(Target[] Targets);
+internal sealed record ModelRoute(ModelTarget[] Targets);
 
 /// <summary>Replicas that are alike, and the model to ask them for, also as a JSON string where clients may use another name.</summary>
-internal sealed record Target(Replica[] Replicas, string Model, byte[]? Json)
+internal sealed record ModelTarget(Replica[] Replicas, string Model, byte[]? Json)
 {
     /// <summary>The model as one of the replicas lists it.</summary>
     public ServedModel? Served() => Replicas.Select(r => r.State.Models.GetValueOrDefault(Model)).FirstOrDefault(m => m is not null);

@@ -14,7 +14,7 @@ public sealed class SignalTests
     public async Task Attempt_Each_HasASpanThatTheReplicaSeesAsParent()
     {
         var dead = DeadAddress.Take();
-        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "[DONE]"));
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start([dead, replica.Address], ("Inference:ProbeInterval", "00:10:00"));
         var trace = ActivityTraceId.CreateRandom();
         var spans = new ConcurrentQueue<Activity>();
@@ -67,7 +67,7 @@ public sealed class SignalTests
     [Fact]
     public async Task Stream_Answered_IsMeasuredWithoutFreeText()
     {
-        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "[DONE]"));
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start(replica);
         var measured = new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>();
         using var listener = Listen(proxy, measured);
@@ -88,7 +88,6 @@ public sealed class SignalTests
         Assert.DoesNotContain("secret", string.Join(' ', measured.SelectMany(m => m.Tags.Values)));
     }
 
-    /// <summary>Collects what this proxy measures; others in the same process have meters of the same name.</summary>
     [Fact]
     public async Task Stream_Broken_TheServersSpanIsAnError()
     {
@@ -127,6 +126,7 @@ public sealed class SignalTests
         return listener;
     }
 
+    /// <summary>Collects what this proxy measures; others in the same process have meters of the same name.</summary>
     private static MeterListener Listen(ProxyHost proxy, ConcurrentQueue<(string, double, Dictionary<string, object?>)> into)
     {
         var own = proxy.Services.GetRequiredService<IMeterFactory>();

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
 
@@ -11,9 +10,6 @@ internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
     public static readonly HttpRequestOptionsKey<AnthropicExchange> Key = new("anthropic");
 
     private const int LargestAnswer = 32 * 1024 * 1024;
-
-    // Not a registered status: 503 is what clients know.
-    private const HttpStatusCode Overloaded = (HttpStatusCode)529;
 
     public async Task<HttpResponseMessage> TranslateAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
@@ -36,11 +32,6 @@ internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
         catch (JsonException e)
         {
             throw new IOException("The provider's answer is no message.", e);
-        }
-
-        if (response.StatusCode == Overloaded)
-        {
-            response.StatusCode = HttpStatusCode.ServiceUnavailable;
         }
 
         return response;

@@ -1,0 +1,97 @@
+using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Routing;
+
+namespace ValueCanvas.InferenceProxy.Forwarding;
+
+/// <summary>One request on its way: what does not change from attempt to attempt, and what was tried.</summary>
+internal sealed class ForwardedCall
+{
+    private int _target = -1;
+
+    public ForwardedCall(Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, TimeProvider time, long started)
+    {
+        (Topology, Operation, Route, Peek, Overhead, Started, LastSign) = (topology, operation, route, peek, new Overhead(time), started, started);
+        NextTarget();
+    }
+
+    public Topology Topology { get; }
+
+    public InferenceOperation Operation { get; }
+
+    /// <summary>The targets that the name in the request means, in their order.</summary>
+    public ModelRoute Route { get; }
+
+    /// <summary>The one of them that it is the turn of.</summary>
+    public ModelTarget Turn => Route.Targets[_target];
+
+    /// <summary>What its replicas call the model.</summary>
+    public string Model => Turn.Model;
+
+    public RequestPeek Peek { get; }
+
+    /// <summary>The proxy's own part in the time that the request takes.</summary>
+    public Overhead Overhead { get; }
+
+    public long Started { get; }
+
+    /// <summary>When the client of a stream last got a sign of life, or began to wait for one.</summary>
+    public long LastSign { get; set; }
+
+    public TimeLimits Limits { get; private set; }
+
+    /// <summary>Replicas asked so far; the one being asked included.</summary>
+    public int Attempts { get; set; }
+
+    /// <summary>Replicas not to be asked again: they failed, or let nothing through. Null while there is none.</summary>
+    public List<Replica>? Tried { get; set; }
+
+    /// <summary>The next one to ask, already let through by its breaker.</summary>
+    public Target? Next { get; set; }
+
+    /// <summary>Why the last attempt failed.</summary>
+    public AttemptFailure Failure { get; set; }
+
+    /// <summary>A provider was passed over because it refuses all of its keys.</summary>
+    public bool CredentialsExhausted { get; private set; }
+
+    /// <summary>A provider was passed over because it does not have this operation.</summary>
+    public bool Unsupported { get; private set; }
+
+    /// <summary>Makes it the next target's turn; false when there is none.</summary>
+    public bool NextTarget()
+    {
+        if (_target + 1 >= Route.Targets.Length)
+        {
+            return false;
+        }
+
+        _target++;
+        Tried?.Clear();
+        Limits = TimeLimits.Of(Topology.Options, Model, Peek.Stream);
+        PassOver();
+        return true;
+    }
+
+    /// <summary>Takes out the replicas whose provider cannot take the request, whatever their state.</summary>
+    public void PassOver()
+    {
+        foreach (var replica in Turn.Replicas)
+        {
+            var upstream = replica.Upstream;
+            var (supported, exhausted) = (upstream.Kind.Supports(Operation), upstream.Credentials.IsExhausted);
+            if (supported && !exhausted)
+            {
+                continue;
+            }
+
+            (Tried ??= []).Add(replica);
+            var serves = replica.State.Models.ContainsKey(Model);
+            Unsupported |= serves && !supported;
+            CredentialsExhausted |= serves && supported && exhausted;
+        }
+    }
+
+    /// <summary>What is asked: a replica that its breaker has let the request through to, for a model, with a key where its provider has any.</summary>
+    public readonly record struct Target(Replica Replica, BreakerPass Pass, ModelTarget Model, Credential? Credential);
+}
