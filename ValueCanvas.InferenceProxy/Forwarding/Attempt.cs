@@ -91,7 +91,7 @@ internal sealed class Attempt : IDisposable
             FirstContent = _time.GetElapsedTime(_started);
             _watch?.Dispose();
             Pause();
-            return failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, _response.Headers.RetryAfter is not null);
+            return failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
         }
         catch (OperationCanceledException) when (!_cancel.IsCancellationRequested)
         {

@@ -56,7 +56,7 @@ internal static class Refusals
             if (replica.State is { } state && state.Models.ContainsKey(model))
             {
                 var wait = state.Status == ReplicaStatus.Up ? replica.Breakers.Of(model).Blocked(options.Breaker) : null;
-                var known = wait ?? new BreakerWait(options.ProbeInterval, RateLimited: false);
+                var known = wait ?? new BreakerWait(TimeSpan.FromSeconds(1), RateLimited: false);
                 shortest = shortest is { } s && s.Time <= known.Time ? s : known;
             }
         }

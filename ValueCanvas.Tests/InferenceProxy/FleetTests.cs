@@ -222,6 +222,11 @@ public sealed class FleetTests
     [InlineData("Inference:Aliases:loop", "loop2", "Inference:Aliases:loop2", "loop")]
     [InlineData("Inference:IdleTimeout", "00:00:00")]
     [InlineData("Inference:MaxBodyBytes", "1")]
+    [InlineData("Inference:Breaker:FailureRatio", "1.5")]
+    [InlineData("Inference:Breaker:OpenDuration", "00:02:00", "Inference:Breaker:MaxOpenDuration", "00:01:00")]
+    [InlineData("Inference:Retries:MaxAttempts", "0")]
+    [InlineData("Inference:ModelLimits:0:Model", "")]
+    [InlineData("Inference:ModelLimits:0:IdleTimeout", "-00:00:01", "Inference:ModelLimits:0:Model", "m")]
     public void Setting_MakesNoSense_StopsTheStartAndNamesTheKey(params string[] settings)
     {
         var failure = Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(

@@ -1,0 +1,71 @@
+using System.Buffers.Text;
+using System.Diagnostics;
+using System.Text;
+
+namespace ValueCanvas.ProxyBench.Upstream;
+
+/// <summary>The bytes that the upstream sends. Each event of a stream carries the time of its sending, behind <see cref="Mark"/>.</summary>
+internal static class Answers
+{
+    public const string Model = "bench-model";
+    public const int Events = 64;
+    public const int EventGapMilliseconds = 20;
+    public const byte Mark = (byte)'@';
+    public const int StampDigits = 19;
+
+    private const string Chunk = """
+        data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench-model","choices":[{"index":0,
+        """;
+
+    private static readonly string Completion = """
+        {"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"bench-model","choices":[{"index":0,"message":
+        {"role":"assistant","content":"A bakery wastes less when it bakes less of what nobody buys: count what is left each evening, bake
+         tomorrow's numbers from it, and sell yesterday's bread at half its price before nine."},"logprobs":null,"finish_reason":"stop"}],
+        "usage":{"prompt_tokens":256,"completion_tokens":42,"total_tokens":298}}
+        """.Replace("\n", "", StringComparison.Ordinal);
+
+    public static readonly byte[] Chat = Whole("200 OK", "application/json", Completion);
+    public static readonly byte[] Models = Whole("200 OK", "application/json",
+        """{"object":"list","data":[{"id":"bench-model","object":"model","created":1700000000,"owned_by":"bench","max_model_len":131072}]}""");
+    public static readonly byte[] Metrics = Whole("200 OK", "text/plain; version=0.0.4",
+        "vllm:num_requests_running{engine=\"0\",model_name=\"bench-model\"} 0\nvllm:num_requests_waiting{engine=\"0\",model_name=\"bench-model\"} 0\n"
+        + "vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"bench-model\"} 0\n");
+    public static readonly byte[] Empty = Whole("200 OK", "application/x-protobuf", "");
+    public static readonly byte[] LengthRequired = Whole("411 Length Required", "text/plain", "The bench's upstream reads bodies with a Content-Length.");
+
+    private static readonly byte[] StreamHead = Encoding.ASCII.GetBytes(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n");
+
+    private static readonly byte[] First = Framed(Chunk + "\"delta\":{\"role\":\"assistant\",\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
+    private static readonly byte[] Next = Framed(Chunk + "\"delta\":{\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
+    private static readonly byte[] Last = [.. Framed(Chunk + "\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"), .. Framed("data: [DONE]\n\n"), .. "0\r\n\r\n"u8];
+
+    /// <summary>Writes event number <paramref name="index"/>, with what belongs before and after it, stamped with the present time.</summary>
+    public static int WriteEvent(int index, Span<byte> to)
+    {
+        var length = 0;
+        if (index == 0)
+        {
+            StreamHead.CopyTo(to);
+            length = StreamHead.Length;
+        }
+
+        var frame = index == 0 ? First : Next;
+        frame.CopyTo(to[length..]);
+        var stamp = to.Slice(length + frame.AsSpan().IndexOf(Mark) + 1, StampDigits);
+        length += frame.Length;
+        if (index == Events - 1)
+        {
+            Last.CopyTo(to[length..]);
+            length += Last.Length;
+        }
+
+        Utf8Formatter.TryFormat(Stopwatch.GetTimestamp(), stamp, out _, new System.Buffers.StandardFormat('D', StampDigits));
+        return length;
+    }
+
+    private static byte[] Framed(string text) => Encoding.ASCII.GetBytes($"{text.Length:x}\r\n{text}\r\n");
+
+    private static byte[] Whole(string status, string type, string body) =>
+        Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nContent-Type: {type}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+}
