@@ -1,8 +1,11 @@
+using System.ClientModel;
 using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using OpenAI;
+using OpenAI.Chat;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
@@ -303,6 +306,28 @@ public sealed class AnthropicTests
         using var response = await proxy.PostAsync(Ask);
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task OfficialOpenAiClient_StreamsTextToolsAndUsage()
+    {
+        await using var provider = await FakeReplica.StartAsync(context => StreamAsync(context, ToolStream));
+        await using var proxy = Start(provider);
+        var client = new OpenAIClient(new ApiKeyCredential("caller"), new OpenAIClientOptions { Endpoint = new Uri(proxy.Client.BaseAddress!, "/v1") });
+        var (text, arguments, names, finish, tokens) = (new StringBuilder(), new StringBuilder(), new List<string>(), default(ChatFinishReason?), 0);
+
+        await foreach (var update in client.GetChatClient("claude").CompleteChatStreamingAsync([new UserChatMessage("Hi")], cancellationToken: Cancel))
+        {
+            text.Append(string.Concat(update.ContentUpdate.Select(part => part.Text)));
+            names.AddRange(update.ToolCallUpdates.Select(call => call.FunctionName).Where(name => !string.IsNullOrEmpty(name)));
+            arguments.Append(string.Concat(update.ToolCallUpdates.Select(call => call.FunctionArgumentsUpdate?.ToString())));
+            finish = update.FinishReason ?? finish;
+            tokens = update.Usage?.TotalTokenCount ?? tokens;
+        }
+
+        Assert.Equal(("I look.", """{"at":"cat"}"""), (text.ToString(), arguments.ToString()));
+        Assert.Equal(["look", "listen"], names);
+        Assert.Equal((ChatFinishReason.ToolCalls, 56), (finish, tokens));
     }
 
     private const string Ask = """{"model":"claude","messages":[{"role":"user","content":"Hi"}]}""";

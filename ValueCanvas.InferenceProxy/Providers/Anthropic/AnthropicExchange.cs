@@ -40,6 +40,7 @@ internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
     private static void Replace(HttpResponseMessage response, HttpContent content, string type)
     {
         content.Headers.ContentType = new MediaTypeHeaderValue(type);
+        content.Headers.ContentLength = content.Headers.ContentLength; // computed when asked for, and otherwise not sent on
         response.Content = content;
     }
 }
