@@ -167,7 +167,8 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
             var (now, utc) = (Now(), time.GetUtcNow());
             _counts.Slide(now, options.Window);
             var open = _state is BreakerState.Open or BreakerState.ForcedOpen && _until != long.MaxValue && _until > now.Ticks;
-            return new BreakerView(Model, _state.Label(), _counts.Samples, _counts.Failures, Math.Round(_counts.FailureRatio, 3), _counts.Slow, _consecutive,
+            return new BreakerView(Model, _state.Label(),
+                _counts.Samples, _counts.Failures, Math.Round(_counts.FailureRatio, 3), _counts.Slow, _consecutive,
                 open ? utc.AddTicks(_until - now.Ticks) : null,
                 _coolUntil > now.Ticks ? utc.AddTicks(_coolUntil - now.Ticks) : null,
                 _lastFailure,

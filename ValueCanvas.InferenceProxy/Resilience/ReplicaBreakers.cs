@@ -16,7 +16,8 @@ internal sealed class ReplicaBreakers(string replica, TimeProvider time)
     /// <summary>The breaker of a model that the replica serves.</summary>
     public Breaker Of(string model) =>
         _byModel.TryGetValue(model, out var known) ? known
-        : _byModel.GetOrAdd(_byModel.Count < MostModels ? model : Others, static (name, of) => new Breaker(of.replica, name, of.time), (replica, time));
+        : _byModel.GetOrAdd(
+            _byModel.Count < MostModels ? model : Others, static (name, of) => new Breaker(of.replica, name, of.time), (replica, time));
 
     /// <summary>True when a request for the model may be sent now. What routing asks before it weighs a replica.</summary>
     public bool Allows(string model, BreakerOptions options) => Of(model).Blocked(options) is null;

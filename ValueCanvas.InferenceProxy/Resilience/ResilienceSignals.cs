@@ -20,8 +20,9 @@ internal sealed partial class ResilienceSignals
         _logger = logger;
         var meter = meters.Create(MeterName);
         _transitions = meter.CreateCounter<long>("valuecanvas.inference.breaker.transitions", "{transition}", "Changes of a breaker's state.");
-        _retries = meter.CreateCounter<long>("valuecanvas.inference.retries", "{attempt}", "Attempts after a failed one, by the failure's cause.");
-        _exhausted = meter.CreateCounter<long>("valuecanvas.inference.retries.refused", "{request}", "Requests that had no further attempt: the budget was spent.");
+        _retries = meter.CreateCounter<long>("valuecanvas.inference.retries", "{attempt}", "Attempts after a failed one, by its cause.");
+        _exhausted = meter.CreateCounter<long>(
+            "valuecanvas.inference.retries.refused", "{request}", "Requests that had no further attempt: the budget was spent.");
     }
 
     public void Moved(BreakerTransition? transition, Activity? span)
@@ -33,14 +34,12 @@ internal sealed partial class ResilienceSignals
 
         var (from, to) = (transition.From.Label(), transition.To.Label());
         Log.Moved(_logger, transition.Model, transition.Replica, from, to, transition.Reason);
-        _transitions.Add(1, new TagList
-        {
-            { GenAi.Target, transition.Replica }, { GenAi.Model, transition.Model }, { "from", from }, { "to", to }, { "reason", transition.Reason },
-        });
-        span?.AddEvent(new ActivityEvent("breaker.transition", tags: new ActivityTagsCollection
-        {
-            [GenAi.Target] = transition.Replica, [GenAi.Model] = transition.Model, ["from"] = from, ["to"] = to, ["reason"] = transition.Reason,
-        }));
+        KeyValuePair<string, object?>[] tags =
+        [
+            new(GenAi.Target, transition.Replica), new(GenAi.Model, transition.Model), new("from", from), new("to", to), new("reason", transition.Reason),
+        ];
+        _transitions.Add(1, tags);
+        span?.AddEvent(new ActivityEvent("breaker.transition", tags: new ActivityTagsCollection(tags)));
     }
 
     public void Retried(AttemptFailure cause) => _retries.Add(1, new KeyValuePair<string, object?>("cause", cause.Label()));

@@ -24,22 +24,12 @@ internal sealed class FaultyPair : IAsyncDisposable
     {
         var clock = new SteppedClock();
         var primary = await FakeReplica.StartAsync(fault);
-        var other = alone ? null : await FakeReplica.StartAsync(async context =>
-        {
-            if (context.Request.Headers["x-stream"] == "no")
-            {
-                await FakeReplica.AnswerAsync(context);
-            }
-            else
-            {
-                await FakeReplica.StreamAsync(context);
-            }
-        });
+        var other = alone ? null : await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         string[] endpoints = other is null ? [primary.Address] : [primary.Address, other.Address];
         return new FaultyPair(clock, primary, other, ProxyHost.Start(clock, endpoints, [("Inference:ProbeInterval", "12:00:00"), .. settings]));
     }
 
-    /// <summary>Asks until the primary had a request; every answer until then must be the other's.</summary>
+    /// <summary>Asks until the primary had a request.</summary>
     public async Task<Outcome> AskUntilPrimaryAsync()
     {
         for (var i = 0; i < 10; i++)
