@@ -19,6 +19,9 @@ internal sealed class SimulatorOptions : IValidatableObject
     /// <summary>Further names for the same model (vLLM's --served-model-name).</summary>
     public string[] ServedModelNames { get; set; } = [];
 
+    /// <summary>Whether usage says how much of a prompt was cached (--enable-prompt-tokens-details), where anything was.</summary>
+    public bool EnablePromptTokensDetails { get; set; } = true;
+
     /// <summary>Sequences that run at once (--max-num-seqs). vLLM 0.8.4's default, with which the profile was taken.</summary>
     [Range(1, 65_536)]
     public int MaxNumSeqs { get; set; } = 256;

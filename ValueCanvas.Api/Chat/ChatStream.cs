@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Features;
@@ -36,7 +37,8 @@ internal sealed class ChatStream(IAsyncEnumerator<ChatDelta> deltas, Func<ChatCo
         }
         catch (Exception e) when (Failures.From(e, context) is { } failure)
         {
-            // The status has been sent: an explicit event, never a silent end.
+            // The status has been sent: an explicit event, never a silent end; the span's status says it, too.
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, failure.Code);
             Write(writer, "error", ErrorBodies.Problem(failure, context));
             await writer.FlushAsync(context.RequestAborted);
         }

@@ -1,18 +1,24 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http.Metadata;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.OpenAi;
 
 internal static class OpenAiEndpoints
 {
+    // Says in the OpenAPI document that there is a body; what is in it is OpenAI's and the model server's to define, and no
+    // Content-Type is refused.
+    private static readonly AcceptsMetadata AnyJson = new(["application/json", "*/*"], typeof(JsonElement), isOptional: false);
+
     public static IServiceCollection AddOpenAi(this IServiceCollection services) => services.AddSingleton<OpenAiForwarder>();
 
     /// <summary>OpenAI's API, as the inference proxy serves it: an OpenAI client works by changing its base address.</summary>
     public static RouteGroupBuilder MapOpenAiEndpoints(this RouteGroupBuilder group)
     {
         group.WithTags("OpenAI").WithMetadata(BodyLimit.OpenAi);
-        group.MapPost("/chat/completions", ForwardAsync).WithSummary("OpenAI chat completion, streamed or not");
-        group.MapPost("/completions", ForwardAsync).WithSummary("OpenAI text completion, streamed or not");
-        group.MapPost("/embeddings", ForwardAsync).WithSummary("OpenAI embeddings");
+        group.MapPost("/chat/completions", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI chat completion, streamed or not");
+        group.MapPost("/completions", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI text completion, streamed or not");
+        group.MapPost("/embeddings", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI embeddings");
         group.MapGet("/models", ForwardAsync).WithSummary("The models that are served");
         // A model's name may hold slashes.
         group.MapGet("/models/{**model}", ForwardAsync).WithSummary("One model");

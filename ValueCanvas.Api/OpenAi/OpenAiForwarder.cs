@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Errors;
@@ -41,6 +42,7 @@ internal sealed partial class OpenAiForwarder(
         catch (Exception e) when (e is IOException or HttpRequestException or OperationCanceledException)
         {
             Log.BrokeOff(logger, e.GetType().Name);
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, "inference_unavailable");
             await BreakOffAsync(context, streamed, tail);
         }
     }

@@ -14,17 +14,25 @@ public static class CacheExtensions
     /// <summary>
     /// Adds Redis (<c>IConnectionMultiplexer</c>) and the health check <c>redis</c>, which degrades and never fails readiness. The service
     /// starts without Redis, and the connection comes back by itself. Bound every call: the client's asynchronous calls do not.
+    /// With <c>REDIS_ENABLED=false</c> nothing is added: take <c>IConnectionMultiplexer?</c> with the default null.
     /// </summary>
-    /// <exception cref="InvalidOperationException">There is no <c>ConnectionStrings:cache</c>.</exception>
+    /// <exception cref="InvalidOperationException">There is neither <c>ConnectionStrings:cache</c> nor <c>REDIS_HOST</c>.</exception>
     public static IHostApplicationBuilder AddValueCanvasCache(this IHostApplicationBuilder builder)
     {
-        if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
-            throw new InvalidOperationException($"ConnectionStrings:{ConnectionName} is missing: set it to Redis' connection string.");
+        builder.Services.TryAddSingleton(TimeProvider.System);
+        if (!RedisVariables.IsEnabled(builder.Configuration))
+            return builder;
+
+        var named = RedisVariables.ConnectionString(builder.Configuration);
+        if (named is null && string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
+            throw new InvalidOperationException(
+                $"ConnectionStrings:{ConnectionName} is missing: set it to Redis' connection string, or REDIS_HOST to its host.");
 
         builder.AddRedisClient(
             ConnectionName,
             settings =>
             {
+                settings.ConnectionString = named ?? settings.ConnectionString;
                 settings.DisableHealthChecks = true;
                 // Connecting blocks for a moment when Redis is away: at the start, not in the first request.
                 settings.DisableAutoActivation = false;
@@ -38,7 +46,6 @@ public static class CacheExtensions
                 options.KeepAlive = 10;
             });
 
-        builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<RedisHealthCheck>();
         builder.Services.AddHealthChecks().AddCheck<RedisHealthCheck>("redis", HealthStatus.Degraded);
         return builder;

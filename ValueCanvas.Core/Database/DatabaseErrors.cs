@@ -20,6 +20,7 @@ public static class DatabaseErrors
                 case PostgresException postgres:
                     return postgres.IsTransient || IsServerState(postgres.SqlState);
                 case NpgsqlException or RetryLimitExceededException { InnerException: null }:
+                case var _ when IsBrokenConnector(e):
                 case TimeoutException or SocketException when !ReferenceEquals(e, exception):
                     return true;
             }
@@ -27,6 +28,13 @@ public static class DatabaseErrors
 
         return false;
     }
+
+    /// <summary>
+    /// How Npgsql reports a pooled connection that breaks in the moment in which a statement is about to be sent on it: by the disposed
+    /// synchronization object of the connection. Nothing has been sent.
+    /// </summary>
+    internal static bool IsBrokenConnector(Exception? exception) =>
+        exception is ObjectDisposedException { ObjectName: "System.Threading.ManualResetEventSlim" };
 
     // Connection, authorization, missing database, resources, operator intervention, system error.
     private static bool IsServerState(string sqlState) =>

@@ -1,4 +1,6 @@
+using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Storage;
+using Npgsql;
 using Npgsql.EntityFrameworkCore.PostgreSQL;
 
 namespace ValueCanvas.Core.Database;
@@ -11,7 +13,15 @@ internal sealed class DatabaseRetries(ExecutionStrategyDependencies dependencies
     : NpgsqlRetryingExecutionStrategy(dependencies, maxRetryCount: 3, maxRetryDelay: TimeSpan.FromSeconds(1), errorCodesToAdd: null)
 {
     protected override bool ShouldRetryOn(Exception? exception) =>
-        (afterTimeouts || !IsTimeout(exception)) && base.ShouldRetryOn(exception);
+        (afterTimeouts || !IsTimeout(exception)) && (DatabaseErrors.IsBrokenConnector(exception) || base.ShouldRetryOn(exception));
+
+    protected override void OnRetry()
+    {
+        // Such a connection may be kept in the pool: it must not be handed out again.
+        if (DatabaseErrors.IsBrokenConnector(ExceptionsEncountered[^1]))
+            NpgsqlConnection.ClearPool((NpgsqlConnection)Dependencies.CurrentContext.Context.Database.GetDbConnection());
+        base.OnRetry();
+    }
 
     private static bool IsTimeout(Exception? exception)
     {

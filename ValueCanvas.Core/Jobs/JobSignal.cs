@@ -14,24 +14,26 @@ public sealed class JobSignal
     private static readonly TimeSpan SubscribeBound = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan PauseAfterTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly IConnectionMultiplexer _redis;
+    private readonly IConnectionMultiplexer? _redis;
     private readonly TimeProvider _time;
-    private readonly BoundedProbe _probe;
+    private readonly BoundedProbe? _probe;
     private readonly RedisChannel _channel = new(ChannelName, RedisChannel.PatternMode.Literal);
     private long _pausedUntil;
 
-    public JobSignal(IConnectionMultiplexer redis, TimeProvider time)
+    /// <param name="time">For the bounds.</param>
+    /// <param name="redis">Null where Redis is switched off: then there are no hints.</param>
+    public JobSignal(TimeProvider time, IConnectionMultiplexer? redis = null)
     {
         _redis = redis;
         _time = time;
-        _probe = new BoundedProbe(_ => redis.GetDatabase().PingAsync(), TimeSpan.FromMilliseconds(500), time);
+        _probe = redis is null ? null : new BoundedProbe(_ => redis.GetDatabase().PingAsync(), TimeSpan.FromMilliseconds(500), time);
     }
 
     /// <summary>Tells workers that there may be work. Call it after the commit. Never throws for Redis' sake.</summary>
     public async Task PublishAsync()
     {
         // A server that did not answer just now is left alone for a second, so that callers do not all wait for it.
-        if (!_redis.IsConnected || _time.GetTimestamp() < Volatile.Read(ref _pausedUntil))
+        if (_redis is not { IsConnected: true } || _time.GetTimestamp() < Volatile.Read(ref _pausedUntil))
             return;
 
         try
@@ -55,6 +57,9 @@ public sealed class JobSignal
     /// </summary>
     public async Task SubscribeAsync(Action onReady, CancellationToken cancellationToken)
     {
+        if (_redis is null)
+            return;
+
         try
         {
             await _redis.GetSubscriber().SubscribeAsync(_channel, (_, _) => onReady()).WaitAsync(SubscribeBound, _time, cancellationToken);
@@ -68,7 +73,7 @@ public sealed class JobSignal
     /// <summary>Whether hints can be expected, found out within 500 ms.</summary>
     public async Task<bool> IsAvailableAsync(CancellationToken cancellationToken)
     {
-        if (!_redis.IsConnected)
+        if (_probe is null || _redis is not { IsConnected: true })
             return false;
 
         try

@@ -22,9 +22,16 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         new(StatusCodes.Status404NotFound, "invalid_request_error", "model_not_found", "model",
             $"The model '{model}' does not exist here. Available: {string.Join(", ", served)}.");
 
-    public static ProxyError NoReplica(string model) =>
+    public static ProxyError NoReplica(string model, TimeSpan? wait = null) =>
         new(StatusCodes.Status503ServiceUnavailable, "server_error", "no_healthy_replica", null,
-            $"No model server that serves '{model}' is available at the moment. Try again shortly.", TimeSpan.FromSeconds(1));
+            $"No model server that serves '{model}' is available at the moment. Try again shortly.", wait ?? TimeSpan.FromSeconds(1));
+
+    public static ProxyError RateLimited(string model, TimeSpan wait) =>
+        new(StatusCodes.Status429TooManyRequests, "rate_limit_error", "rate_limit_exceeded", null,
+            $"Every model server that serves '{model}' limits its rate at the moment. Wait as long as Retry-After says.", wait);
+
+    public static ProxyError UpstreamFailed { get; } =
+        new(StatusCodes.Status502BadGateway, "server_error", "upstream_failed", null, "The model server did not give a valid answer.");
 
     public static ProxyError NoAnswer { get; } =
         new(StatusCodes.Status504GatewayTimeout, "server_error", "upstream_timeout", null, "The model server did not answer in time.");
@@ -66,7 +73,9 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         response.ContentType = "application/json";
         if (RetryAfter is { } wait)
         {
+            // In whole seconds, and exactly for the clients that know it.
             response.Headers.RetryAfter = Math.Ceiling(wait.TotalSeconds).ToString(CultureInfo.InvariantCulture);
+            response.Headers["retry-after-ms"] = Math.Ceiling(wait.TotalMilliseconds).ToString(CultureInfo.InvariantCulture);
         }
 
         var json = ToJson();

@@ -1,32 +1,51 @@
 using System.Buffers;
 using System.Diagnostics;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// One request to one replica. <see cref="StartAsync"/> goes as far as the first bytes of the answer: until then the client has seen nothing
-/// and another replica can take over. <see cref="ReadAsync"/> brings the rest. Each wait has its limit; the client's leaving ends all of them.
+/// One request to one replica. <see cref="StartAsync"/> goes as far as the first content of a stream, or the first bytes of any other answer:
+/// until then the client has seen nothing and another replica can take over. <see cref="ReadAsync"/> brings the rest. Each wait has its limit;
+/// the client's leaving ends all of them. What was read and may go out stands at the start of the buffer: <see cref="Ready"/>.
 /// </summary>
 internal sealed class Attempt : IDisposable
 {
     private const int BufferSize = 16 * 1024;
+    private const int LargestEvent = 1024 * 1024;
 
     private readonly CancellationTokenSource _cancel;
     private readonly CancellationTokenRegistration _clientGone;
-    private readonly InferenceOptions _limits;
+    private readonly ITimer? _watch;
+    private readonly TimeLimits _limits;
+    private readonly TimeProvider _time;
+    private readonly long _started;
     private readonly bool _streamed;
-    private readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+    private int _held;
+    private int _ready;
+    private AttemptFailure _late; // what it means when the limit now running ends
     private HttpRequestMessage? _request;
     private HttpResponseMessage? _response;
     private Stream? _body;
 
-    public Attempt(Replica replica, InferenceOptions limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
+    public Attempt(Replica replica, TimeLimits limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
     {
-        (Replica, Span, _limits, _streamed, Client) = (replica, span, limits, streamed, client);
-        _cancel = new CancellationTokenSource(streamed ? limits.FirstByteTimeout : limits.TotalTimeout, time);
+        (Replica, Span, _limits, _streamed, _time, Client) = (replica, span, limits, streamed, time, client);
+        _started = time.GetTimestamp();
+        (var first, _late) = !streamed ? (limits.Total, AttemptFailure.TotalTimeout)
+            : limits.FirstToken < limits.Headers ? (limits.FirstToken, AttemptFailure.FirstTokenTimeout)
+            : (limits.Headers, AttemptFailure.HeadersTimeout);
+        _cancel = new CancellationTokenSource(first, time);
         _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
+        if (!streamed)
+        {
+            // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
+            _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Headers, TimeSpan.FromSeconds(1));
+        }
+
         replica.Enter();
     }
 
@@ -39,13 +58,19 @@ internal sealed class Attempt : IDisposable
 
     public HttpResponseMessage Response => _response!;
 
-    /// <summary>Bytes read and not yet consumed stand at the start of this buffer.</summary>
-    public Memory<byte> Buffer => _buffer;
-
-    /// <summary>How many bytes <see cref="StartAsync"/> has read.</summary>
-    public int FirstBytes { get; private set; }
-
     public bool IsEventStream { get; private set; }
+
+    public StreamJudge Judge { get; } = new();
+
+    /// <summary>A piece of an event too large to be judged is under way.</summary>
+    public bool IsMidEvent { get; private set; }
+
+    /// <summary>From the start to the first content.</summary>
+    public TimeSpan FirstContent { get; private set; }
+
+    public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+
+    public void Abandon() => _cancel.Cancel();
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
@@ -53,46 +78,65 @@ internal sealed class Attempt : IDisposable
         try
         {
             _response = await upstream.SendAsync(request, _cancel.Token);
-            Span?.SetTag(GenAi.StatusCode, (int)_response.StatusCode);
+            var status = (int)_response.StatusCode;
+            Span?.SetTag(GenAi.StatusCode, status);
             IsEventStream = _response.IsSuccessStatusCode && _response.Content.Headers.ContentType?.MediaType == "text/event-stream";
+            if (_streamed)
+            {
+                Limit(_limits.FirstToken - _time.GetElapsedTime(_started), AttemptFailure.FirstTokenTimeout);
+            }
+
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
-            FirstBytes = await _body.ReadAsync(_buffer, _cancel.Token);
+            var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
+            FirstContent = _time.GetElapsedTime(_started);
+            _watch?.Dispose();
             Pause();
-            // A stream that ends before its first event is a broken one.
-            return IsEventStream && FirstBytes == 0 ? AttemptFailure.Reset : AttemptFailure.None;
+            return failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
+        }
+        catch (OperationCanceledException) when (!_cancel.IsCancellationRequested)
+        {
+            return AttemptFailure.Connect; // the HTTP client's own limit
         }
         catch (OperationCanceledException)
         {
-            return Unless(AttemptFailure.Timeout);
+            return Unless(_late);
         }
-        catch (HttpRequestException e) when (e.HttpRequestError is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError
-            or HttpRequestError.SecureConnectionError)
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.NameResolutionError)
+        {
+            return Unless(AttemptFailure.Dns);
+        }
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError)
+        {
+            return Unless(AttemptFailure.Tls);
+        }
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.ConnectionError)
         {
             return Unless(AttemptFailure.Connect);
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            return Unless(AttemptFailure.Reset);
+            return Unless(_held == 0 ? AttemptFailure.Reset : AttemptFailure.Cut);
         }
     }
 
-    /// <summary>Reads on, behind <paramref name="kept"/> bytes that are not consumed yet. Zero bytes without a failure are the end.</summary>
-    public async ValueTask<(int Read, AttemptFailure Failure)> ReadAsync(int kept)
+    /// <summary>Drops what was <see cref="Ready"/> and reads on. Zero bytes without a failure are the end.</summary>
+    public async ValueTask<(int Read, AttemptFailure Failure)> ReadAsync()
     {
+        _buffer.AsSpan(_ready, _held - _ready).CopyTo(_buffer);
+        (_held, _ready) = (_held - _ready, 0);
         try
         {
-            if (_streamed)
-            {
-                _cancel.CancelAfter(_limits.IdleTimeout);
-            }
-
-            var read = await _body!.ReadAsync(_buffer.AsMemory(kept), _cancel.Token);
+            var left = _limits.Total - _time.GetElapsedTime(_started);
+            Limit(left < _limits.Idle ? left : _limits.Idle, left < _limits.Idle ? AttemptFailure.TotalTimeout : AttemptFailure.Stall);
+            var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             Pause();
+            _held += read;
+            Sort(read == 0);
             return (read, AttemptFailure.None);
         }
         catch (OperationCanceledException)
         {
-            return (0, Unless(AttemptFailure.Stall));
+            return (0, Unless(_late));
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
@@ -102,6 +146,7 @@ internal sealed class Attempt : IDisposable
 
     public void Dispose()
     {
+        _watch?.Dispose();
         _clientGone.Dispose();
         _response?.Dispose();
         _request?.Dispose();
@@ -111,14 +156,126 @@ internal sealed class Attempt : IDisposable
         Replica.Leave();
     }
 
-    // The client may take its time to accept what was read: only the replica is on the clock.
-    private void Pause()
+    private async Task<AttemptFailure> FirstEventsAsync()
     {
-        if (_streamed)
+        while (true)
         {
-            _cancel.CancelAfter(Timeout.InfiniteTimeSpan);
+            var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
+            _held += read;
+            Sort(read == 0);
+            if (Judge.HasContent || IsMidEvent || Judge.IsClientFault)
+            {
+                // A failure behind content is told by the relay.
+                return AttemptFailure.None;
+            }
+
+            if (Judge.Failure != AttemptFailure.None)
+            {
+                return Judge.Failure;
+            }
+
+            if (read == 0)
+            {
+                return _held > 0 && !Judge.IsDone ? AttemptFailure.Cut : AttemptFailure.EmptyStream;
+            }
+
+            if (Judge.IsDone)
+            {
+                return AttemptFailure.EmptyStream;
+            }
         }
     }
+
+    /// <summary>An answer that fits the buffer is read whole, so that one that breaks can still be had from another replica.</summary>
+    private async Task<AttemptFailure> FirstBytesAsync()
+    {
+        while (_held < _buffer.Length)
+        {
+            var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
+            if (read == 0)
+            {
+                break;
+            }
+
+            _held += read;
+        }
+
+        _ready = _held;
+        return AttemptFailure.None;
+    }
+
+    /// <summary>Judges what has come and makes ready what may go out.</summary>
+    private void Sort(bool end)
+    {
+        if (!IsEventStream)
+        {
+            _ready = _held;
+            return;
+        }
+
+        if (IsMidEvent)
+        {
+            var tail = StreamJudge.EventEnd(_buffer.AsSpan(0, _held));
+            (IsMidEvent, _ready) = (tail == 0, tail == 0 ? _held : tail);
+        }
+
+        if (!IsMidEvent)
+        {
+            _ready += Judge.Read(_buffer.AsSpan(_ready, _held - _ready));
+            if (end && _held > _ready && Judge.Failure != AttemptFailure.Malformed && Judge.ReadLast(_buffer.AsSpan(_ready, _held - _ready)))
+            {
+                _ready = _held;
+            }
+        }
+
+        if (_ready == 0 && _held == _buffer.Length && Judge.Failure != AttemptFailure.Malformed)
+        {
+            Grow();
+        }
+        else if (_held == _buffer.Length && !Judge.HasContent && Judge.Failure == AttemptFailure.None)
+        {
+            Grow(); // much has come and none of it is content
+        }
+    }
+
+    private void Grow()
+    {
+        if (_buffer.Length >= LargestEvent)
+        {
+            (IsMidEvent, _ready) = (true, _held);
+            return;
+        }
+
+        var larger = ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
+        _buffer.AsSpan(0, _held).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = larger;
+    }
+
+    private void GiveUpOnFrozen()
+    {
+        if (Replica.State.Status != ReplicaStatus.Up)
+        {
+            _late = AttemptFailure.HeadersTimeout;
+            try
+            {
+                _cancel.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // It ended while the timer fired.
+            }
+        }
+    }
+
+    private void Limit(TimeSpan limit, AttemptFailure late)
+    {
+        _late = late;
+        _cancel.CancelAfter(limit > TimeSpan.Zero ? limit : TimeSpan.Zero);
+    }
+
+    // The client may take its time to accept what was read: only the replica is on the clock.
+    private void Pause() => _cancel.CancelAfter(Timeout.InfiniteTimeSpan);
 
     private AttemptFailure Unless(AttemptFailure failure) => Client.IsCancellationRequested ? AttemptFailure.ClientGone : failure;
 }

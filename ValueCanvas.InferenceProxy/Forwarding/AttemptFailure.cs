@@ -5,16 +5,49 @@ internal enum AttemptFailure
 {
     None,
 
-    /// <summary>No connection: refused, unreachable, unknown name, TLS.</summary>
+    /// <summary>No connection: refused, unreachable, not in time.</summary>
     Connect,
+
+    /// <summary>The host's name does not resolve.</summary>
+    Dns,
+
+    /// <summary>No TLS connection.</summary>
+    Tls,
 
     /// <summary>The connection broke before the first byte of the answer.</summary>
     Reset,
 
-    /// <summary>Nothing came within the first-byte or total limit.</summary>
-    Timeout,
+    /// <summary>No status line in time, or none from a server whose health looks fail, too.</summary>
+    HeadersTimeout,
 
-    /// <summary>The answer broke after its first byte.</summary>
+    /// <summary>No content in time.</summary>
+    FirstTokenTimeout,
+
+    /// <summary>The whole answer took too long.</summary>
+    TotalTimeout,
+
+    /// <summary>429.</summary>
+    RateLimited,
+
+    /// <summary>503 with Retry-After, or 529: the server asks for patience.</summary>
+    Overloaded,
+
+    /// <summary>401, 402 or 403: the proxy's own credential.</summary>
+    Credential,
+
+    /// <summary>Any other 5xx, or 408.</summary>
+    ServerError,
+
+    /// <summary>A stream that ended with no content and no finish reason.</summary>
+    EmptyStream,
+
+    /// <summary>An error object among the events.</summary>
+    ErrorEvent,
+
+    /// <summary>An event that is no JSON object.</summary>
+    Malformed,
+
+    /// <summary>The answer broke after its first byte, or ended without its end.</summary>
     Cut,
 
     /// <summary>The answer stalled after its first byte.</summary>
@@ -24,16 +57,58 @@ internal enum AttemptFailure
     ClientGone,
 }
 
-internal static class AttemptFailureNames
+/// <summary>What follows from a cause.</summary>
+internal static class AttemptFailures
 {
     public static string Label(this AttemptFailure failure) => failure switch
     {
         AttemptFailure.Connect => "connect",
+        AttemptFailure.Dns => "dns",
+        AttemptFailure.Tls => "tls",
         AttemptFailure.Reset => "reset",
-        AttemptFailure.Timeout => "timeout",
+        AttemptFailure.HeadersTimeout => "headers_timeout",
+        AttemptFailure.FirstTokenTimeout => "first_token_timeout",
+        AttemptFailure.TotalTimeout => "total_timeout",
+        AttemptFailure.RateLimited => "rate_limited",
+        AttemptFailure.Overloaded => "overloaded",
+        AttemptFailure.Credential => "credential",
+        AttemptFailure.ServerError => "server_error",
+        AttemptFailure.EmptyStream => "empty_stream",
+        AttemptFailure.ErrorEvent => "error_event",
+        AttemptFailure.Malformed => "malformed",
         AttemptFailure.Cut => "cut",
         AttemptFailure.Stall => "stall",
         AttemptFailure.ClientGone => "client_gone",
         _ => "none",
+    };
+
+    /// <summary>The server could not be reached at all: it is down until a look finds it up.</summary>
+    public static bool IsUnreachable(this AttemptFailure failure) => failure is AttemptFailure.Connect or AttemptFailure.Dns or AttemptFailure.Tls;
+
+    /// <summary>The server did answer, with a status that the client can be given when there is nobody else to ask.</summary>
+    public static bool HasAnswer(this AttemptFailure failure) =>
+        failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded or AttemptFailure.Credential or AttemptFailure.ServerError;
+
+    public static bool IsTimeout(this AttemptFailure failure) =>
+        failure is AttemptFailure.HeadersTimeout or AttemptFailure.FirstTokenTimeout or AttemptFailure.TotalTimeout;
+
+    /// <summary>Another replica may do better. Not after the client left or all of the time is used up.</summary>
+    public static bool MovesOn(this AttemptFailure failure) =>
+        failure is not (AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.TotalTimeout);
+
+    /// <summary>Held against the replica. One that asks for patience cools instead.</summary>
+    public static bool CountsForBreaker(this AttemptFailure failure) =>
+        failure is not (AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.RateLimited or AttemptFailure.Overloaded);
+
+    /// <summary>What a status says about the server; other 4xx are the client's.</summary>
+    public static AttemptFailure OfStatus(int status, bool hasRetryAfter) => status switch
+    {
+        429 => AttemptFailure.RateLimited,
+        503 when hasRetryAfter => AttemptFailure.Overloaded,
+        529 => AttemptFailure.Overloaded,
+        401 or 402 or 403 => AttemptFailure.Credential,
+        501 or 505 => AttemptFailure.None,
+        408 or >= 500 => AttemptFailure.ServerError,
+        _ => AttemptFailure.None,
     };
 }

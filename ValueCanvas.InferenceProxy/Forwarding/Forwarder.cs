@@ -1,5 +1,7 @@
-using ValueCanvas.InferenceProxy.Errors;
+using System.Diagnostics;
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -8,15 +10,23 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// <summary>
 /// One inference request, from the client's first byte to the answer's last:
 /// <code>
-/// client ── (1) body ── (2) peek ── (3) model ──┬── (4) pick ── (5) attempt ──► replica
-///                                               └────── next replica ◄── nothing seen yet ──┘
-///        ◄── (7) relay ◄── (6) status, headers ◄────────────────────────── first bytes
+/// client ── (1) body ── (2) peek ── (3) model ──┬── (4) choose ── (5) attempt ──► replica
+///                                               └─────── next replica ◄── nothing seen yet ──┘
+///        ◄── (7) relay ◄── (6) status, headers ◄──────────────────────── first content
 /// </code>
-/// Until the first bytes of an answer the client has seen nothing and the next replica takes over, each at most once. After that a break is
-/// told once: by an error event that ends a stream, and for any other answer by a connection that closes before the body's end.
+/// Until the first content of an answer the client has seen nothing (but comments, when it takes long) and the next replica takes over, each
+/// at most once and within the retry budget. After that a break is told once: by an error event that ends a stream, and for any other answer
+/// by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, ReplicaPicker picker, UpstreamClient upstream, InferenceMetrics metrics, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet,
+    ReplicaPicker picker,
+    UpstreamClient upstream,
+    RetryBudget budget,
+    InferenceMetrics metrics,
+    ResilienceSignals signals,
+    TimeProvider time,
+    ILogger<Forwarder> logger)
 {
     private const int LargeBody = 1024 * 1024;
 
@@ -42,48 +52,87 @@ internal sealed partial class Forwarder(
 
         // :: Step 3: the model that the name means.
         var (model, rewritten) = topology.Aliases.Resolve(peek.Model);
-        var call = new Call(operation, model, peek, rewritten, started);
-        List<Replica>? tried = null;
-        var last = AttemptFailure.None;
+        var call = new ForwardedCall(topology, operation, model, peek, rewritten, started);
+        budget.Request();
 
-        while (true)
+        // :: Step 4: the replica with the fewest requests under way, if its breaker agrees.
+        call.Next = Choose(call, span: null);
+        while (call.Next is { } target)
         {
-            // :: Step 4: the replica with the fewest requests under way.
-            if (picker.Pick(topology.Replicas, model, tried) is not { } replica)
-            {
-                ForwardedHeaders.Mark(context.Response, null, tried?.Count ?? 0);
-                await Refusal(topology, peek.Model, model, last).WriteAsync(context);
-                return;
-            }
-
             // :: Steps 5 to 7.
-            last = await TryAsync(context, topology.Options, body, call, replica, attempts: (tried?.Count ?? 0) + 1);
-            if (last is AttemptFailure.None or AttemptFailure.ClientGone)
+            call.Next = null;
+            call.Attempts++;
+            call.Failure = await TryAsync(context, body, call, target);
+            if (call.Failure is AttemptFailure.None or AttemptFailure.ClientGone)
             {
                 return;
             }
-
-            (tried ??= []).Add(replica);
         }
+
+        await RefuseAsync(context, call);
     }
 
-    /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything.</summary>
-    private async Task<AttemptFailure> TryAsync(
-        HttpContext context, InferenceOptions options, RequestBody body, Call call, Replica replica, int attempts)
+    /// <summary>The next replica to ask. A further one costs from the retry budget.</summary>
+    private ForwardedCall.Target? Choose(ForwardedCall call, Activity? span)
     {
+        var options = call.Topology.Options;
+        if (call.Attempts >= options.Retries.MaxAttempts)
+        {
+            return null;
+        }
+
+        var paid = call.Attempts == 0;
+        while (picker.Pick(call.Topology.Replicas, call.Model, call.Tried, options.Breaker) is { } replica)
+        {
+            if (!paid && !(paid = budget.TrySpend(options.Retries)))
+            {
+                signals.BudgetSpent();
+                return null;
+            }
+
+            if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
+            {
+                signals.Moved(transition, span);
+                return new ForwardedCall.Target(replica, pass);
+            }
+
+            (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
+        }
+
+        return null;
+    }
+
+    /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything of an answer.</summary>
+    private async Task<AttemptFailure> TryAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
+    {
+        var (replica, options) = (target.Replica, call.Topology.Options);
         var span = GenAi.StartAttempt(call.Operation, call.Model, call.Peek.Stream, replica);
-        using var attempt = new Attempt(replica, options, call.Peek.Stream, span, time, context.RequestAborted);
+        using var attempt = new Attempt(replica, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(replica);
         var failure = AttemptFailure.ClientGone; // what an exception out of a write to the client means
         var statusCode = 0;
         try
         {
-            // :: Step 5: send, and wait for the first bytes of the answer.
-            failure = await attempt.StartAsync(upstream, Request(context, body, call, attempt));
+            // :: Step 5: send, and wait for the first content of the answer.
+            var start = attempt.StartAsync(upstream, Request(context, body, call, attempt));
+            failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, attempt, start, time) : start);
             if (failure != AttemptFailure.None)
             {
-                Report(replica, failure);
-                return failure;
+                Report(call, attempt, failure);
+                if (failure.MovesOn())
+                {
+                    (call.Tried ??= []).Add(replica);
+                    call.Next = Choose(call, span);
+                    if (call.Next is not null)
+                    {
+                        signals.Retried(failure);
+                    }
+                }
+
+                if (!failure.HasAnswer() || call.Next is not null)
+                {
+                    return failure;
+                }
             }
 
             statusCode = (int)attempt.Response.StatusCode;
@@ -94,18 +143,14 @@ internal sealed partial class Forwarder(
 
             // :: Step 6: from here on it is this replica's answer, and the body's buffer is free for others.
             body.Dispose();
-            context.Response.StatusCode = statusCode;
-            ForwardedHeaders.ToClient(attempt.Response, context.Response);
-            ForwardedHeaders.Mark(context.Response, replica, attempts);
-
-            // :: Step 7: the bytes, as they come.
+            var answered = failure;
             failure = AttemptFailure.ClientGone;
-            failure = await (attempt.IsEventStream
-                ? ResponseRelay.CopyEventsAsync(attempt, context.Response)
-                : ResponseRelay.CopyAsync(attempt, context.Response));
+            var broken = await RelayAsync(context, call, attempt);
+            failure = broken == AttemptFailure.None ? answered : broken;
         }
         finally
         {
+            Judge(call, target, attempt, failure, statusCode);
             span?.Judge(failure, statusCode);
             metrics.AttemptEnded(replica, failure);
             if (statusCode != 0)
@@ -114,19 +159,46 @@ internal sealed partial class Forwarder(
             }
         }
 
-        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone))
+        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone) && !failure.HasAnswer())
         {
             Log.AnswerBroke(logger, replica.Name, failure);
             if (!attempt.IsEventStream)
             {
                 throw new BrokenAnswerException(failure);
             }
+
+            // The status 200 has gone out: without this the server's span would tell of a success.
+            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, failure.Label());
         }
 
         return AttemptFailure.None;
     }
 
-    private static HttpRequestMessage Request(HttpContext context, RequestBody body, Call call, Attempt attempt)
+    private static async Task<AttemptFailure> RelayAsync(HttpContext context, ForwardedCall call, Attempt attempt)
+    {
+        var response = context.Response;
+        if (response.HasStarted)
+        {
+            if (!attempt.IsEventStream)
+            {
+                await KeepAlive.WriteRefusalAsync(context, attempt);
+                return AttemptFailure.None;
+            }
+
+            var late = await ResponseRelay.CopyEventsAsync(attempt, response);
+            await KeepAlive.WriteTargetAsync(response, attempt.Replica, call.Attempts, attempt.Client);
+            return late;
+        }
+
+        response.StatusCode = (int)attempt.Response.StatusCode;
+        ForwardedHeaders.ToClient(attempt.Response, response);
+        ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
+
+        // :: Step 7: the bytes, as they come.
+        return await (attempt.IsEventStream ? ResponseRelay.CopyEventsAsync(attempt, response) : ResponseRelay.CopyAsync(attempt, response));
+    }
+
+    private static HttpRequestMessage Request(HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt)
     {
         var request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + call.Operation.Path)
         {
@@ -138,37 +210,52 @@ internal sealed partial class Forwarder(
         return request;
     }
 
-    private static ProxyError Refusal(Topology topology, string asked, string model, AttemptFailure last)
+    private static async Task RefuseAsync(HttpContext context, ForwardedCall call)
     {
-        if (last == AttemptFailure.Timeout)
+        var error = Refusals.Of(call);
+        if (context.Response.HasStarted)
         {
-            return ProxyError.NoAnswer;
+            await ResponseRelay.WriteErrorAsync(context.Response, error, context.RequestAborted);
+            return;
         }
 
-        // Before every replica has been heard once, an unknown name may yet turn out to be served.
-        var states = topology.Replicas.Select(r => r.State).ToArray();
-        var known = states.Any(s => s.Models.ContainsKey(model)) || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
-        return known
-            ? ProxyError.NoReplica(asked)
-            : ProxyError.UnknownModel(asked, states.SelectMany(s => s.Models.Keys).Distinct().Order(StringComparer.Ordinal));
+        ForwardedHeaders.Mark(context.Response, null, call.Attempts);
+        await error.WriteAsync(context);
     }
 
-    private void Report(Replica replica, AttemptFailure failure)
+    /// <summary>Tells the breaker what the attempt was worth, now that all of it is known.</summary>
+    private void Judge(ForwardedCall call, ForwardedCall.Target target, Attempt attempt, AttemptFailure failure, int statusCode)
+    {
+        var options = call.Topology.Options.Breaker;
+        var clientFault = statusCode is >= 400 and < 500 || statusCode is 501 or 505 || attempt.Judge.IsClientFault;
+        var verdict = failure.CountsForBreaker() ? BreakerVerdict.Failure
+            : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
+            : BreakerVerdict.Success;
+        var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
+        signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
+    }
+
+    private void Report(ForwardedCall call, Attempt attempt, AttemptFailure failure)
     {
         if (failure == AttemptFailure.ClientGone)
         {
             return;
         }
 
+        var replica = attempt.Replica;
         Log.AttemptFailed(logger, replica.Name, failure);
-        if (failure == AttemptFailure.Connect && replica.Failed("refuses connections") != ReplicaStatus.Down)
+        if (failure.IsUnreachable() && replica.Failed(Refusals.Describe(failure)) != ReplicaStatus.Down)
         {
-            Log.ReplicaDown(logger, replica.Name);
+            Log.ReplicaDown(logger, replica.Name, failure);
         }
-    }
 
-    /// <summary>What does not change from attempt to attempt.</summary>
-    private sealed record Call(InferenceOperation Operation, string Model, RequestPeek Peek, byte[]? Rewritten, long Started);
+        if (failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded)
+        {
+            var wait = RetryAfter.Of(attempt.Response, time) ?? TimeSpan.FromSeconds(1);
+            replica.Breakers.Of(call.Model).Cool(wait, failure == AttemptFailure.RateLimited, call.Topology.Options.Breaker);
+        }
+
+    }
 
     private static partial class Log
     {
@@ -178,7 +265,7 @@ internal sealed partial class Forwarder(
         [LoggerMessage(LogLevel.Warning, "The answer of {Replica} broke: {Failure}")]
         public static partial void AnswerBroke(ILogger logger, string replica, AttemptFailure failure);
 
-        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: it refuses connections")]
-        public static partial void ReplicaDown(ILogger logger, string replica);
+        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: {Failure}")]
+        public static partial void ReplicaDown(ILogger logger, string replica, AttemptFailure failure);
     }
 }

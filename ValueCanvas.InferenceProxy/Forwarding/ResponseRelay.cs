@@ -3,81 +3,79 @@ using ValueCanvas.InferenceProxy.Errors;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// Carries an answer to the client as it comes. Of an event stream only whole events go out, each read flushed at once, so that a stream
-/// which breaks can be ended with an event that says so; the end without <c>[DONE]</c> is a break, too.
+/// Carries an answer to the client as it comes. Of an event stream only whole, sound events go out, each read flushed at once, so that a
+/// stream which breaks can be ended with an event that says so. What a stream was worth is known at its end.
 /// </summary>
 internal static class ResponseRelay
 {
     public static async Task<AttemptFailure> CopyAsync(Attempt attempt, HttpResponse response)
     {
-        var (read, failure) = (attempt.FirstBytes, AttemptFailure.None);
-        while (read > 0 && failure == AttemptFailure.None)
+        while (true)
         {
-            await response.Body.WriteAsync(attempt.Buffer[..read], attempt.Client);
-            (read, failure) = await attempt.ReadAsync(kept: 0);
+            await response.Body.WriteAsync(attempt.Ready, attempt.Client);
+            var (read, failure) = await attempt.ReadAsync();
+            if (read == 0)
+            {
+                return failure;
+            }
         }
-
-        return failure;
     }
 
     public static async Task<AttemptFailure> CopyEventsAsync(Attempt attempt, HttpResponse response)
     {
-        var (held, midEvent, done) = (attempt.FirstBytes, false, false);
+        var judge = attempt.Judge;
         while (true)
         {
-            var whole = WholeEvents(attempt.Buffer.Span[..held]);
-            if (whole > 0)
+            if (attempt.Ready.Length > 0)
             {
-                midEvent = false;
-            }
-            else if (held == attempt.Buffer.Length)
-            {
-                (whole, midEvent) = (held, true); // one event larger than the buffer
+                await response.Body.WriteAsync(attempt.Ready, attempt.Client);
             }
 
-            if (whole > 0)
-            {
-                done = EndsWithDone(attempt.Buffer.Span[..whole]);
-                await response.Body.WriteAsync(attempt.Buffer[..whole], attempt.Client);
-                attempt.Buffer.Span[whole..held].CopyTo(attempt.Buffer.Span);
-                held -= whole;
-            }
-
-            var (read, failure) = await attempt.ReadAsync(held);
-            held += read;
-            if (failure == AttemptFailure.None && read > 0)
+            var (read, failure) = judge.Failure == AttemptFailure.Malformed ? (0, AttemptFailure.Malformed) : await attempt.ReadAsync();
+            if (read > 0)
             {
                 continue;
             }
 
-            if (failure == AttemptFailure.None && (EndsWithDone(attempt.Buffer.Span[..held]) || (done && held == 0)))
+            if (failure == AttemptFailure.ClientGone)
             {
-                await response.Body.WriteAsync(attempt.Buffer[..held], attempt.Client);
+                return failure;
+            }
+
+            if (failure == AttemptFailure.None && attempt.Ready.Length > 0)
+            {
+                await response.Body.WriteAsync(attempt.Ready, attempt.Client); // the last event, without its empty line
+            }
+
+            if (judge.Failure == AttemptFailure.ErrorEvent || judge.IsClientFault)
+            {
+                return judge.Failure; // told by the server itself
+            }
+
+            if (judge.IsDone || (failure == AttemptFailure.None && judge.IsComplete && !attempt.IsMidEvent))
+            {
                 return AttemptFailure.None;
             }
 
-            if (failure != AttemptFailure.ClientGone)
-            {
-                await WriteBreakAsync(response, midEvent, attempt.Client);
-            }
-
+            await WriteBreakAsync(response, attempt.IsMidEvent, attempt.Client);
             return failure == AttemptFailure.None ? AttemptFailure.Cut : failure;
         }
     }
 
-    /// <summary>Where the last whole event ends: behind its empty line.</summary>
-    internal static int WholeEvents(ReadOnlySpan<byte> bytes)
+    /// <summary>Ends a stream that has begun with an error event.</summary>
+    public static async Task WriteErrorAsync(HttpResponse response, ProxyError error, CancellationToken cancellationToken)
     {
-        var lf = bytes.LastIndexOf("\n\n"u8);
-        var crlf = bytes.LastIndexOf("\n\r\n"u8);
-        return Math.Max(lf < 0 ? 0 : lf + 2, crlf < 0 ? 0 : crlf + 3);
+        byte[] told = [.. "data: "u8, .. error.ToJson(), .. "\n\n"u8];
+        await response.Body.WriteAsync(told, cancellationToken);
     }
-
-    internal static bool EndsWithDone(ReadOnlySpan<byte> bytes) => bytes.TrimEnd("\r\n "u8).EndsWith("[DONE]"u8);
 
     private static async Task WriteBreakAsync(HttpResponse response, bool midEvent, CancellationToken cancellationToken)
     {
-        byte[] broken = [.. midEvent ? "\n\n"u8 : ""u8, .. "data: "u8, .. ProxyError.StreamInterrupted.ToJson(), .. "\n\n"u8];
-        await response.Body.WriteAsync(broken, cancellationToken);
+        if (midEvent)
+        {
+            await response.Body.WriteAsync("\n\n"u8.ToArray(), cancellationToken);
+        }
+
+        await WriteErrorAsync(response, ProxyError.StreamInterrupted, cancellationToken);
     }
 }

@@ -1,3 +1,5 @@
+using ValueCanvas.InferenceProxy.Resilience;
+
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>Configuration section <c>Inference</c>. Read again when configuration reloads, but for what says otherwise.</summary>
@@ -23,14 +25,30 @@ internal sealed class InferenceOptions
     /// <summary>Until a TCP connection stands. Read at start only.</summary>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Until the first byte of a streamed answer.</summary>
-    public TimeSpan FirstByteTimeout { get; set; } = TimeSpan.FromSeconds(30);
+    /// <summary>Until the status line of a streamed answer. One that is not streamed is waited for longer while the server's health looks succeed.</summary>
+    public TimeSpan HeadersTimeout { get; set; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>Between two reads of a streamed answer.</summary>
+    /// <summary>Until the first content of a streamed answer.</summary>
+    public TimeSpan FirstTokenTimeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Between two reads of an answer.</summary>
     public TimeSpan IdleTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Until the end of an answer that is not streamed.</summary>
     public TimeSpan TotalTimeout { get; set; } = TimeSpan.FromSeconds(600);
+
+    /// <summary>Until the end of a streamed answer.</summary>
+    public TimeSpan StreamTimeout { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>Time limits of single models.</summary>
+    public List<ModelLimitOptions> ModelLimits { get; set; } = [];
+
+    /// <summary>After this long without content a stream's client gets a comment, and again after every such time.</summary>
+    public TimeSpan KeepAlive { get; set; } = TimeSpan.FromSeconds(10);
+
+    public BreakerOptions Breaker { get; set; } = new();
+
+    public RetryOptions Retries { get; set; } = new();
 
     /// <summary>Between two looks at a replica's health and models. Read at start only.</summary>
     public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);

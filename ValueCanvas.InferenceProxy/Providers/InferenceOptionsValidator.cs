@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
@@ -12,6 +13,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Endpoints(options, wrong);
         Aliases(options, wrong);
         Limits(options, wrong);
+        ResilienceValidation.Check(options, wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
     }
 
@@ -70,18 +72,15 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         }
 
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
-        Positive(options.FirstByteTimeout, nameof(options.FirstByteTimeout));
+        Positive(options.HeadersTimeout, nameof(options.HeadersTimeout));
+        Positive(options.FirstTokenTimeout, nameof(options.FirstTokenTimeout));
+        Positive(options.StreamTimeout, nameof(options.StreamTimeout));
+        Positive(options.KeepAlive, nameof(options.KeepAlive));
         Positive(options.IdleTimeout, nameof(options.IdleTimeout));
         Positive(options.TotalTimeout, nameof(options.TotalTimeout));
         Positive(options.ProbeInterval, nameof(options.ProbeInterval));
         Positive(options.ProbeTimeout, nameof(options.ProbeTimeout));
 
-        void Positive(TimeSpan value, string key)
-        {
-            if (value <= TimeSpan.Zero || value > TimeSpan.FromDays(1))
-            {
-                wrong.Add($"Inference:{key} must be positive and at most one day, for example 00:00:30.");
-            }
-        }
+        void Positive(TimeSpan value, string key) => ResilienceValidation.Positive(value, $"Inference:{key}", wrong);
     }
 }

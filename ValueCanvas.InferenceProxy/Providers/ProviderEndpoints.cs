@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -42,7 +43,8 @@ internal static class ProviderEndpoints
             {
                 var state = replica.State;
                 return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.InFlight,
-                    [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange);
+                    [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange,
+                    [.. replica.Breakers.All.Select(breaker => breaker.View(topology.Options.Breaker))]);
             }),
         ])),
     ]);
@@ -79,7 +81,8 @@ internal sealed record ProviderList(IReadOnlyList<ProviderView> Providers);
 internal sealed record ProviderView(string Name, IReadOnlyList<ReplicaView> Replicas);
 
 internal sealed record ReplicaView(
-    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange);
+    string Name, string Address, string State, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange,
+    IReadOnlyList<BreakerView> Breakers);
 
 internal sealed record ModelList(string Object, IReadOnlyList<ModelView> Data);
 

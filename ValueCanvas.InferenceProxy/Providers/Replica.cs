@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -20,6 +21,9 @@ internal sealed class Replica(string provider, string name, Uri address, TimePro
 
     /// <summary>Base address, without a trailing slash.</summary>
     public Uri Address { get; } = address;
+
+    /// <summary>What is held against it, per model.</summary>
+    public ReplicaBreakers Breakers { get; } = new(name, time);
 
     public ReplicaState State => Volatile.Read(ref _state);
 

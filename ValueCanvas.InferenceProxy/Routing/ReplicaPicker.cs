@@ -1,13 +1,14 @@
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
-/// <summary>Chooses the replica that is up, serves the model, was not tried yet and has the fewest requests under way; ties take turns.</summary>
+/// <summary>Chooses the replica that is up, serves the model, was not tried yet, is let through by its breaker and has the fewest requests under way; ties take turns.</summary>
 internal sealed class ReplicaPicker
 {
     private uint _turn;
 
-    public Replica? Pick(Replica[] replicas, string model, List<Replica>? tried)
+    public Replica? Pick(Replica[] replicas, string model, List<Replica>? tried, BreakerOptions breaker)
     {
         Replica? best = null;
         var least = int.MaxValue;
@@ -19,6 +20,7 @@ internal sealed class ReplicaPicker
             if (state.Status == ReplicaStatus.Up
                 && replica.InFlight < least
                 && state.Models.ContainsKey(model)
+                && replica.Breakers.Allows(model, breaker)
                 && tried?.Contains(replica) is not true)
             {
                 (best, least) = (replica, replica.InFlight);

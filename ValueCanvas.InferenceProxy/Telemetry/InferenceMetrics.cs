@@ -25,7 +25,7 @@ internal sealed class InferenceMetrics
     {
         _time = time;
         var meter = meters.Create(MeterName);
-        _timeToFirstToken = meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "From the request to the first bytes of a streamed answer.",
+        _timeToFirstToken = meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "From the request to the first content of a streamed answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = FirstTokenBuckets });
         _duration = meter.CreateHistogram("gen_ai.server.request.duration", "s", "From the request to the end of the answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = DurationBuckets });

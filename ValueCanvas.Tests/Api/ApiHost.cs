@@ -4,6 +4,8 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -75,6 +77,25 @@ internal sealed class ApiHost : IAsyncDisposable
         var error = JsonDocument.Parse(text).RootElement.GetProperty("error");
         Assert.Equal(["message", "type", "param", "code"], error.EnumerateObject().Select(property => property.Name));
         return error;
+    }
+
+    /// <summary>Every mapped route with its method, in OpenAPI's notation; routes that match any path or any method are left out.</summary>
+    public IEnumerable<(string Method, string Path)> Routes() =>
+        from endpoint in _factory.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
+        where !endpoint.RoutePattern.Parameters.Any(parameter => parameter.IsCatchAll && endpoint.RoutePattern.PathSegments.Count == 1)
+        from method in endpoint.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods ?? []
+        select (method, Plain(endpoint.RoutePattern));
+
+    // Without constraints, and without the slash that a group's empty pattern leaves.
+    private static string Plain(RoutePattern pattern)
+    {
+        var path = "/" + string.Join('/', pattern.PathSegments.Select(segment => string.Concat(segment.Parts.Select(part => part switch
+        {
+            RoutePatternParameterPart parameter => $"{{{parameter.Name}}}",
+            RoutePatternLiteralPart literal => literal.Content,
+            _ => "",
+        }))));
+        return path;
     }
 
     public async ValueTask DisposeAsync()

@@ -39,6 +39,15 @@ internal sealed class FakeReplica : IAsyncDisposable
         await context.Response.WriteAsync("""{"id":"x","object":"chat.completion","choices":[]}""", context.RequestAborted);
     }
 
+    /// <summary>A short whole stream.</summary>
+    public static async Task StreamAsync(HttpContext context)
+    {
+        await EventAsync(context, """{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}""");
+        await EventAsync(context, """{"choices":[{"index":0,"delta":{"content":"hello"},"finish_reason":null}]}""");
+        await EventAsync(context, """{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}""");
+        await EventAsync(context, "[DONE]");
+    }
+
     /// <summary>Sends one event and flushes it.</summary>
     public static async Task EventAsync(HttpContext context, string data)
     {

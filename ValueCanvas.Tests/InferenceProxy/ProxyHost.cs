@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
 using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.Tests.InferenceProxy;
@@ -32,7 +33,11 @@ internal sealed class ProxyHost : IAsyncDisposable
     public IServiceProvider Services => _factory.Services;
 
     public static ProxyHost Start(IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
-        new(new Factory([
+        Start(time: null, endpoints, settings);
+
+    /// <summary>With a clock of the test's own: limits and breakers go by it.</summary>
+    public static ProxyHost Start(TimeProvider? time, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+        new(new Factory(time, [
             ("LOG_LEVEL", "none"),
             ("Inference:DefaultModel", "small-model"),
             ("Inference:ProbeInterval", "00:00:00.1"),
@@ -76,7 +81,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         await _factory.DisposeAsync();
     }
 
-    private sealed class Factory(IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
+    private sealed class Factory(TimeProvider? time, IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
@@ -84,6 +89,11 @@ internal sealed class ProxyHost : IAsyncDisposable
             foreach (var (key, value) in settings)
             {
                 builder.UseSetting(key, value);
+            }
+
+            if (time is not null)
+            {
+                builder.ConfigureServices(services => services.AddSingleton(time));
             }
         }
     }

@@ -14,23 +14,11 @@ public sealed class SignalTests
     public async Task Attempt_Each_HasASpanThatTheReplicaSeesAsParent()
     {
         var dead = DeadAddress.Take();
-        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "[DONE]"));
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start([dead, replica.Address], ("Inference:ProbeInterval", "00:10:00"));
         var trace = ActivityTraceId.CreateRandom();
         var spans = new ConcurrentQueue<Activity>();
-        using var listener = new ActivityListener
-        {
-            ShouldListenTo = source => source.Name == "ValueCanvas.InferenceProxy",
-            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
-            ActivityStopped = activity =>
-            {
-                if (activity.TraceId == trace)
-                {
-                    spans.Enqueue(activity);
-                }
-            },
-        };
-        ActivitySource.AddActivityListener(listener);
+        using var listener = Listen("ValueCanvas.InferenceProxy", trace, spans);
 
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
         {
@@ -79,7 +67,7 @@ public sealed class SignalTests
     [Fact]
     public async Task Stream_Answered_IsMeasuredWithoutFreeText()
     {
-        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "[DONE]"));
+        await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start(replica);
         var measured = new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>();
         using var listener = Listen(proxy, measured);
@@ -98,6 +86,44 @@ public sealed class SignalTests
         Assert.Equal("small-model", first.Tags["gen_ai.request.model"]);
         Assert.True(first.Value > 0);
         Assert.DoesNotContain("secret", string.Join(' ', measured.SelectMany(m => m.Tags.Values)));
+    }
+
+    [Fact]
+    public async Task Stream_Broken_TheServersSpanIsAnError()
+    {
+        await using var replica = await FakeReplica.StartAsync(context => FakeReplica.EventAsync(context, "{}"));
+        await using var proxy = ProxyHost.Start(replica);
+        var trace = ActivityTraceId.CreateRandom();
+        var spans = new ConcurrentQueue<Activity>();
+        using var listener = Listen("Microsoft.AspNetCore", trace, spans);
+
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        {
+            Content = new StringContent("""{"model":"default","stream":true}"""),
+        };
+        request.Headers.Add("traceparent", $"00-{trace}-{ActivitySpanId.CreateRandom()}-01");
+        using var response = await proxy.Client.SendAsync(request, Cancel);
+
+        // The replica, in the same process, has one in this trace, too.
+        await ProxyHost.UntilAsync(() => Task.FromResult(spans.Any(span => span.Status == ActivityStatusCode.Error)));
+    }
+
+    private static ActivityListener Listen(string source, ActivityTraceId trace, ConcurrentQueue<Activity> into)
+    {
+        var listener = new ActivityListener
+        {
+            ShouldListenTo = candidate => candidate.Name == source,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllDataAndRecorded,
+            ActivityStopped = activity =>
+            {
+                if (activity.TraceId == trace)
+                {
+                    into.Enqueue(activity);
+                }
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        return listener;
     }
 
     /// <summary>Collects what this proxy measures; others in the same process have meters of the same name.</summary>

@@ -47,7 +47,7 @@ public sealed class StreamingTests
         var events = new StringBuilder();
         foreach (var size in new[] { 3, 40_000, 17, 16_384, 100_000, 1 })
         {
-            events.Append("data: ").Append('ü', size).Append(newline).Append(newline);
+            events.Append("data: {\"n\":\"").Append('ü', size).Append("\"}").Append(newline).Append(newline);
         }
 
         events.Append(": comment").Append(newline).Append(newline).Append("data: [DONE]").Append(newline).Append(newline);
@@ -126,7 +126,7 @@ public sealed class StreamingTests
     }
 
     [Fact]
-    public async Task Stream_SlowerThanTheFirstByteLimitInAll_IsNotCut()
+    public async Task Stream_SlowerThanTheFirstTokenLimitInAll_IsNotCut()
     {
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
@@ -139,7 +139,7 @@ public sealed class StreamingTests
 
             await FakeReplica.EventAsync(context, "[DONE]");
         });
-        await using var proxy = ProxyHost.Start(replica, ("Inference:FirstByteTimeout", "00:00:00.6"), ("Inference:IdleTimeout", "00:00:10"));
+        await using var proxy = ProxyHost.Start(replica, ("Inference:FirstTokenTimeout", "00:00:00.6"), ("Inference:IdleTimeout", "00:00:10"));
 
         using var response = await proxy.PostAsync(Ask);
         Assert.EndsWith("data: [DONE]\n\n", await response.Content.ReadAsStringAsync(Cancel));

@@ -41,7 +41,7 @@ public sealed class ChatTests : IDisposable
         Assert.Equal("stop", choice.GetProperty("finish_reason").GetString());
         Assert.Equal(usage.GetProperty("total_tokens").GetInt32(), usage.GetProperty("prompt_tokens").GetInt32()
             + usage.GetProperty("completion_tokens").GetInt32());
-        Assert.Equal(0, usage.GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
+        Assert.Equal(JsonValueKind.Null, usage.GetProperty("prompt_tokens_details").ValueKind);
     }
 
     [Fact]
@@ -57,6 +57,9 @@ public sealed class ChatTests : IDisposable
         Assert.Equal(cached, await _server.MetricAsync("vllm:prefix_cache_hits_total"));
         Assert.Equal(2 * prompt, await _server.MetricAsync("vllm:prefix_cache_queries_total"));
         Assert.Equal(2 * prompt, await _server.MetricAsync("vllm:prompt_tokens_total"));
+        Assert.Equal(cached, await _server.MetricAsync("vllm:prompt_tokens_cached_total"));
+        Assert.Equal(cached, await _server.MetricAsync("vllm:prompt_tokens_by_source_total", "\"local_cache_hit\""));
+        Assert.Equal(2 * prompt - cached, await _server.MetricAsync("vllm:request_prefill_kv_computed_tokens_sum"));
         Assert.Equal(2, await _server.MetricAsync("vllm:request_success_total", "\"stop\""));
     }
 

@@ -72,9 +72,10 @@ public sealed class StructuredOutputTests : IDisposable
             Assert.Equal(sentences.Length, sentences.Distinct().Count());
             Assert.All(sentences, sentence => Assert.Matches("^[A-Z].{10,140}\\.$", sentence));
         }
-        Assert.Contains("independent bakeries", canvas.GetProperty("customer_segments").ToString());
+        Assert.Contains("independent bakeries", canvas.GetProperty("customer_segments").ToString(),
+            StringComparison.OrdinalIgnoreCase);
         Assert.Contains("subscription app", content);
-        Assert.Contains("Food retail", content);
+        Assert.Contains("food waste", content);
     }
 
     [Fact]

@@ -102,11 +102,14 @@ internal sealed class Scheduler(SimulatorOptions options, EngineMetrics metrics)
     /// <summary>The planned step is over: its tokens are computed, and whoever is through its prompt has one more token out.</summary>
     public void Complete(TimeSpan now)
     {
+        var computed = 0;
         foreach (var (sequence, tokens) in _step)
         {
+            computed += tokens;
             if (sequence.State == SequenceState.Running)
                 Advance(sequence, tokens, now);
         }
+        metrics.Step(computed);
         _step.Clear();
     }
 
@@ -120,7 +123,7 @@ internal sealed class Scheduler(SimulatorOptions options, EngineMetrics metrics)
             throw new InvalidOperationException("A sequence alone needs more KV blocks than there are.");
 
         Start(sequence, cached, now);
-        metrics.PromptComputed(sequence.Prompt.Length);
+        metrics.PromptComputed(sequence.Prompt.Length, sequence.Cached);
         if (sequence.Output.Length > 0)
         {
             sequence.FirstTokenAt = sequence.LastTokenAt = now;
@@ -158,7 +161,7 @@ internal sealed class Scheduler(SimulatorOptions options, EngineMetrics metrics)
             if (sequence.Emitted == 0)
             {
                 sequence.FirstTokenAt = now;
-                metrics.PromptComputed(sequence.Prompt.Length);
+                metrics.PromptComputed(sequence.Prompt.Length, sequence.Cached);
                 metrics.FirstToken(now - sequence.ArrivedAt);
             }
             else
@@ -170,7 +173,7 @@ internal sealed class Scheduler(SimulatorOptions options, EngineMetrics metrics)
         }
         else
         {
-            metrics.PromptComputed(sequence.Prompt.Length);
+            metrics.PromptComputed(sequence.Prompt.Length, sequence.Cached);
         }
 
         if (sequence.Emitted == sequence.Output.Length)

@@ -12,6 +12,9 @@ internal sealed record ToolCall(string Id, string Name, int OpensAtToken, int Te
 internal sealed record Completion(string Text, int[] Tokens, int[] Ends, FinishReason Finish, string? StopString,
     IReadOnlyList<ToolCall> ToolCalls)
 {
+    /// <summary>The stop token that ended it, where one of the request's did.</summary>
+    public int? StopToken { get; init; }
+
     public ReadOnlySpan<char> Delta(int token) =>
         Text.AsSpan(token == 0 ? 0 : Ends[token - 1], Ends[token] - (token == 0 ? 0 : Ends[token - 1]));
 

@@ -15,7 +15,10 @@ internal static class CompletionCutter
             Truncate(tokens, ends, stop.Tokens);
             for (var i = 0; i < ends.Count; i++)
                 ends[i] = Math.Min(ends[i], stop.Kept);
-            return new Completion(text[..stop.Kept], [.. tokens], [.. ends], FinishReason.Stop, stop.Text, []);
+            return new Completion(text[..stop.Kept], [.. tokens], [.. ends], FinishReason.Stop, stop.Text, [])
+            {
+                StopToken = stop.Text is null ? tokens[^1] : null,
+            };
         }
 
         if (tokens.Count + 1 > sampling.MaxTokens || sampling.IgnoreEos)

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using ValueCanvas.VllmSimulator.Generation.Business;
 
 namespace ValueCanvas.VllmSimulator.Generation;
 
@@ -8,6 +9,9 @@ namespace ValueCanvas.VllmSimulator.Generation;
 /// </summary>
 internal sealed class KeyPhrases
 {
+    /// <summary>Stands for what a text is about where it names nothing.</summary>
+    public const string Nothing = "this topic";
+
     private const int MaxText = 8_000;
 
     private static readonly FrozenSet<string> Function = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
@@ -40,7 +44,15 @@ internal sealed class KeyPhrases
         "a", "an", "the", "this", "our", "my", "your", "their", "its");
 
     private static readonly FrozenSet<string> BeforePlaces =
-        FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "in", "at", "near", "around");
+        FrozenSet.Create(StringComparer.OrdinalIgnoreCase, "in", "at", "near", "around", "by", "via", "per", "as");
+
+    // Said of a thing rather than a thing: no phrase is made of them alone, and none ends with one.
+    private static readonly FrozenSet<string> Qualities = FrozenSet.Create(StringComparer.OrdinalIgnoreCase,
+        ("special successful different important popular possible unique cheap expensive profitable attractive useful better-known "
+        + "interesting worth leave happen happens come comes summarise summarize translate compare improve hello hi hey thanks "
+        + "interesting sustainable effective efficient easy hard difficult today now work works matter matters mean means").Split(' '));
+
+    private string[]? _besides;
 
     /// <summary>The phrases, the most telling first; one thing has its article ("the app"). Never empty.</summary>
     public required IReadOnlyList<string> All { get; init; }
@@ -49,12 +61,26 @@ internal sealed class KeyPhrases
 
     public required string People { get; init; }
 
+    /// <summary>The text's first word in small letters, which tells a question from a task.</summary>
+    public required string FirstWord { get; init; }
+
     /// <summary>Names after "in" or "at", in the text's order; often empty.</summary>
     public required IReadOnlyList<string> Places { get; init; }
 
     /// <summary>The phrases without the places, where there are enough of them.</summary>
     public IReadOnlyList<string> Topics => field ??= All.Count > Places.Count + 1 ? [.. All.Where(phrase => !Places.Contains(phrase))]
         : All;
+
+    /// <summary>What a text is about first of all: its first thing, and where that is.</summary>
+    public string Main => field ??= Places.Count > 0 && Offer.Length + Places[0].Length < 40 ? $"{Offer} in {Places[0]}" : Offer;
+
+    /// <summary>Another thing that the text is about, or a word for the whole where it has no other.</summary>
+    public string Besides(int index)
+    {
+        _besides ??= [.. Topics.Where(phrase => phrase != Offer && !Places.Contains(phrase)
+            && (phrase.Contains(' ') || phrase.EndsWith('s')))];
+        return _besides.Length == 0 ? "the everyday routine" : _besides[index % _besides.Length];
+    }
 
     public string At(int index) => Topics[index % Topics.Count];
 
@@ -78,16 +104,18 @@ internal sealed class KeyPhrases
             }
             found[phrase] = (1, order.Count, place);
             order.Add(phrase);
-            if (place && char.IsUpper(run[0]))
+            if (place && char.IsUpper(run[0]) && before!.Equals("in", StringComparison.OrdinalIgnoreCase))
                 places.Add(run);
             else if (people is null && !place
                 && (LooksLikePeople(run) || (before is not null && BeforePeople.Contains(before) && order.Count > 1)))
                 people = phrase;
         }
-        if (order.Count == 0)
+        if (order.Count == 0 || order.Count(phrase => phrase.Split(' ').Any(Lexicon.Foreign.Contains)) * 2 > order.Count)
         {
-            order.Add("this topic");
-            found["this topic"] = (1, 0, false);
+            order.Clear();
+            people = null;
+            order.Add(Nothing);
+            found[Nothing] = (1, 0, false);
         }
 
         return new KeyPhrases
@@ -96,7 +124,17 @@ internal sealed class KeyPhrases
             Offer = order.Find(phrase => phrase != people && !found[phrase].Place) ?? order[0],
             People = people ?? "customers",
             Places = places,
+            FirstWord = FirstWordOf(text),
         };
+    }
+
+    private static string FirstWordOf(string text)
+    {
+        var trimmed = text.AsSpan().TrimStart();
+        var end = 0;
+        while (end < trimmed.Length && end < 16 && char.IsLetter(trimmed[end]))
+            end++;
+        return trimmed[..end].ToString().ToLowerInvariant();
     }
 
     private static double Weight(string phrase, (int Count, int First, bool Place) seen) =>
@@ -123,6 +161,15 @@ internal sealed class KeyPhrases
             {
                 var word = text[start..i].Trim('-', '\'');
                 var content = word.Length > 1 && !Function.Contains(word) && !char.IsAsciiDigit(word[0]);
+                content &= !Qualities.Contains(word);
+                // A place ends where the small letters begin: "in Lisbon profitable".
+                if (content && words.Count > 0 && char.IsUpper(words[^1][0]) && char.IsLower(word[0]) && before is not null
+                    && BeforePlaces.Contains(before))
+                {
+                    yield return (string.Join(' ', words), before);
+                    words.Clear();
+                    lastFunction = null;
+                }
                 if (content && words.Count < 3)
                 {
                     if (words.Count == 0)

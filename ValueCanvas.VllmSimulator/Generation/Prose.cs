@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Text;
 
 namespace ValueCanvas.VllmSimulator.Generation;
@@ -10,31 +11,57 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
 {
     private static readonly string[] Openings =
     [
-        "Here is how I would look at {0}.", "In short, {0} comes down to a few things that matter in practice.",
-        "The question about {0} is best answered step by step.", "Let me start with what is known about {0}.",
-        "There are several sides to {0}, and they are worth taking one at a time.",
-            "A useful way to think about {0} is to ask what it changes for the people involved.",
+        "A few thoughts on {0}.", "For {0}, begin with the people it is for.",
+        "Let me take {0} step by step.", "On {0}, a few things matter most.",
+        "Here is how I would approach {0}.", "Some practical points on {0}.", "Here is a short view on {0}.",
+        "Four points on {0}.", "With {0}, a good start is half the work.",
     ];
+
+    // By the question's first word.
+    private static readonly FrozenDictionary<string, string[]> Answers = new Dictionary<string, string[]>
+    {
+        ["how"] =
+        [
+            "To make progress with {0}, begin small, measure what happens and keep what works.",
+            "With {0}, the first step is to find out where most of the time and money goes today.",
+        ],
+        ["why"] =
+        [
+            "There is rarely a single reason: around {0}, several causes usually come together.",
+            "The reasons around {0} become clear when those concerned are asked directly.",
+        ],
+        ["what"] =
+        [
+            "What counts most about {0} is what people notice every day: quality, reliability and a personal touch.",
+            "The main point about {0} is the difference it makes for the people who come into contact with it.",
+        ],
+        ["explain"] = ["In simple words: {0} can be understood best step by step, from the purpose to the details."],
+        ["is"] = ["It depends on the circumstances, but a small trial around {0} gives an answer quickly."],
+    }.ToFrozenDictionary();
 
     private static readonly string[] Bodies =
     [
-        "The first thing to settle is what {0} should achieve, because everything else follows from it.",
-        "With {0} in mind, {1} becomes easier to plan and to measure.",
-        "Many who work on {0} underestimate how much {1} costs in time.",
-        "A small trial with {0} shows within weeks whether {1} holds up.",
-        "It helps to write down what {1} means before comparing options for {0}.",
-        "Where {0} and {1} pull in different directions, decide which one the outcome depends on.",
-        "Good results with {0} usually come from doing the simple parts well and leaving the rest for later.",
-        "The main risk is that {1} takes attention away from {0}.",
-        "Look at {0} from the point of view of whoever has to live with the result.",
-        "Costs stay low as long as {0} reuses what is already there for {1}.",
-        "A fair measure of progress is how often {0} works without anybody having to step in.",
-        "Once {1} is in place, {0} can grow without starting over.",
-        "Ask two or three people who know {1} what they would change about {0} first.",
-        "Keep a short list of assumptions about {0} and strike out those that turn out wrong.",
-        "What makes {0} different is the link to {1}, so say it plainly and early.",
-        "If time is short, leave {1} for a second step and get {0} right now.",
+        "Say in one plain sentence what should be different in the end, and check it with a few people before spending more.",
+        "Service, reliability and a personal touch often count for more than the product alone.",
+        "Pay attention to {1} as well: time and money are often lost there without anybody noticing.",
+        "Small, steady improvements usually do more than one large effort.",
+        "Pick two or three figures that show whether things go in the right direction, and look at them every week.",
+        "A simple test with {1} shows more within a few weeks than a long plan.",
+        "Compare two or three alternatives side by side, including the option of changing nothing.",
+        "Keep fixed costs low until it is clear that the idea holds.",
+        "Write down what must be true for success, and test the riskiest assumption first.",
+        "Partners who already have the trust of the right people make the start easier.",
+        "When it comes to {1}, ask those who deal with it every day what they would change first.",
+        "Be clear about what is left out, so that effort goes into the few points that count.",
+        "Listen to complaints early, because they show where to improve first.",
+        "Everything should be easy to explain: what it is, what it costs and why it is worth the money.",
+        "Close ties and regular feedback are hard for others to copy.",
+        "For {1}, name one person who is responsible and a date by which there should be a result.",
+        "Talk to five people who know the situation and ask what they would miss most.",
+        "Finally, put the next step in writing: who does what, and by when.",
     ];
+
+    private const int Paragraph = 4;
 
     private readonly int _start = (int)(variant % 1_009);
 
@@ -44,14 +71,26 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
     public string Sentence(int index)
     {
         if (index == 0)
-            return Capital(Openings[_start % Openings.Length].Replace("{0}", phrases.At(0)));
+            return Capital(Opening());
 
-        // 7 and 16 share no factor: every template comes once before the first returns, with other phrases the next time round.
+        // 7 and 18 share no factor: every template comes once before the first returns, with other phrases the next time round.
         var template = Bodies[(_start + index * 7) % Bodies.Length];
-        var first = _start / 3 + index;
-        var second = first + 1 + index / Bodies.Length;
-        return Capital(template.Replace("{0}", phrases.At(first))
-            .Replace("{1}", phrases.At(second % phrases.Topics.Count == first % phrases.Topics.Count ? second + 1 : second)));
+        return Capital(template.Replace("{1}", phrases.Besides(_start / 3 + index + index / Bodies.Length)));
+    }
+
+    private string Opening()
+    {
+        var kind = phrases.FirstWord switch
+        {
+            "are" or "should" or "can" or "could" or "does" or "do" or "will" or "would" => "is",
+            "describe" or "define" => "explain",
+            "hi" or "hello" or "hey" => "hello",
+            var word => word,
+        };
+        if (kind == "hello" && phrases.Main == KeyPhrases.Nothing)
+            return "Hello! A sentence or two about your business is enough for a first canvas.";
+        var openings = Answers.GetValueOrDefault(kind) ?? Openings;
+        return openings[_start / Bodies.Length % openings.Length].Replace("{0}", phrases.Main);
     }
 
     /// <summary>The answer's first characters: its natural length, or as much as <paramref name="atLeast"/> characters need.</summary>
@@ -61,7 +100,7 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
         for (var i = 0; i < NaturalLength || text.Length < atLeast; i++)
         {
             if (i > 0)
-                text.Append(i % 4 == 0 ? "\n\n" : " ");
+                text.Append(i % Paragraph == 0 ? "\n\n" : " ");
             text.Append(Sentence(i));
         }
         return text.ToString();

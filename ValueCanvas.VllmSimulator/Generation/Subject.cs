@@ -1,3 +1,6 @@
+using ValueCanvas.VllmSimulator.Generation.Business;
+using ValueCanvas.VllmSimulator.Generation.Canvases;
+
 namespace ValueCanvas.VllmSimulator.Generation;
 
 /// <summary>What an answer is drawn from: the request's text, or the business that a prompt describes, and its industry.</summary>
@@ -14,22 +17,36 @@ internal sealed class Subject
         "rules", "each ", "use ", "</", "\"\"\"", "```", "---",
     ];
 
-    private Subject(KeyPhrases phrases, string industry)
-    {
-        Phrases = phrases;
-        Industry = industry;
-    }
+    private readonly string _description;
+    private readonly string? _industry;
 
-    public KeyPhrases Phrases { get; }
+    private Subject(string description, string? industry) => (_description, _industry) = (description, industry);
 
-    public string Industry { get; }
+    public KeyPhrases Phrases => field ??= KeyPhrases.Of(_description);
+
+    public BusinessProfile Business => field ??= BusinessReader.Read(_description);
+
+    public CanvasDraft Draft => field ??= new CanvasDraft(Business, Label(_industry));
+
+    /// <summary>As the text names it, or a word for the market at large.</summary>
+    public string Industry => _industry ?? "the market";
 
     public static Subject Of(string text)
     {
         var description = After(text, DescriptionLabels, wholeParagraphs: true) ?? text;
         var industry = After(text, ["industry"], wholeParagraphs: false)?.Trim().TrimEnd('.');
-        return new Subject(KeyPhrases.Of(description), string.IsNullOrWhiteSpace(industry) || industry.Length > 60 ? "the market"
-            : industry);
+        return new Subject(description, string.IsNullOrWhiteSpace(industry) || industry.Length > 60 ? null : industry);
+    }
+
+    // "Food Industry" becomes "food", to stand before "sector"; null for what is no plain name.
+    private static string? Label(string? industry)
+    {
+        if (industry is null || !industry.All(c => char.IsLetterOrDigit(c) || c is ' ' or '-' or '&'))
+            return null;
+        var words = industry.Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(word => word.Skip(1).Any(char.IsUpper) ? word : word.ToLowerInvariant())
+            .Where(word => word is not ("industry" or "sector" or "the")).ToArray();
+        return words.Length is > 0 and <= 4 ? string.Join(' ', words) : null;
     }
 
     private static string? After(string text, string[] labels, bool wholeParagraphs)
@@ -48,7 +65,7 @@ internal sealed class Subject
                 while (start < text.Length && text[start] is ' ' or '\n' or '"' or '*')
                     start++;
                 var end = End(text, start, wholeParagraphs);
-                if (end - start > 1)
+                if (end > start)
                     return text[start..end];
             }
         }

@@ -23,6 +23,19 @@ internal sealed class EngineMetrics
         0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
     ]);
 
+    private readonly Histogram _perOutputToken =
+        new("vllm:request_time_per_output_token_seconds", "Histogram of time_per_output_token_seconds per request.",
+        [
+            0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
+        ]);
+
+    private readonly Histogram _iterationTokens =
+        new("vllm:iteration_tokens_total", "Histogram of number of tokens per engine_step.",
+        [1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384]);
+
+    private readonly Histogram _computedTokens = new("vllm:request_prefill_kv_computed_tokens",
+        "Histogram of new KV tokens computed during prefill (excluding cached tokens).", TokenBounds);
+
     private readonly Histogram _endToEnd =
         new("vllm:e2e_request_latency_seconds", "Histogram of e2e request latency in seconds.", LatencyBounds);
     private readonly Histogram _queue =
@@ -40,6 +53,7 @@ internal sealed class EngineMetrics
     private long _prefixQueries;
     private long _prefixHits;
     private long _prompt;
+    private long _promptCached;
     private long _generation;
     private long _preemptions;
 
@@ -49,7 +63,13 @@ internal sealed class EngineMetrics
         _prefixHits += hit;
     }
 
-    public void PromptComputed(int tokens) => _prompt += tokens;
+    public void PromptComputed(int tokens, int cached)
+    {
+        _prompt += tokens;
+        _promptCached += cached;
+    }
+
+    public void Step(int tokens) => _iterationTokens.Observe(tokens);
 
     public void FirstToken(TimeSpan sinceArrival)
     {
@@ -80,6 +100,9 @@ internal sealed class EngineMetrics
         _inference.Observe((lastToken - sequence.ScheduledAt).TotalSeconds);
         _promptTokens.Observe(sequence.Prompt.Length);
         _generationTokens.Observe(sequence.Emitted);
+        _computedTokens.Observe(sequence.Prompt.Length - sequence.Cached);
+        if (sequence.Emitted > 1)
+            _perOutputToken.Observe((lastToken - firstToken).TotalSeconds / (sequence.Emitted - 1));
     }
 
     public void Write(PrometheusText text)
@@ -88,12 +111,19 @@ internal sealed class EngineMetrics
         text.Counter("vllm:prefix_cache_hits", "Prefix cache hits, in terms of number of cached tokens.", _prefixHits);
         text.Counter("vllm:num_preemptions", "Cumulative number of preemption from the engine.", _preemptions);
         text.Counter("vllm:prompt_tokens", "Number of prefill tokens processed.", _prompt);
+        text.Header("vllm:prompt_tokens_by_source_total", "Number of prompt tokens by source.", "counter");
+        text.Sample("vllm:prompt_tokens_by_source_total", _prompt - _promptCached, ("source", "local_compute"));
+        text.Sample("vllm:prompt_tokens_by_source_total", _promptCached, ("source", "local_cache_hit"));
+        text.Sample("vllm:prompt_tokens_by_source_total", 0, ("source", "external_kv_transfer"));
+        text.Counter("vllm:prompt_tokens_cached", "Number of cached prompt tokens (local + external).", _promptCached);
         text.Counter("vllm:generation_tokens", "Number of generation tokens processed.", _generation);
         text.Header("vllm:request_success_total", "Count of successfully processed requests.", "counter");
         foreach (var reason in Enum.GetValues<FinishReason>())
             text.Sample("vllm:request_success_total", _finished[(int)reason], ("finished_reason", Name(reason)));
+        text.Sample("vllm:request_success_total", 0, ("finished_reason", "error"));
         foreach (var histogram in (ReadOnlySpan<Histogram>)
-            [_promptTokens, _generationTokens, _firstToken, _interToken, _endToEnd, _queue, _inference, _prefill, _decode])
+            [_promptTokens, _generationTokens, _computedTokens, _iterationTokens, _firstToken, _interToken, _perOutputToken, _endToEnd,
+                _queue, _inference, _prefill, _decode])
         {
             histogram.Write(text);
         }

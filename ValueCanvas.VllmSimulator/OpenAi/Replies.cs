@@ -18,6 +18,7 @@ internal static class Replies
             : options.Model, prompts, completions, sequences, sampling)
         {
             ReturnTokenIds = request.ReturnTokenIds == true,
+            TellsCachedTokens = options.EnablePromptTokensDetails,
         };
     }
 }

@@ -30,6 +30,8 @@ internal sealed record Reply(string Id, long Created, string Model, int[][] Prom
 
     public bool ReturnTokenIds { get; init; }
 
+    public bool TellsCachedTokens { get; init; }
+
     public void WriteHead(Utf8JsonWriter json, string kind)
     {
         json.WriteString("id", Id);
@@ -39,21 +41,55 @@ internal sealed record Reply(string Id, long Created, string Model, int[][] Prom
     }
 
     /// <param name="json">The writer.</param>
-    /// <param name="completionTokens">Tokens out so far.</param>
-    /// <param name="details">With the prompt tokens that came from the prefix cache.</param>
-    public void WriteUsage(Utf8JsonWriter json, int completionTokens, bool details = true)
+    /// <param name="prompt">Tokens of the prompts that are meant.</param>
+    /// <param name="completion">Tokens out so far.</param>
+    public static void WriteUsage(Utf8JsonWriter json, int prompt, int completion)
     {
         json.WriteStartObject("usage");
-        json.WriteNumber("prompt_tokens", PromptTokens);
-        json.WriteNumber("total_tokens", PromptTokens + completionTokens);
-        json.WriteNumber("completion_tokens", completionTokens);
-        if (details)
+        WriteTokens(json, prompt, completion);
+        json.WriteEndObject();
+    }
+
+    /// <summary>The bill, with the cached tokens where there are any; without them null, or nothing in a stream's last chunk.</summary>
+    public void WriteBill(Utf8JsonWriter json, bool nulls)
+    {
+        json.WriteStartObject("usage");
+        WriteTokens(json, PromptTokens, CompletionTokens);
+        if (TellsCachedTokens && CachedTokens > 0)
         {
             json.WriteStartObject("prompt_tokens_details");
             json.WriteNumber("cached_tokens", CachedTokens);
             json.WriteEndObject();
         }
+        else if (nulls)
+        {
+            json.WriteNull("prompt_tokens_details");
+        }
         json.WriteEndObject();
+    }
+
+    /// <summary>The stop string, the id of the stop token, or null where neither ended the answer.</summary>
+    public static void WriteStopReason(Utf8JsonWriter json, Completion completion)
+    {
+        if (completion.StopToken is { } token)
+            json.WriteNumber("stop_reason", token);
+        else
+            json.WriteString("stop_reason", completion.StopString);
+    }
+
+    public static void WriteIdsOrNull(Utf8JsonWriter json, string name, ReadOnlySpan<int> ids, bool wanted)
+    {
+        if (wanted)
+            WriteIds(json, name, ids);
+        else
+            json.WriteNull(name);
+    }
+
+    private static void WriteTokens(Utf8JsonWriter json, int prompt, int completion)
+    {
+        json.WriteNumber("prompt_tokens", prompt);
+        json.WriteNumber("total_tokens", prompt + completion);
+        json.WriteNumber("completion_tokens", completion);
     }
 
     public static void WriteIds(Utf8JsonWriter json, string name, ReadOnlySpan<int> ids)

@@ -21,7 +21,7 @@ internal interface IReplyShape
 
     void WriteToken(Utf8JsonWriter json, Reply reply, int choice, int token, int? completionTokens);
 
-    void WriteFinalUsage(Utf8JsonWriter json, Reply reply, int completionTokens);
+    void WriteFinalUsage(Utf8JsonWriter json, Reply reply);
 }
 
 /// <summary>Runs a reply through the engine and sends it as its tokens come out. Whoever leaves frees what the reply held.</summary>
@@ -120,7 +120,7 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
                     if (!shape.HasText(reply, i, sent[i]))
                         continue;
                     body.Write(Data);
-                    shape.WriteToken(json, reply, i, sent[i], continuous ? total + 1 : null);
+                    shape.WriteToken(json, reply, i, sent[i], continuous ? sent[i] + 1 : null);
                     End(body, json);
                 }
             }
@@ -131,7 +131,7 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
         if (request.StreamOptions?.IncludeUsage == true)
         {
             body.Write(Data);
-            shape.WriteFinalUsage(json, reply, reply.CompletionTokens);
+            shape.WriteFinalUsage(json, reply);
             End(body, json);
         }
         body.Write("data: [DONE]\n\n"u8);

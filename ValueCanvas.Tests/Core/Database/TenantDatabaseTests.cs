@@ -102,6 +102,31 @@ public sealed class TenantDatabaseTests(MigratedDatabase database) : IClassFixtu
         Assert.False(DatabaseErrors.IsUnavailable(failure));
     }
 
+    [Fact]
+    public async Task ExecuteAsync_ConnectionBreaksAsAStatementIsSent_RunsTheWorkAgain()
+    {
+        using var host = database.Services();
+        var runs = 0;
+
+        var result = await host.Services.GetRequiredService<TenantDatabase>().ExecuteAsync(
+            Tenants.Development,
+            (_, _) => ++runs == 1 ? throw BrokenConnector() : Task.FromResult("done"),
+            Cancel);
+
+        Assert.Equal("done", result);
+        Assert.Equal(2, runs);
+    }
+
+    [Fact]
+    public void IsUnavailable_ConnectionBreaksAsAStatementIsSent_IsTrue()
+    {
+        Assert.True(DatabaseErrors.IsUnavailable(BrokenConnector()));
+        Assert.False(DatabaseErrors.IsUnavailable(new ObjectDisposedException("something of ours")));
+    }
+
+    // What Npgsql throws (its issues 6415 and 6506): met when backends are terminated under load.
+    private static ObjectDisposedException BrokenConnector() => new(typeof(ManualResetEventSlim).FullName);
+
     private static Job NewJob(Guid id) => new() { Id = id, TenantId = Tenants.Development, Type = "t", Args = "{}" };
 
     private Task<long> CountAsync(Guid id) => database.ScalarAsync<long>($"SELECT count(*) FROM llm_jobs WHERE id = '{id}'");

@@ -174,7 +174,7 @@ internal sealed class SchemaWriter : IDisposable
             most = Math.Min(most, prefix);
 
         var wanted = prefix > 0 ? prefix : place.Block is null ? 2 + (int)(_variant % 2)
-            : 3 + (int)((_variant + (ulong)place.Name.Length) % 3);
+            : Math.Min(3 + (int)((_variant + (ulong)place.Name.Length) % 3), _strings.Available(place.Block));
         if (place.Depth > SimplestFrom)
             wanted = prefix;
         var count = Math.Max(least, Math.Min(wanted, most));

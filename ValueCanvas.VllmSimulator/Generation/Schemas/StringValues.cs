@@ -10,6 +10,7 @@ namespace ValueCanvas.VllmSimulator.Generation.Schemas;
 internal sealed class StringValues(Subject subject, ulong variant)
 {
     private const int MaxLength = 100_000;
+    private readonly Dictionary<string, List<string>> _blocks = [];
     private readonly Prose _prose = new(subject.Phrases, variant);
 
     public string Get(SchemaView view, Place place)
@@ -32,15 +33,19 @@ internal sealed class StringValues(Subject subject, ulong variant)
     {
         if (place.Block is { } block && !IsLabel(place.Name))
         {
-            // A block that is one string instead of a list takes several sentences.
+            // One segment is a label; another block that is one string instead of a list takes several sentences.
+            if (!place.InList && block == "customersegments")
+                return subject.Draft.Segment;
             return CanvasBlocks.KeyOf(place.Name) is not null && !place.InList
-                ? string.Join(' ', Enumerable.Range(0, 3).Select(i => CanvasBlocks.Sentence(block, subject, variant, i)))
-                : CanvasBlocks.Sentence(block, subject, variant, place.Index);
+                ? string.Join(' ', Enumerable.Range(0, 3).Select(i => Sentence(block, i)))
+                : Sentence(block, place.Index);
         }
+        if (Words(place.Name) == "title")
+            return subject.Business.Title;
         var phrase = Bare(subject.Phrases.At(place.Index));
         return Words(place.Name) switch
         {
-            "name" or "title" or "label" or "topic" or "subject" or "heading" or "keyword" or "tag" => Capital(phrase),
+            "name" or "label" or "topic" or "subject" or "heading" or "keyword" or "tag" => Capital(phrase),
             "industry" or "sector" or "market" => Capital(subject.Industry),
             "email" => Email(place),
             "url" or "link" or "website" => Url(place),
@@ -54,6 +59,22 @@ internal sealed class StringValues(Subject subject, ulong variant)
             "query" or "search" or "q" => string.Join(' ', subject.Phrases.All.Take(3).Select(Bare)),
             _ => _prose.Sentence(1 + place.Index + place.Name.Length),
         };
+    }
+
+    /// <summary>How many different sentences there are for a block.</summary>
+    public int Available(string block) => Sentences(block).Count;
+
+    private List<string> Sentences(string block)
+    {
+        if (!_blocks.TryGetValue(block, out var sentences))
+            _blocks[block] = sentences = subject.Draft.Sentences(block, variant);
+        return sentences;
+    }
+
+    private string Sentence(string block, int index)
+    {
+        var sentences = Sentences(block);
+        return index < sentences.Count ? sentences[index] : _prose.Sentence(1 + index);
     }
 
     private static readonly string[] Cities = ["Berlin", "Paris", "Lisbon", "Vienna", "Oslo"];
@@ -112,7 +133,7 @@ internal sealed class StringValues(Subject subject, ulong variant)
     }
 
     private static bool IsLabel(string name) =>
-        Words(name) is "name" or "title" or "label" or "heading" or "id" or "url" or "email" or "date";
+        Words(name) is "name" or "label" or "heading" or "id" or "url" or "email" or "date";
 
     private static string Words(string name)
     {

@@ -19,12 +19,9 @@ internal sealed class ChatShape(string echoed) : IReplyShape
         json.WriteEndArray();
         json.WriteNull("service_tier");
         json.WriteNull("system_fingerprint");
-        reply.WriteUsage(json, reply.CompletionTokens);
+        reply.WriteBill(json, nulls: true);
         json.WriteNull("prompt_logprobs");
-        if (reply.ReturnTokenIds)
-            Reply.WriteIds(json, "prompt_token_ids", reply.Prompts[0]);
-        else
-            json.WriteNull("prompt_token_ids");
+        Reply.WriteIdsOrNull(json, "prompt_token_ids", reply.Prompts[0], reply.ReturnTokenIds);
         json.WriteNull("kv_transfer_params");
         json.WriteEndObject();
     }
@@ -41,9 +38,8 @@ internal sealed class ChatShape(string echoed) : IReplyShape
         json.WriteNull("finish_reason");
         EndChoices(json);
         if (usage)
-            reply.WriteUsage(json, 0, details: false);
-        if (reply.ReturnTokenIds)
-            Reply.WriteIds(json, "prompt_token_ids", reply.Prompts[0]);
+            Reply.WriteUsage(json, reply.PromptTokens, 0);
+        Reply.WriteIdsOrNull(json, "prompt_token_ids", reply.Prompts[0], reply.ReturnTokenIds);
         json.WriteEndObject();
     }
 
@@ -78,27 +74,26 @@ internal sealed class ChatShape(string echoed) : IReplyShape
         if (last)
         {
             json.WriteString("finish_reason", completion.FinishName);
-            json.WriteString("stop_reason", completion.StopString);
+            Reply.WriteStopReason(json, completion);
         }
         else
         {
             json.WriteNull("finish_reason");
         }
-        if (reply.ReturnTokenIds)
-            Reply.WriteIds(json, "token_ids", completion.Tokens.AsSpan(token, 1));
+        Reply.WriteIdsOrNull(json, "token_ids", completion.Tokens.AsSpan(token, 1), reply.ReturnTokenIds);
         EndChoices(json);
         if (completionTokens is { } soFar)
-            reply.WriteUsage(json, soFar, details: false);
+            Reply.WriteUsage(json, reply.PromptTokens, soFar);
         json.WriteEndObject();
     }
 
-    public void WriteFinalUsage(Utf8JsonWriter json, Reply reply, int completionTokens)
+    public void WriteFinalUsage(Utf8JsonWriter json, Reply reply)
     {
         json.WriteStartObject();
         reply.WriteHead(json, "chat.completion.chunk");
         json.WriteStartArray("choices");
         json.WriteEndArray();
-        reply.WriteUsage(json, completionTokens);
+        reply.WriteBill(json, nulls: false);
         json.WriteEndObject();
     }
 
@@ -137,11 +132,8 @@ internal sealed class ChatShape(string echoed) : IReplyShape
         else
             json.WriteNull("logprobs");
         json.WriteString("finish_reason", completion.FinishName);
-        json.WriteString("stop_reason", completion.StopString);
-        if (reply.ReturnTokenIds)
-            Reply.WriteIds(json, "token_ids", completion.Tokens);
-        else
-            json.WriteNull("token_ids");
+        Reply.WriteStopReason(json, completion);
+        Reply.WriteIdsOrNull(json, "token_ids", completion.Tokens, reply.ReturnTokenIds);
         json.WriteEndObject();
     }
 

@@ -25,7 +25,7 @@ internal sealed class TextShape(string[] echoed) : IReplyShape
         json.WriteEndArray();
         json.WriteNull("service_tier");
         json.WriteNull("system_fingerprint");
-        reply.WriteUsage(json, reply.CompletionTokens);
+        reply.WriteBill(json, nulls: true);
         json.WriteNull("kv_transfer_params");
         json.WriteEndObject();
     }
@@ -38,18 +38,21 @@ internal sealed class TextShape(string[] echoed) : IReplyShape
         var delta = reply.Completions[choice].Delta(token).ToString();
         WriteChoice(json, reply, choice, token, token + 1, token == 0 ? EchoOf(reply, choice) + delta : delta, whole: false);
         json.WriteEndArray();
+        // Unlike a chat's chunk, this one has its nulls.
         if (completionTokens is { } soFar)
-            reply.WriteUsage(json, soFar, details: false);
+            Reply.WriteUsage(json, reply.PromptOf(choice).Length, soFar);
+        else
+            json.WriteNull("usage");
         json.WriteEndObject();
     }
 
-    public void WriteFinalUsage(Utf8JsonWriter json, Reply reply, int completionTokens)
+    public void WriteFinalUsage(Utf8JsonWriter json, Reply reply)
     {
         json.WriteStartObject();
         reply.WriteHead(json, "text_completion");
         json.WriteStartArray("choices");
         json.WriteEndArray();
-        reply.WriteUsage(json, completionTokens);
+        reply.WriteBill(json, nulls: false);
         json.WriteEndObject();
     }
 
@@ -67,22 +70,14 @@ internal sealed class TextShape(string[] echoed) : IReplyShape
         else
             json.WriteNull("logprobs");
         json.WriteString("finish_reason", last ? completion.FinishName : null);
-        json.WriteString("stop_reason", last ? completion.StopString : null);
-        if (reply.ReturnTokenIds)
-        {
-            Reply.WriteIds(json, "token_ids", completion.Tokens.AsSpan(from, to - from));
-            if (from == 0)
-                Reply.WriteIds(json, "prompt_token_ids", reply.PromptOf(choice));
-        }
+        if (last)
+            Reply.WriteStopReason(json, completion);
+        else
+            json.WriteNull("stop_reason");
+        Reply.WriteIdsOrNull(json, "token_ids", completion.Tokens.AsSpan(from, to - from), reply.ReturnTokenIds);
+        Reply.WriteIdsOrNull(json, "prompt_token_ids", reply.PromptOf(choice), reply.ReturnTokenIds && from == 0);
         if (whole)
-        {
             json.WriteNull("prompt_logprobs");
-            if (!reply.ReturnTokenIds)
-            {
-                json.WriteNull("token_ids");
-                json.WriteNull("prompt_token_ids");
-            }
-        }
         json.WriteEndObject();
     }
 

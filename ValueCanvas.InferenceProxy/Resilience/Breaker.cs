@@ -1,0 +1,243 @@
+namespace ValueCanvas.InferenceProxy.Resilience;
+
+/// <summary>
+/// The circuit breaker of one model at one replica:
+/// <code>
+/// closed ── too many failures, failures in a row, slow calls ──► open ── time over ──► half-open ── enough successes ──► closed
+///                                                                 ▲                        │
+///                                                                 └── a failure, longer ◄──┘
+/// </code>
+/// Apart from that, a server's <c>Retry-After</c> cools it: for that time nothing is sent, and nothing is held against it.
+/// What was let through in one state says nothing about a later one and is ignored there.
+/// </summary>
+internal sealed class Breaker(string replica, string model, TimeProvider time)
+{
+    private const int KeptTransitions = 16;
+
+    private readonly Lock _gate = new();
+    private readonly SlidingCounts _counts = new();
+    private readonly Queue<BreakerTransition> _transitions = new(KeptTransitions);
+    private readonly long _born = time.GetTimestamp();
+    private volatile BreakerState _state;
+    private long _until; // ticks since birth: an open breaker's end
+    private long _coolUntil; // ticks since birth; 0 for never
+    private bool _rateLimited;
+    private int _epoch;
+    private int _openings; // in a row, without closing
+    private int _probes;
+    private int _successes;
+    private int _consecutive;
+    private string? _lastFailure;
+
+    public string Replica { get; } = replica;
+
+    public string Model { get; } = model;
+
+    public BreakerState State => _state;
+
+    /// <summary>Null when a request may be sent now, else how long not, as far as is known.</summary>
+    public BreakerWait? Blocked(BreakerOptions options)
+    {
+        if (_state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0)
+        {
+            return null;
+        }
+
+        lock (_gate)
+        {
+            return BlockedNow(options);
+        }
+    }
+
+    /// <summary>Lets a request through or not. One that was let through must be given back to <see cref="Record"/>, once.</summary>
+    public bool TryEnter(BreakerOptions options, out BreakerPass pass, out BreakerTransition? transition)
+    {
+        (pass, transition) = (new BreakerPass(this, _epoch, Probe: false), null);
+        if (_state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0)
+        {
+            return true;
+        }
+
+        lock (_gate)
+        {
+            if (BlockedNow(options) is not null)
+            {
+                return false;
+            }
+
+            _coolUntil = 0;
+            if (_state == BreakerState.Closed)
+            {
+                pass = new BreakerPass(this, _epoch, Probe: false);
+                return true;
+            }
+
+            if (_state != BreakerState.HalfOpen)
+            {
+                transition = Move(BreakerState.HalfOpen, "time over");
+            }
+
+            _probes++;
+            pass = new BreakerPass(this, _epoch, Probe: true);
+            return true;
+        }
+    }
+
+    /// <summary>What became of a request that was let through.</summary>
+    public BreakerTransition? Record(BreakerPass pass, BreakerVerdict verdict, bool slow, string? failure, BreakerOptions options)
+    {
+        lock (_gate)
+        {
+            if (failure is not null && verdict == BreakerVerdict.Failure)
+            {
+                _lastFailure = failure;
+            }
+
+            if (pass.Epoch != _epoch)
+            {
+                return null;
+            }
+
+            _probes -= pass.Probe ? 1 : 0;
+            if (verdict == BreakerVerdict.Neutral)
+            {
+                return null;
+            }
+
+            var failed = verdict == BreakerVerdict.Failure;
+            _counts.Add(failed, slow, Now(), options.Window);
+            _consecutive = failed ? _consecutive + 1 : 0;
+            if (pass.Probe)
+            {
+                return failed ? OpenLonger(options, failure ?? "failure")
+                    : ++_successes >= options.SuccessThreshold ? CloseNow("probes succeeded")
+                    : null;
+            }
+
+            return Reason(options) is { } reason ? OpenLonger(options, reason) : null;
+        }
+    }
+
+    /// <summary>Sends nothing for a while, because the server said so.</summary>
+    public void Cool(TimeSpan wait, bool rateLimited, BreakerOptions options)
+    {
+        lock (_gate)
+        {
+            var until = Now().Ticks + Math.Min(wait.Ticks, options.MaxCooling.Ticks);
+            if (until > _coolUntil)
+            {
+                (_coolUntil, _rateLimited) = (until, rateLimited);
+            }
+        }
+    }
+
+    /// <summary>An operator's word: open until the time is over, or for good.</summary>
+    public BreakerTransition ForceOpen(TimeSpan? duration)
+    {
+        lock (_gate)
+        {
+            _until = duration is { } limited ? Now().Ticks + limited.Ticks : long.MaxValue;
+            return Move(BreakerState.ForcedOpen, "operator");
+        }
+    }
+
+    /// <summary>An operator's word: closed, with nothing in the window that could open it again at once.</summary>
+    public BreakerTransition Close()
+    {
+        lock (_gate)
+        {
+            return CloseNow("operator");
+        }
+    }
+
+    /// <summary>As new but for the list of transitions, which shows the reset.</summary>
+    public BreakerTransition Reset()
+    {
+        lock (_gate)
+        {
+            (_coolUntil, _lastFailure) = (0, null);
+            return CloseNow("reset by operator");
+        }
+    }
+
+    public BreakerView View(BreakerOptions options)
+    {
+        lock (_gate)
+        {
+            var (now, utc) = (Now(), time.GetUtcNow());
+            _counts.Slide(now, options.Window);
+            var open = _state is BreakerState.Open or BreakerState.ForcedOpen && _until != long.MaxValue && _until > now.Ticks;
+            return new BreakerView(Model, _state.Label(),
+                _counts.Samples, _counts.Failures, Math.Round(_counts.FailureRatio, 3), _counts.Slow, _consecutive,
+                open ? utc.AddTicks(_until - now.Ticks) : null,
+                _coolUntil > now.Ticks ? utc.AddTicks(_coolUntil - now.Ticks) : null,
+                _lastFailure,
+                [.. _transitions.Reverse().Select(t => new BreakerTransitionView(t.From.Label(), t.To.Label(), t.Reason, t.At))]);
+        }
+    }
+
+    private TimeSpan Now() => time.GetElapsedTime(_born);
+
+    private BreakerWait? BlockedNow(BreakerOptions options)
+    {
+        var now = Now().Ticks;
+        if (_coolUntil > now)
+        {
+            return new BreakerWait(TimeSpan.FromTicks(_coolUntil - now), _rateLimited);
+        }
+
+        return _state switch
+        {
+            BreakerState.Open or BreakerState.ForcedOpen when _until > now =>
+                new BreakerWait(_until == long.MaxValue ? options.MaxOpenDuration : TimeSpan.FromTicks(_until - now), RateLimited: false),
+            BreakerState.HalfOpen when _probes >= options.HalfOpenProbes => new BreakerWait(TimeSpan.FromSeconds(1), RateLimited: false),
+            _ => null,
+        };
+    }
+
+    private string? Reason(BreakerOptions options)
+    {
+        if (_counts.Samples < options.MinSamples)
+        {
+            return _consecutive >= options.ConsecutiveFailures ? "consecutive failures" : null;
+        }
+
+        return _counts.FailureRatio >= options.FailureRatio ? "failure ratio"
+            : _counts.SlowRatio >= options.SlowRatio ? "slow calls"
+            : null;
+    }
+
+    private BreakerTransition OpenLonger(BreakerOptions options, string reason)
+    {
+        var longer = options.OpenDuration.Ticks * Math.Pow(2, Math.Min(_openings++, 30));
+        _until = Now().Ticks + (long)Math.Min(longer, options.MaxOpenDuration.Ticks);
+        return Move(BreakerState.Open, reason);
+    }
+
+    private BreakerTransition CloseNow(string reason)
+    {
+        _openings = 0;
+        return Move(BreakerState.Closed, reason);
+    }
+
+    private BreakerTransition Move(BreakerState to, string reason)
+    {
+        var transition = new BreakerTransition(Replica, Model, _state, to, reason, time.GetUtcNow());
+        if (_transitions.Count == KeptTransitions)
+        {
+            _transitions.Dequeue();
+        }
+
+        _transitions.Enqueue(transition);
+        (_probes, _successes) = (0, 0);
+        _epoch++;
+        if (to == BreakerState.Closed)
+        {
+            _counts.Clear();
+            _consecutive = 0;
+        }
+
+        _state = to;
+        return transition;
+    }
+}
