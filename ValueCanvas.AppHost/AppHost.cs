@@ -19,11 +19,15 @@ var migrations = builder.AddProject<Projects.ValueCanvas_Worker>("migrations")
     .WithEnvironment("Database__AppPassword", appPassword)
     .WithEnvironment("Database__OperatorPassword", operatorPassword);
 
+// By this the proxy knows Api and Worker, and believes what they say of tenant, priority, deadline and risk.
+var internalKey = builder.AddGeneratedSecret("internal-key");
+
 var models = builder.AddModelServers("vllm");
 
 var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
     .WithHttpEndpoint()
     .WithModelServers(models)
+    .WithEnvironment("Inference__InternalKey", internalKey)
     .WithHttpHealthCheck("/health/ready");
 
 // Redis holds only what can be rebuilt, so nothing waits for it.
@@ -33,6 +37,7 @@ builder.AddProject<Projects.ValueCanvas_Worker>("worker")
     .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
+    .WithEnvironment("Inference__InternalKey", internalKey)
     .WithHttpHealthCheck("/health/ready");
 
 builder.AddProject<Projects.ValueCanvas_Api>("api")
@@ -41,6 +46,7 @@ builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
+    .WithEnvironment("Inference__InternalKey", internalKey)
     .WithHttpHealthCheck("/health/ready");
 
 builder.Build().Run();

@@ -42,7 +42,7 @@ internal sealed record ChatBody(
             errors.Add("riskLevel", $"must be one of: {string.Join(", ", RiskLevels)}");
     }
 
-    public ChatRequest ToRequest()
+    public ChatRequest ToRequest(Guid tenantId)
     {
         List<ChatMessage> messages = [];
         if (!string.IsNullOrWhiteSpace(System))
@@ -54,6 +54,8 @@ internal sealed record ChatBody(
             Temperature = Temperature,
             MaxTokens = MaxTokens,
             User = UserId,
+            TenantId = tenantId,
+            RiskLevel = RiskLevel,
         };
     }
 

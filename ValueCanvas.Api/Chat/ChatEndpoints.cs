@@ -1,3 +1,4 @@
+using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
@@ -28,10 +29,11 @@ internal static class ChatEndpoints
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
 
     private static async Task<IResult> AnswerAsync(
-        JsonBody<ChatBody> body, InferenceClient inference, TimeProvider time, HttpContext context, CancellationToken cancellationToken)
+        JsonBody<ChatBody> body, CurrentTenant tenant, InferenceClient inference, TimeProvider time, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var request = body.Value.ToRequest();
+        var request = body.Value.ToRequest(tenant.Id);
         if (body.Value.Stream is true)
         {
             // Up to the first piece of the answer a failure still gets a status of its own.

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Metadata;
+using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.OpenAi;
@@ -25,5 +26,5 @@ internal static class OpenAiEndpoints
         return group;
     }
 
-    private static Task ForwardAsync(HttpContext context, OpenAiForwarder forwarder) => forwarder.ForwardAsync(context);
+    private static Task ForwardAsync(HttpContext context, CurrentTenant tenant, OpenAiForwarder forwarder) => forwarder.ForwardAsync(context, tenant);
 }

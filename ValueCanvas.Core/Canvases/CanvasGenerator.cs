@@ -40,6 +40,7 @@ public sealed partial class CanvasGenerator(
                     MaxTokens = MaxOutputTokens,
                     Temperature = Temperature,
                     Schema = new(schema.Name, schema.Document),
+                    TenantId = tenantId,
                 },
                 cancellationToken);
             spent = Sum(spent, completion.Usage);

@@ -25,6 +25,12 @@ public sealed record ChatRequest(IReadOnlyList<ChatMessage> Messages)
 
     /// <summary>The end user, for the provider's abuse detection.</summary>
     public string? User { get; init; }
+
+    /// <summary>On whose behalf; null for nobody's.</summary>
+    public Guid? TenantId { get; init; }
+
+    /// <summary>low, medium, high or critical; null leaves the choice of targets to the proxy's default.</summary>
+    public string? RiskLevel { get; init; }
 }
 
 /// <summary>A JSON Schema that the model server is asked to keep to.</summary>

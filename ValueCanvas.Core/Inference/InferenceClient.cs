@@ -122,6 +122,10 @@ public sealed class InferenceClient(IHttpClientFactory clients, IOptions<Inferen
         {
             Content = JsonContent.Create(wire, WireContext.Default.WireRequest),
         };
+        if (request.TenantId is { } tenant)
+            message.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, tenant.ToString());
+        if (request.RiskLevel is { } risk)
+            message.Headers.TryAddWithoutValidation(InferenceHeaders.Risk, risk);
         var response = await clients.CreateClient(HttpClientName)
             .SendAsync(message, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
         if (response.IsSuccessStatusCode)

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -18,11 +19,13 @@ public static class InferenceHosting
         builder.Services.AddSingleton<IValidateOptions<InferenceOptions>, OptionsValidator>();
         builder.Services.AddOptions<InferenceOptions>().BindConfiguration(InferenceOptions.Section).ValidateOnStart();
         builder.Services
-            .AddHttpClient(InferenceClient.HttpClientName, client =>
+            .AddHttpClient(InferenceClient.HttpClientName, (services, client) =>
             {
                 client.BaseAddress = new Uri("http://inference");
                 // A stream may last for as long as it makes progress: the client has bounds of its own.
                 client.Timeout = Timeout.InfiniteTimeSpan;
+                if (services.GetRequiredService<IConfiguration>()[InferenceHeaders.KeySetting] is { Length: > 0 } key)
+                    client.DefaultRequestHeaders.TryAddWithoutValidation(InferenceHeaders.Key, key);
             })
             .ConfigurePrimaryHttpMessageHandler(services => new SocketsHttpHandler
             {

@@ -56,6 +56,13 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         new(StatusCodes.Status504GatewayTimeout, "server_error", "deadline_exceeded", null,
             "The request's deadline passed before a model server had a place for it.");
 
+    public static ProxyError CredentialsExhausted(string model) =>
+        new(StatusCodes.Status502BadGateway, "server_error", "upstream_credentials_exhausted", null,
+            $"No provider of '{model}' accepts the keys that are configured here. Check Inference:Providers:*:ApiKeys; GET /providers says more.");
+
+    public static ProxyError Unsupported(string model, string path) =>
+        BadRequest($"The model '{model}' is served by a provider that has no {path}; use /v1/chat/completions.", "model", "unsupported_operation");
+
     public static ProxyError NoAnswer { get; } =
         new(StatusCodes.Status504GatewayTimeout, "server_error", "upstream_timeout", null, "The model server did not answer in time.");
 

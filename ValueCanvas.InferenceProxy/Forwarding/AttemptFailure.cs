@@ -85,9 +85,10 @@ internal static class AttemptFailures
     /// <summary>The server could not be reached at all: it is down until a look finds it up.</summary>
     public static bool IsUnreachable(this AttemptFailure failure) => failure is AttemptFailure.Connect or AttemptFailure.Dns or AttemptFailure.Tls;
 
-    /// <summary>The server did answer, with a status that the client can be given when there is nobody else to ask.</summary>
+    /// <summary>The server did answer, with a status that the client can be given when there is nobody else to ask. The proxy's own
+    /// credential is none of the client's business.</summary>
     public static bool HasAnswer(this AttemptFailure failure) =>
-        failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded or AttemptFailure.Credential or AttemptFailure.ServerError;
+        failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded or AttemptFailure.ServerError;
 
     public static bool IsTimeout(this AttemptFailure failure) =>
         failure is AttemptFailure.HeadersTimeout or AttemptFailure.FirstTokenTimeout or AttemptFailure.TotalTimeout;

@@ -7,26 +7,40 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>One request on its way: what does not change from attempt to attempt, and what was tried.</summary>
-internal sealed class ForwardedCall(Topology topology, InferenceOperation operation, string model, RequestPeek peek, byte[]? rewritten, long started)
+internal sealed class ForwardedCall
 {
-    public Topology Topology { get; } = topology;
+    private int _target = -1;
 
-    public InferenceOperation Operation { get; } = operation;
+    public ForwardedCall(Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, TimeProvider time, long started)
+    {
+        (Topology, Operation, Route, Peek, Overhead, Started, LastSign) = (topology, operation, route, peek, new Overhead(time), started, started);
+        NextTarget();
+    }
 
-    /// <summary>The model that the name in the request means.</summary>
-    public string Model { get; } = model;
+    public Topology Topology { get; }
 
-    public RequestPeek Peek { get; } = peek;
+    public InferenceOperation Operation { get; }
 
-    /// <summary>The model's JSON string where the body's is not to be sent.</summary>
-    public byte[]? Rewritten { get; } = rewritten;
+    /// <summary>The targets that the name in the request means, in their order.</summary>
+    public ModelRoute Route { get; }
 
-    public long Started { get; } = started;
+    /// <summary>The one of them that it is the turn of.</summary>
+    public ModelTarget Turn => Route.Targets[_target];
+
+    /// <summary>What its replicas call the model.</summary>
+    public string Model => Turn.Model;
+
+    public RequestPeek Peek { get; }
+
+    /// <summary>The proxy's own part in the time that the request takes.</summary>
+    public Overhead Overhead { get; }
+
+    public long Started { get; }
 
     /// <summary>When the client of a stream last got a sign of life, or began to wait for one.</summary>
-    public long LastSign { get; set; } = started;
+    public long LastSign { get; set; }
 
-    public TimeLimits Limits { get; } = TimeLimits.Of(topology.Options, model, peek.Stream);
+    public TimeLimits Limits { get; private set; }
 
     /// <summary>Replicas asked so far; the one being asked included.</summary>
     public int Attempts { get; set; }
@@ -49,7 +63,48 @@ internal sealed class ForwardedCall(Topology topology, InferenceOperation operat
     /// <summary>Why no place was given; null where one was, or none could be.</summary>
     public ProxyError? Refused { get; set; }
 
-    public readonly record struct Target(Placement Place, BreakerPass Pass)
+    /// <summary>A provider was passed over because it refuses all of its keys.</summary>
+    public bool CredentialsExhausted { get; private set; }
+
+    /// <summary>A provider was passed over because it does not have this operation.</summary>
+    public bool Unsupported { get; private set; }
+
+    /// <summary>Makes it the next target's turn; false when there is none.</summary>
+    public bool NextTarget()
+    {
+        if (_target + 1 >= Route.Targets.Length)
+        {
+            return false;
+        }
+
+        _target++;
+        Tried?.Clear();
+        Limits = TimeLimits.Of(Topology.Options, Model, Peek.Stream);
+        PassOver();
+        return true;
+    }
+
+    /// <summary>Takes out the replicas whose provider cannot take the request, whatever their state.</summary>
+    public void PassOver()
+    {
+        foreach (var replica in Turn.Replicas)
+        {
+            var upstream = replica.Upstream;
+            var (supported, exhausted) = (upstream.Kind.Supports(Operation), upstream.Credentials.IsExhausted);
+            if (supported && !exhausted)
+            {
+                continue;
+            }
+
+            (Tried ??= []).Add(replica);
+            var serves = replica.State.Models.ContainsKey(Model);
+            Unsupported |= serves && !supported;
+            CredentialsExhausted |= serves && supported && exhausted;
+        }
+    }
+
+    /// <summary>What is asked: a place at a replica whose breaker has let the request through, for a model, with a key where its provider has any.</summary>
+    public readonly record struct Target(Placement Place, BreakerPass Pass, ModelTarget Model, Credential? Credential)
     {
         public Replica Replica => Place.Replica;
     }

@@ -16,11 +16,15 @@ internal static class ForwardedHeaders
     public const string Target = "x-valuecanvas-target";
     public const string Attempts = "x-valuecanvas-attempts";
     public const string Provider = "x-valuecanvas-provider";
+    public const string Overhead = "x-valuecanvas-overhead-ms";
+    public const string ShouldRetry = "x-should-retry";
 
     private static readonly FrozenSet<string> NeverToReplica = new[]
     {
         "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
-        "Host", "Expect", "Content-Length", "Content-Type", "Authorization", "Cookie", "x-api-key", "api-key",
+        "Host", "Expect", "Content-Length", "Content-Type", "Authorization", "Cookie", "x-api-key", "api-key", "x-goog-api-key",
+        // Whose account pays is the proxy's business.
+        "OpenAI-Organization", "OpenAI-Project",
         // Events are read as they pass, and compressed ones could not be.
         "Accept-Encoding",
         "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Real-IP",
@@ -44,7 +48,11 @@ internal static class ForwardedHeaders
             }
         }
 
-        to.Content!.Headers.TryAddWithoutValidation("Content-Type", from.ContentType ?? "application/json");
+        if (to.Content!.Headers.ContentType is null)
+        {
+            to.Content.Headers.TryAddWithoutValidation("Content-Type", from.ContentType ?? "application/json");
+        }
+
         DistributedContextPropagator.Current.Inject(span ?? Activity.Current, to.Headers, static (carrier, name, value) =>
             ((HttpRequestHeaders)carrier!).TryAddWithoutValidation(name, value));
     }
@@ -65,6 +73,16 @@ internal static class ForwardedHeaders
         }
 
         response.Headers[Attempts] = attempts == 1 ? "1" : attempts.ToString(CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>The proxy has made its attempts: a client that repeats them as well multiplies the load on servers that are in trouble.</summary>
+    public static void Settle(HttpResponse response)
+    {
+        if (response.StatusCode is StatusCodes.Status408RequestTimeout or StatusCodes.Status409Conflict or StatusCodes.Status429TooManyRequests
+            or >= StatusCodes.Status500InternalServerError)
+        {
+            response.Headers[ShouldRetry] = "false";
+        }
     }
 
     private static void Copy(HttpHeadersNonValidated from, IHeaderDictionary to)

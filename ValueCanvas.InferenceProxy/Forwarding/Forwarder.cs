@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Admission;
+using ValueCanvas.InferenceProxy.Callers;
+using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
@@ -11,7 +13,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// <summary>
 /// One inference request, from the client's first byte to the answer's last:
 /// <code>
-/// client ── (1) body ── (2) peek ── (3) model ──┬── (4) choose ── (5) attempt ──► replica
+/// client ── (1) body ── (2) peek ── (3) route ──┬── (4) choose ── (5) attempt ──► replica
 ///                                               └─────── next replica ◄── nothing seen yet ──┘
 ///        ◄── (7) relay ◄── (6) status, headers ◄──────────────────────── first content
 /// </code>
@@ -29,8 +31,6 @@ internal sealed partial class Forwarder(
     TimeProvider time,
     ILogger<Forwarder> logger)
 {
-    private const int LargeBody = 1024 * 1024;
-
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
         var started = time.GetTimestamp();
@@ -51,16 +51,24 @@ internal sealed partial class Forwarder(
             return;
         }
 
-        // :: Step 3: the model that the name means.
-        var (model, rewritten) = topology.Aliases.Resolve(peek.Model);
-        budget.Request();
-        var caller = Caller.Of(context);
-        using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && topology.Replicas.Length > 1
-            ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, model)
-            : null;
-        var call = new ForwardedCall(topology, operation, model, peek, rewritten, started) { Caller = caller, Prefix = prefix };
+        // :: Step 3: the targets that the name means, for this risk.
+        var words = InternalCaller.Of(context.Request, topology.Options);
+        if (words.ReadRisk(out var risk) is { } unreadable)
+        {
+            await unreadable.WriteAsync(context);
+            return;
+        }
 
-        // :: Step 4: a place at a replica whose breaker agrees, waited for where all are taken.
+        budget.Request();
+        var route = topology.Routes.Resolve(peek.Model, risk);
+        var first = route.Targets[0];
+        var caller = words.Caller ?? Caller.Of(context);
+        using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && first.Replicas.Length > 1
+            ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
+            : null;
+        var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
+
+        // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.
         call.Next = await ChooseAsync(context, call, span: null);
         while (call.Next is { } target)
         {
@@ -77,49 +85,58 @@ internal sealed partial class Forwarder(
         await RefuseAsync(context, call);
     }
 
-    /// <summary>The next replica to ask. A further one costs from the retry budget.</summary>
-    private async Task<ForwardedCall.Target?> ChooseAsync(HttpContext context, ForwardedCall call, Activity? span)
+    /// <summary>The next replica to ask. A further one costs from the retry budget, unless it is only another key that is tried.</summary>
+    private async Task<ForwardedCall.Target?> ChooseAsync(HttpContext context, ForwardedCall call, Activity? span, bool free = false)
     {
         var options = call.Topology.Options;
-        if (call.Attempts >= options.Retries.MaxAttempts)
+        if (call.Attempts >= options.Retries.MaxAttempts && !free)
         {
             return null;
         }
 
-        var paid = call.Attempts == 0;
-        while (true)
+        var paid = call.Attempts == 0 || free;
+        do
         {
-            var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
-            (var place, call.Refused) =
-                await admission.PlaceAsync(call.Topology.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
-            if (place is not { Replica: var replica })
+            while (true)
             {
-                return null;
-            }
+                var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
+                var (place, refused) =
+                    await admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+                if (place is not { Replica: var replica })
+                {
+                    call.Refused = refused ?? call.Refused; // of a target that is merely full; the next one may have a place
+                    break;
+                }
 
-            if (!paid && !(paid = budget.TrySpend(options.Retries)))
-            {
+                call.Refused = null;
+                if (!paid && !(paid = budget.TrySpend(options.Retries)))
+                {
+                    place.Dispose();
+                    signals.BudgetSpent();
+                    return null;
+                }
+
+                if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
+                {
+                    signals.Moved(transition, span);
+                    return new ForwardedCall.Target(place, pass, call.Turn, replica.Upstream.Credentials.Take());
+                }
+
                 place.Dispose();
-                signals.BudgetSpent();
-                return null;
+                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
             }
-
-            if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
-            {
-                signals.Moved(transition, span);
-                return new ForwardedCall.Target(place, pass);
-            }
-
-            place.Dispose();
-            (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
         }
+        while (call.NextTarget());
+
+        return null;
     }
 
     /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything of an answer.</summary>
     private async Task<AttemptFailure> TryAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
     {
         var (replica, options) = (target.Replica, call.Topology.Options);
-        var span = GenAi.StartAttempt(call.Operation, call.Model, call.Peek.Stream, replica);
+        var model = target.Model.Model;
+        var span = GenAi.StartAttempt(call.Operation, model, call.Peek.Stream, replica);
         using var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(replica);
         var failure = AttemptFailure.ClientGone; // what an exception out of a write to the client means
@@ -127,16 +144,37 @@ internal sealed partial class Forwarder(
         try
         {
             // :: Step 5: send, and wait for the first content of the answer.
-            var start = attempt.StartAsync(upstream, Request(context, body, call, attempt));
+            if (UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request)
+                is { } unfit)
+            {
+                (statusCode, failure) = (unfit.Status, AttemptFailure.None);
+                await TellAsync(context, unfit);
+                return AttemptFailure.None;
+            }
+
+            call.Overhead.Stop();
+            var start = attempt.StartAsync(upstream, request);
             failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, attempt, start, time) : start);
+            call.Overhead.Resume();
+            if (failure == AttemptFailure.RateLimited && target.Credential is not null && attempt.Ready.Span.IndexOf("\"insufficient_quota\""u8) >= 0)
+            {
+                failure = AttemptFailure.Credential; // OpenAI's way of saying 402
+            }
+
             if (failure != AttemptFailure.None)
             {
-                Report(call, attempt, failure);
+                Report(call, attempt, target, failure);
                 if (failure.MovesOn())
                 {
-                    (call.Tried ??= []).Add(replica);
+                    var other = failure == AttemptFailure.Credential && target.Credential is not null && !replica.Upstream.Credentials.IsExhausted;
+                    if (!other)
+                    {
+                        (call.Tried ??= []).Add(replica);
+                        call.PassOver();
+                    }
+
                     target.Place.Dispose(); // who waits for the next one holds none
-                    call.Next = await ChooseAsync(context, call, span);
+                    call.Next = await ChooseAsync(context, call, span, free: other);
                     if (call.Next is not null)
                     {
                         signals.Retried(failure);
@@ -152,7 +190,7 @@ internal sealed partial class Forwarder(
             statusCode = (int)attempt.Response.StatusCode;
             if (attempt.IsEventStream)
             {
-                metrics.FirstBytes(call.Operation, call.Model, replica, call.Started, span);
+                metrics.FirstBytes(call.Operation, model, replica, call.Started, span);
             }
 
             // :: Step 6: from here on it is this replica's answer, and the body's buffer is free for others.
@@ -169,7 +207,7 @@ internal sealed partial class Forwarder(
             metrics.AttemptEnded(replica, failure);
             if (statusCode != 0)
             {
-                metrics.Answered(call.Operation, call.Model, replica, statusCode, failure, call.Started);
+                metrics.Answered(call.Operation, model, replica, statusCode, failure, call.Started);
             }
         }
 
@@ -204,52 +242,51 @@ internal sealed partial class Forwarder(
             return late;
         }
 
-        response.StatusCode = (int)attempt.Response.StatusCode;
+        // 529 is Anthropic's own: 503 is what clients know.
+        response.StatusCode = (int)attempt.Response.StatusCode is var status and not 529 ? status : StatusCodes.Status503ServiceUnavailable;
         ForwardedHeaders.ToClient(attempt.Response, response);
         ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
+        ForwardedHeaders.Settle(response);
+        response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
 
         // :: Step 7: the bytes, as they come.
         return await (attempt.IsEventStream ? ResponseRelay.CopyEventsAsync(attempt, response) : ResponseRelay.CopyAsync(attempt, response));
     }
 
-    private static HttpRequestMessage Request(HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt)
-    {
-        var request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + call.Operation.Path)
-        {
-            Content = new ForwardedBody(body.Bytes, call.Peek.ModelStart, call.Peek.ModelEnd, call.Rewritten),
-        };
-        ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
-        // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
-        request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
-        return request;
-    }
-
     private static async Task RefuseAsync(HttpContext context, ForwardedCall call)
     {
         var error = call.Refused ?? Refusals.Of(call);
-        if (context.Response.HasStarted)
+        if (!context.Response.HasStarted)
         {
-            await ResponseRelay.WriteErrorAsync(context.Response, error, context.RequestAborted);
-            return;
+            ForwardedHeaders.Mark(context.Response, null, call.Attempts);
+            context.Response.StatusCode = error.Status;
+            if (call.Attempts > 0)
+            {
+                ForwardedHeaders.Settle(context.Response);
+            }
         }
 
-        ForwardedHeaders.Mark(context.Response, null, call.Attempts);
-        await error.WriteAsync(context);
+        await TellAsync(context, error);
     }
+
+    private static Task TellAsync(HttpContext context, ProxyError error) => context.Response.HasStarted
+        ? ResponseRelay.WriteErrorAsync(context.Response, error, context.RequestAborted)
+        : error.WriteAsync(context);
 
     /// <summary>Tells the breaker what the attempt was worth, now that all of it is known.</summary>
     private void Judge(ForwardedCall call, ForwardedCall.Target target, Attempt attempt, AttemptFailure failure, int statusCode)
     {
         var options = call.Topology.Options.Breaker;
         var clientFault = statusCode is >= 400 and < 500 || statusCode is 501 or 505 || attempt.Judge.IsClientFault;
-        var verdict = failure.CountsForBreaker() ? BreakerVerdict.Failure
+        var ownFault = failure == AttemptFailure.Credential && target.Credential is not null;
+        var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
             : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
             : BreakerVerdict.Success;
         var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
         signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
     }
 
-    private void Report(ForwardedCall call, Attempt attempt, AttemptFailure failure)
+    private void Report(ForwardedCall call, Attempt attempt, ForwardedCall.Target target, AttemptFailure failure)
     {
         if (failure == AttemptFailure.ClientGone)
         {
@@ -266,9 +303,15 @@ internal sealed partial class Forwarder(
         if (failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded)
         {
             var wait = RetryAfter.Of(attempt.Response, time) ?? TimeSpan.FromSeconds(1);
-            replica.Breakers.Of(call.Model).Cool(wait, failure == AttemptFailure.RateLimited, call.Topology.Options.Breaker);
+            replica.Breakers.Of(target.Model.Model).Cool(wait, failure == AttemptFailure.RateLimited, call.Topology.Options.Breaker);
         }
 
+        if (failure == AttemptFailure.Credential)
+        {
+            var status = (int)attempt.Response.StatusCode;
+            target.Credential?.Disable(status, call.Topology.Options.CredentialRest);
+            Log.CredentialRefused(logger, replica.Provider, target.Credential?.Fingerprint ?? "none", status);
+        }
     }
 
     private static partial class Log
@@ -278,6 +321,9 @@ internal sealed partial class Forwarder(
 
         [LoggerMessage(LogLevel.Warning, "The answer of {Replica} broke: {Failure}")]
         public static partial void AnswerBroke(ILogger logger, string replica, AttemptFailure failure);
+
+        [LoggerMessage(LogLevel.Warning, "Provider {Provider} refused the key {Fingerprint} with status {Status}")]
+        public static partial void CredentialRefused(ILogger logger, string provider, string fingerprint, int status);
 
         [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: {Failure}")]
         public static partial void ReplicaDown(ILogger logger, string replica, AttemptFailure failure);

@@ -20,7 +20,7 @@ internal sealed partial class Fleet : IDisposable
     public Fleet(IOptionsFactory<InferenceOptions> options, IConfiguration configuration, TimeProvider time, ILogger<Fleet> logger)
     {
         (_options, _configuration, _time, _logger) = (options, configuration, time, logger);
-        _current = Build([]);
+        _current = Build(null);
         _reload = ChangeToken.OnChange(configuration.GetReloadToken, Reload);
     }
 
@@ -32,7 +32,12 @@ internal sealed partial class Fleet : IDisposable
     {
         try
         {
-            var next = Build(Current.Replicas);
+            var next = Build(Current);
+            foreach (var replica in next.Replicas)
+            {
+                replica.Adopt(next.Upstreams[replica.Provider]);
+            }
+
             Volatile.Write(ref _current, next);
             Log.Reloaded(_logger, next.Replicas.Length);
         }
@@ -46,25 +51,34 @@ internal sealed partial class Fleet : IDisposable
         }
     }
 
-    private Topology Build(Replica[] known)
+    private Topology Build(Topology? before)
     {
         var options = _options.Create(Options.DefaultName);
         var replicas = new List<Replica>();
+        var upstreams = options.Providers.ToDictionary(
+            p => p.Key,
+            p => Upstream.From(p.Key, p.Value, ModelRoutes.Targeted(options, p.Key), before?.Upstreams.GetValueOrDefault(p.Key), _time),
+            StringComparer.OrdinalIgnoreCase);
         foreach (var (provider, settings) in options.Providers)
         {
-            foreach (var (name, address) in settings.Endpoints.SelectMany(endpoint => EndpointAddresses.Resolve(_configuration, endpoint)))
+            foreach (var (host, address) in settings.Endpoints.SelectMany(endpoint => EndpointAddresses.Resolve(_configuration, endpoint)))
             {
-                if (replicas.Exists(r => r.Name == name))
+                var taken = replicas.Find(r => r.Name == host);
+                var name = taken is null ? host : $"{provider}/{host}"; // two accounts at one address
+                if (taken?.Provider == provider || replicas.Exists(r => r.Name == name))
                 {
-                    throw new InvalidOperationException($"Inference:Providers:{provider}:Endpoints names {name} twice.");
+                    throw new InvalidOperationException($"Inference:Providers:{provider}:Endpoints names {host} twice.");
                 }
 
-                var kept = Array.Find(known, r => r.Provider == provider && r.Name == name && r.Address == address);
-                replicas.Add(kept ?? new Replica(provider, name, address, _time));
+                var upstream = upstreams[provider];
+                var kept = before is null ? null : Array.Find(before.Replicas,
+                    r => r.Provider == upstream.Name && r.Name == name && r.Address == address && r.Upstream.Kind == upstream.Kind);
+                replicas.Add(kept ?? new Replica(upstream, name, address, _time));
             }
         }
 
-        return new Topology(options, [.. replicas], new ModelAliases(options));
+        var aliases = new ModelAliases(options);
+        return new Topology(options, [.. replicas], aliases, new ModelRoutes(options, [.. replicas], aliases), upstreams);
     }
 
     private static partial class Log
@@ -77,5 +91,6 @@ internal sealed partial class Fleet : IDisposable
     }
 }
 
-/// <summary>One consistent picture of settings, replicas and aliases.</summary>
-internal sealed record Topology(InferenceOptions Options, Replica[] Replicas, ModelAliases Aliases);
+/// <summary>One consistent picture of settings, replicas, aliases and routes.</summary>
+internal sealed record Topology(
+    InferenceOptions Options, Replica[] Replicas, ModelAliases Aliases, ModelRoutes Routes, IReadOnlyDictionary<string, Upstream> Upstreams);

@@ -1,8 +1,8 @@
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
-using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -34,6 +34,15 @@ internal sealed class InferenceOptions
 
     /// <summary>Bounds of the batch endpoint.</summary>
     public BatchOptions Batch { get; set; } = new();
+
+    /// <summary>Models that are several targets in order. Not bound, but read: a target may be a string.</summary>
+    internal Dictionary<string, ModelOptions> Models { get; set; } = [];
+
+    /// <summary>The secret by which Api and Worker prove themselves; unset, no caller's tenant, priority, deadline or risk is believed.</summary>
+    public string? InternalKey { get; set; }
+
+    /// <summary>How long a key rests that its provider has refused.</summary>
+    public TimeSpan CredentialRest { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Larger request bodies are refused with 413.</summary>
     public int MaxBodyBytes { get; set; } = 32 * 1024 * 1024;
@@ -71,11 +80,4 @@ internal sealed class InferenceOptions
 
     /// <summary>How long such a look may take.</summary>
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
-}
-
-/// <summary>One provider: a fleet of servers that are alike.</summary>
-internal sealed class ProviderOptions
-{
-    /// <summary>Absolute URLs without <c>/v1</c>. A host that service discovery knows (<c>services:NAME:http:N</c>) stands for its addresses.</summary>
-    public List<string> Endpoints { get; set; } = [];
 }

@@ -10,7 +10,8 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
     public ValidateOptionsResult Validate(string? name, InferenceOptions options)
     {
         var wrong = new List<string>();
-        Endpoints(options, wrong);
+        ProviderRules.Check(options, wrong);
+        RouteRules.Check(options, wrong);
         Aliases(options, wrong);
         Limits(options, wrong);
         options.Routing.Validate(wrong);
@@ -19,34 +20,6 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         options.Batch.Validate(wrong);
         ResilienceValidation.Check(options, wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
-    }
-
-    private static void Endpoints(InferenceOptions options, List<string> wrong)
-    {
-        if (options.Providers.Values.Sum(provider => provider.Endpoints.Count) == 0)
-        {
-            wrong.Add("Inference:Providers names no model server; set Inference:Providers:vllm:Endpoints:0 to its URL.");
-        }
-
-        foreach (var (provider, settings) in options.Providers)
-        {
-            for (var i = 0; i < settings.Endpoints.Count; i++)
-            {
-                var key = $"Inference:Providers:{provider}:Endpoints:{i}";
-                if (!Uri.TryCreate(settings.Endpoints[i], UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https") || uri.Host.Length == 0)
-                {
-                    wrong.Add($"{key} must be an absolute http or https URL.");
-                }
-                else if (uri.UserInfo.Length > 0 || uri.Query.Length > 0)
-                {
-                    wrong.Add($"{key} must have no user, password or query.");
-                }
-                else if (uri.AbsolutePath.TrimEnd('/').EndsWith("/v1", StringComparison.Ordinal))
-                {
-                    wrong.Add($"{key} must not end in /v1; the proxy adds it.");
-                }
-            }
-        }
     }
 
     private static void Aliases(InferenceOptions options, List<string> wrong)
@@ -84,6 +57,11 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Positive(options.TotalTimeout, nameof(options.TotalTimeout));
         Positive(options.ProbeInterval, nameof(options.ProbeInterval));
         Positive(options.ProbeTimeout, nameof(options.ProbeTimeout));
+        Positive(options.CredentialRest, nameof(options.CredentialRest));
+        if (options.InternalKey is { Length: > 0 and < 16 })
+        {
+            wrong.Add("Inference:InternalKey must have at least 16 characters.");
+        }
 
         void Positive(TimeSpan value, string key) => ResilienceValidation.Positive(value, $"Inference:{key}", wrong);
     }

@@ -2,6 +2,7 @@ using System.Text.Json.Serialization;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
@@ -11,8 +12,14 @@ internal static class ProviderEndpoints
     {
         // Bound without a change token: a reload that makes no sense must be refused by the fleet, not thrown at the one who reloads.
         services.AddOptions<InferenceOptions>()
-            .Configure<IConfiguration>((options, configuration) => configuration.GetSection(InferenceOptions.Section).Bind(options))
+            .Configure<IConfiguration>((options, configuration) =>
+            {
+                var section = configuration.GetSection(InferenceOptions.Section);
+                section.Bind(options);
+                options.Models = ModelOptions.Read(section.GetSection(nameof(options.Models)));
+            })
             .ValidateOnStart();
+        services.AddSingleton<IPostConfigureOptions<InferenceOptions>, ProviderDefaults>();
         services.AddSingleton<IValidateOptions<InferenceOptions>, InferenceOptionsValidator>();
         services.AddSingleton<Fleet>();
         services.AddSingleton<UpstreamClient>();
@@ -37,7 +44,8 @@ internal static class ProviderEndpoints
 
     private static ProviderList Describe(Topology topology) => new(
     [
-        .. topology.Replicas.GroupBy(r => r.Provider).Select(provider => new ProviderView(provider.Key,
+        .. topology.Replicas.GroupBy(r => r.Upstream).Select(provider => new ProviderView(provider.Key.Name, provider.Key.Kind.Name,
+            [.. provider.Key.Credentials.All.Select(Describe)],
         [
             .. provider.Select(replica =>
             {
@@ -48,6 +56,10 @@ internal static class ProviderEndpoints
             }),
         ])),
     ]);
+
+    private static CredentialView Describe(Credential credential) => credential.Disabled is { } disabled
+        ? new(credential.Fingerprint, "disabled", disabled.Status, disabled.Since, disabled.Until)
+        : new(credential.Fingerprint, "ready", null, null, null);
 
     private static string Name(ReplicaStatus status) => status switch
     {
@@ -72,13 +84,20 @@ internal static class ProviderEndpoints
             .Join(served, alias => alias.Value.Model, model => model.Id,
                 (alias, model) => new ModelView(alias.Key, "model", model.Created, model.OwnedBy, model.Id, model.MaxModelLength))
             .OrderBy(m => m.Id, StringComparer.Ordinal);
-        return [.. models.Concat(aliases)];
+        var routed = topology.Routes.Names.Order(StringComparer.Ordinal)
+            .Select(name => (Name: name, Model: topology.Routes.Resolve(name, null).Targets.Select(target => target.Served()).FirstOrDefault(m => m is not null)))
+            .Where(route => route.Model is not null)
+            .Select(route => new ModelView(route.Name, "model", route.Model!.Created, route.Model.OwnedBy, route.Model.Id, route.Model.MaxModelLength));
+        return [.. routed.Concat(models).Concat(aliases).DistinctBy(m => m.Id)];
     }
 }
 
 internal sealed record ProviderList(IReadOnlyList<ProviderView> Providers);
 
-internal sealed record ProviderView(string Name, IReadOnlyList<ReplicaView> Replicas);
+internal sealed record ProviderView(string Name, string Kind, IReadOnlyList<CredentialView> Credentials, IReadOnlyList<ReplicaView> Replicas);
+
+/// <summary>A key by its fingerprint; <c>status</c> is the provider's refusal, <c>until</c> when it is tried again.</summary>
+internal sealed record CredentialView(string Fingerprint, string State, int? Status, DateTimeOffset? Since, DateTimeOffset? Until);
 
 internal sealed record ReplicaView(
     string Name, string Address, string State, bool Draining, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange,

@@ -5,16 +5,28 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>One model server: where it is, what was last seen of it, and how many of its requests are under way.</summary>
-internal sealed class Replica(string provider, string name, Uri address, TimeProvider time)
+internal sealed class Replica(Upstream upstream, string name, Uri address, TimeProvider time)
 {
     // A single slow look happens to a busy server; two in a row are an outage.
     private const int SlowLooksAreDown = 2;
 
+    // A hosted provider is not looked at: after a failure it is given another chance.
+    private static readonly TimeSpan RestAfterFailure = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ModelListLasts = TimeSpan.FromHours(1);
+    private static readonly TimeSpan ModelListRetry = TimeSpan.FromMinutes(1);
+
     private readonly Lock _gate = new();
-    private ReplicaState _state = new(ReplicaStatus.Unknown, FrozenDictionary<string, ServedModel>.Empty, null, time.GetUtcNow());
+    private Upstream _upstream = upstream;
+    private ReplicaState _state = new(
+        upstream.Kind.IsHosted && upstream.StaticModels.Count > 0 ? ReplicaStatus.Up : ReplicaStatus.Unknown,
+        upstream.StaticModels, null, time.GetUtcNow());
+    private DateTimeOffset _nextAsk;
     private int _slowLooks;
 
-    public string Provider { get; } = provider;
+    /// <summary>Name of the provider.</summary>
+    public string Provider => Upstream.Name;
+
+    public Upstream Upstream => Volatile.Read(ref _upstream);
 
     /// <summary>Unique among the replicas: the endpoint's host, with the port where the URL names one.</summary>
     public string Name { get; } = name;
@@ -32,6 +44,45 @@ internal sealed class Replica(string provider, string name, Uri address, TimePro
     /// <summary>Requests of this proxy under way there.</summary>
     public int InFlight => Load.InFlight;
 
+    /// <summary>New settings of the provider; what is known of the server itself stays.</summary>
+    public void Adopt(Upstream settings)
+    {
+        var before = Upstream.StaticModels;
+        Volatile.Write(ref _upstream, settings);
+        lock (_gate)
+        {
+            if (settings.StaticModels.Count > 0)
+            {
+                Volatile.Write(ref _state, _state with { Models = settings.StaticModels });
+            }
+            else if (before.Count > 0)
+            {
+                _nextAsk = default; // the list that was configured is gone: ask
+            }
+        }
+    }
+
+    /// <summary>For a hosted provider, instead of a look: forgets a failure after a rest, and says whether to ask for its models now.</summary>
+    public bool ShouldAsk()
+    {
+        lock (_gate)
+        {
+            var now = time.GetUtcNow();
+            if (_state is { Status: not ReplicaStatus.Up, Models.Count: > 0 } && now - _state.LastChange >= RestAfterFailure)
+            {
+                Volatile.Write(ref _state, _state with { Status = ReplicaStatus.Up, LastChange = now });
+            }
+
+            if (Upstream.StaticModels.Count > 0 || now < _nextAsk)
+            {
+                return false;
+            }
+
+            _nextAsk = now + ModelListRetry;
+            return true;
+        }
+    }
+
     /// <summary>A look found the server in order. Says what the status was before.</summary>
     public ReplicaStatus Answered(FrozenDictionary<string, ServedModel> models)
     {
@@ -45,6 +96,7 @@ internal sealed class Replica(string provider, string name, Uri address, TimePro
                 Load.Prefixes.Clear(); // what restarted has an empty cache
             }
 
+            _nextAsk = time.GetUtcNow() + ModelListLasts;
             Volatile.Write(ref _state, new ReplicaState(ReplicaStatus.Up, models, _state.LastError, changed));
             return before;
         }

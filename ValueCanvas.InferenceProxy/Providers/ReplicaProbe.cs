@@ -12,11 +12,17 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
 
     public async Task LookAsync(Replica replica, TimeSpan limit, CancellationToken cancellationToken)
     {
+        var hosted = replica.Upstream.Kind.IsHosted;
+        if (hosted && !replica.ShouldAsk())
+        {
+            return;
+        }
+
         using var bound = new CancellationTokenSource(limit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(bound.Token, cancellationToken);
         try
         {
-            var health = HealthAsync(replica, either.Token);
+            var health = hosted ? Task.CompletedTask : HealthAsync(replica, either.Token);
             var models = ModelsAsync(replica, either.Token);
             await Task.WhenAll(health, models);
             var before = replica.Answered(await models);
@@ -28,6 +34,11 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             // The program ends; nothing was learned about the replica.
+        }
+        catch (Exception e) when (hosted && replica.State.Models.Count > 0
+            && (e is OperationCanceledException or HttpRequestException or JsonException or IOException))
+        {
+            // The list that is known goes on; requests tell whether the service is there.
         }
         catch (OperationCanceledException)
         {
@@ -64,7 +75,14 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
 
     private async Task<FrozenDictionary<string, ServedModel>> ModelsAsync(Replica replica, CancellationToken cancellationToken)
     {
-        using var request = Question(replica, "/v1/models");
+        var provider = replica.Upstream;
+        if (provider.StaticModels.Count > 0)
+        {
+            return provider.StaticModels;
+        }
+
+        using var request = Question(replica, provider.Kind.Prefix + "/models");
+        provider.Kind.Authorize(request, provider.Credentials.Take());
         using var response = await upstream.SendAsync(request, cancellationToken);
         response.EnsureSuccessStatusCode();
         await response.Content.LoadIntoBufferAsync(LargestModelList, cancellationToken);
@@ -72,7 +90,9 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
         using var list = await JsonDocument.ParseAsync(body, cancellationToken: cancellationToken);
         try
         {
-            return list.RootElement.GetProperty("data").EnumerateArray().Select(Parse).ToFrozenDictionary(m => m.Id, StringComparer.Ordinal);
+            // Together.ai lists without an envelope, Gemini with a prefix that its requests need not have.
+            var models = list.RootElement.ValueKind == JsonValueKind.Array ? list.RootElement : list.RootElement.GetProperty("data");
+            return models.EnumerateArray().Select(Parse).ToFrozenDictionary(m => m.Id, StringComparer.Ordinal);
         }
         catch (Exception e) when (e is InvalidOperationException or KeyNotFoundException or ArgumentException or FormatException)
         {
@@ -89,10 +109,12 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
     }
 
     private static ServedModel Parse(JsonElement model) => new(
-        model.GetProperty("id").GetString() ?? throw new JsonException("a model without id"),
+        WithoutPrefix(model.GetProperty("id").GetString() ?? throw new JsonException("a model without id")),
         model.TryGetProperty("created", out var created) && created.TryGetInt64(out var seconds) ? seconds : 0,
         model.TryGetProperty("owned_by", out var owner) ? owner.GetString() ?? "" : "",
         model.TryGetProperty("max_model_len", out var length) && length.ValueKind == JsonValueKind.Number ? length.GetInt32() : null);
+
+    private static string WithoutPrefix(string id) => id.StartsWith("models/", StringComparison.Ordinal) ? id["models/".Length..] : id;
 
     private void Report(Replica replica, ReplicaStatus before)
     {

@@ -1,8 +1,10 @@
 using Microsoft.Extensions.Options;
+using ValueCanvas.InferenceProxy.Providers.Anthropic;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
-/// <summary>The one HTTP client to the replicas. Bytes pass as they are: no proxy, redirects, decompression, cookies or retries of its own.</summary>
+/// <summary>The one HTTP client to the replicas. Bytes pass as they are, but for
+/// Anthropic's, which are translated: no proxy, redirects, decompression, cookies or retries of its own.</summary>
 internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisposable
 {
     private readonly HttpMessageInvoker _invoker = new(new SocketsHttpHandler
@@ -21,8 +23,24 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisp
         ActivityHeadersPropagator = null,
     });
 
-    public Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
-        _invoker.SendAsync(request, cancellationToken);
+    public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    {
+        var response = await _invoker.SendAsync(request, cancellationToken);
+        if (!request.Options.TryGetValue(AnthropicExchange.Key, out var exchange))
+        {
+            return response;
+        }
+
+        try
+        {
+            return await exchange.TranslateAsync(response, cancellationToken);
+        }
+        catch
+        {
+            response.Dispose();
+            throw;
+        }
+    }
 
     public void Dispose() => _invoker.Dispose();
 }

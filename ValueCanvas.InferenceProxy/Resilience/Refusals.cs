@@ -19,12 +19,23 @@ internal static class Refusals
             return ProxyError.UpstreamFailed;
         }
 
+        if (call.Failure == AttemptFailure.Credential || (call.Failure == AttemptFailure.None && call.CredentialsExhausted))
+        {
+            return ProxyError.CredentialsExhausted(call.Peek.Model);
+        }
+
+        if (call.Failure == AttemptFailure.None && call.Unsupported)
+        {
+            return ProxyError.Unsupported(call.Peek.Model, call.Operation.Path);
+        }
+
         // Before every replica has been heard once, an unknown name may yet turn out to be served.
         var states = call.Topology.Replicas.Select(r => r.State).ToArray();
-        var known = states.Any(s => s.Models.ContainsKey(call.Model)) || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
+        var known = Array.Exists(call.Route.Targets, target => target.Served() is not null) || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
         return known
             ? Wait(call)
-            : ProxyError.UnknownModel(call.Peek.Model, states.SelectMany(s => s.Models.Keys).Distinct().Order(StringComparer.Ordinal));
+            : ProxyError.UnknownModel(call.Peek.Model, states.SelectMany(s => s.Models.Keys).Concat(call.Topology.Routes.Names).Distinct()
+                .Order(StringComparer.Ordinal));
     }
 
     /// <summary>The words for a replica's last error.</summary>
@@ -40,11 +51,11 @@ internal static class Refusals
     {
         var options = call.Topology.Options;
         BreakerWait? shortest = null;
-        foreach (var replica in call.Topology.Replicas)
+        foreach (var (replica, model) in call.Route.Targets.SelectMany(target => target.Replicas.Select(replica => (replica, target.Model))))
         {
-            if (replica.State is { } state && state.Models.ContainsKey(call.Model))
+            if (replica.State is { } state && state.Models.ContainsKey(model))
             {
-                var wait = state.Status == ReplicaStatus.Up ? replica.Breakers.Of(call.Model).Blocked(options.Breaker) : null;
+                var wait = state.Status == ReplicaStatus.Up ? replica.Breakers.Of(model).Blocked(options.Breaker) : null;
                 var known = wait ?? new BreakerWait(TimeSpan.FromSeconds(1), RateLimited: false);
                 shortest = shortest is { } s && s.Time <= known.Time ? s : known;
             }

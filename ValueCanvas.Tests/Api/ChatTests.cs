@@ -67,6 +67,9 @@ public sealed class ChatTests : IAsyncLifetime
             """);
 
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var headers = Assert.Single(_inference.Seen).Headers;
+        Assert.Equal("low", headers["x-valuecanvas-risk"]);
+        Assert.Equal(ValueCanvas.Core.Database.Tenants.Development.ToString(), headers["x-valuecanvas-tenant"]);
         var sent = Assert.Single(_inference.Seen).Json;
         Assert.Equal(["system", "user", "assistant", "user"], sent.GetProperty("messages").EnumerateArray().Select(m => m.GetProperty("role").GetString()));
         Assert.Equal(("default", 0d, 9, "u-1"), (

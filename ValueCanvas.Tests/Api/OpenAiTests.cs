@@ -89,6 +89,23 @@ public sealed class OpenAiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Post_InternalHeaders_AreTheApisAndNeverTheClients()
+    {
+        await using var api = new ApiHost(_inference.Address, settings: ("Inference:InternalKey", "the-key-of-the-house-0123"));
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("{}") };
+        request.Headers.Add("X-ValueCanvas-Internal", "the-clients-own-key-0123");
+        request.Headers.Add("X-ValueCanvas-Tenant", "someone-else");
+        request.Headers.Add("X-ValueCanvas-Risk", "critical");
+
+        using var response = await api.Client.SendAsync(request, Cancellation);
+
+        var headers = Assert.Single(_inference.Seen).Headers;
+        Assert.Equal("the-key-of-the-house-0123", headers["x-valuecanvas-internal"]);
+        Assert.Equal(ValueCanvas.Core.Database.Tenants.Development.ToString(), headers["x-valuecanvas-tenant"]);
+        Assert.False(headers.ContainsKey("x-valuecanvas-risk"));
+    }
+
+    [Fact]
     public async Task Stream_EachEvent_ArrivesBeforeTheNextIsSent()
     {
         var goOn = new TaskCompletionSource();

@@ -61,6 +61,7 @@ public sealed partial class ManifestTests
     [InlineData("valuecanvas-app", "value.v0")]
     [InlineData("app-password", "parameter.v0")]
     [InlineData("operator-password", "parameter.v0")]
+    [InlineData("internal-key", "parameter.v0")]
     [InlineData("migrations", "project.v0")]
     [InlineData("vllm-0", "container.v0")]
     [InlineData("vllm-1", "container.v0")]

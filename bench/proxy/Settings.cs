@@ -35,7 +35,8 @@ internal sealed class Settings
     public string PortkeyDirectory => Path.Combine(Root, "artifacts", "bench", "portkey", "node_modules", "@portkey-ai", "gateway");
 
     public string? PortkeyVersion => File.Exists(Path.Combine(PortkeyDirectory, "package.json"))
-        ? JsonDocument.Parse(File.ReadAllText(Path.Combine(PortkeyDirectory, "package.json"))).RootElement.GetProperty("version").GetString()
+        ? JsonDocument.Parse(File.ReadAllText(Path.Combine(PortkeyDirectory,
+            "package.json"))).RootElement.GetProperty("version").GetString()
         : null;
 
     public string Binary(string project) => Path.Combine(Root, "artifacts", "bin", project, "release", project);

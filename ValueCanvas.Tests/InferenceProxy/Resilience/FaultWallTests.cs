@@ -54,7 +54,7 @@ public sealed class FaultWallTests
     [Theory]
     [InlineData("reset", 503, "no_healthy_replica")]
     [InlineData("500", 500, "the server's own words")]
-    [InlineData("401", 401, "the server's own words")]
+    [InlineData("401", 502, "upstream_credentials_exhausted")]
     [InlineData("429", 429, "the server's own words")]
     [InlineData("empty stream", 502, "upstream_failed")]
     [InlineData("error first", 502, "upstream_failed")]

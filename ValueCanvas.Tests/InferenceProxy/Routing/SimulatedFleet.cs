@@ -30,7 +30,9 @@ internal sealed class SimulatedFleet
     {
         var options = new InferenceOptions { Routing = { Policy = policy } };
         _servers = [.. Enumerable.Range(0, servers).Select(i => new Server(i, kvBlocks, _clock))];
-        _topology = new Topology(options, [.. _servers.Select(server => server.Replica)], new ModelAliases(options));
+        var replicas = _servers.Select(server => server.Replica).ToArray();
+        var aliases = new ModelAliases(options);
+        _topology = new Topology(options, replicas, aliases, new ModelRoutes(options, replicas, aliases), new Dictionary<string, Upstream>());
         _picker = new ReplicaPicker(_clock, new Random(7));
     }
 
@@ -141,7 +143,7 @@ internal sealed class SimulatedFleet
         {
             _options = new SimulatorOptions { KvBlocks = kvBlocks };
             _scheduler = new Scheduler(_options, new EngineMetrics());
-            Replica = new Replica("vllm", $"vllm-{index}", new Uri($"http://vllm-{index}"), time);
+            Replica = new Replica(Upstream.From("vllm", new ProviderOptions(), [], null, time), $"vllm-{index}", new Uri($"http://vllm-{index}"), time);
             Replica.Answered(FrozenDictionary.ToFrozenDictionary(new Dictionary<string, ServedModel> { [Model] = new(Model, 0, "", null) }));
             Say();
         }

@@ -21,7 +21,8 @@ internal sealed class Samples
         _values.Sort();
         return new JsonObject
         {
-            ["n"] = _values.Count, ["min"] = At(0), ["p50"] = At(0.5), ["p90"] = At(0.9), ["p99"] = At(0.99), ["p999"] = At(0.999), ["max"] = At(1),
+            ["n"] = _values.Count, ["min"] = At(0), ["p50"] = At(0.5), ["p90"] = At(0.9), ["p99"] = At(0.99), ["p999"] = At(0.999),
+                ["max"] = At(1),
         };
     }
 

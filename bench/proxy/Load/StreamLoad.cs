@@ -9,7 +9,8 @@ namespace ValueCanvas.ProxyBench.Load;
 
 /// <summary>
 /// Paced streams on connections that stay open, one after another on each. Every event says when the upstream sent it, so that three things
-/// are known of it: the gap to the event before, how much longer that gap is than it was at the upstream, and how long the event was under way.
+/// are known of it: the gap to the event before, how much longer that gap is than it was at the upstream, and how long the event was
+/// under way.
 /// </summary>
 internal sealed class StreamLoad(Target target, int streams)
 {
@@ -30,7 +31,8 @@ internal sealed class StreamLoad(Target target, int streams)
             var started = Stopwatch.GetTimestamp();
             // Spread over one stream's length, so that beginnings and ends fall evenly into the run.
             var spread = TimeSpan.FromMilliseconds((double)Answers.Events * Answers.EventGapMilliseconds / streams);
-            await Task.WhenAll(connections.Select((connection, i) => RunAsync(connection, i * spread, started, duration, cancellationToken)));
+            await Task.WhenAll(connections.Select((connection, i) => RunAsync(connection, i * spread, started, duration,
+                cancellationToken)));
             var elapsed = Stopwatch.GetElapsedTime(started).TotalSeconds;
             return Report(connections, elapsed, (target.Process?.CpuSeconds() ?? 0) - cpu);
         }

@@ -8,7 +8,8 @@ internal static partial class Machine
 {
     public static async Task<JsonObject> DescribeAsync(Settings settings, CancellationToken cancellationToken)
     {
-        var cpu = File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim();
+        var cpu = File.ReadLines("/proc/cpuinfo").FirstOrDefault(l => l.StartsWith("model name",
+            StringComparison.Ordinal))?.Split(':')[1].Trim();
         var memory = File.ReadLines("/proc/meminfo").First().Split(' ', StringSplitOptions.RemoveEmptyEntries)[1];
         var git = await FirstLineAsync("git", ["-C", settings.Root, "log", "-1", "--format=%h %cI"], cancellationToken);
         var dirty = await FirstLineAsync("git", ["-C", settings.Root, "status", "--porcelain", "--untracked-files=no"], cancellationToken);
@@ -30,10 +31,12 @@ internal static partial class Machine
     }
 
     /// <summary>The load average of the last minute: what else was going on.</summary>
-    public static double Load() => double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture);
+    public static double Load() => double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0],
+        System.Globalization.CultureInfo.InvariantCulture);
 
     private static async Task<string?> VersionAsync(string tool, string argument, CancellationToken cancellationToken) =>
-        Shell.Find(tool) is { } file && await FirstLineAsync(file, [argument], cancellationToken) is { } line ? Digits().Match(line).Value : null;
+        Shell.Find(tool) is { } file && await FirstLineAsync(file, [argument], cancellationToken) is { } line
+            ? Digits().Match(line).Value : null;
 
     private static async Task<string?> FirstLineAsync(string tool, string[] arguments, CancellationToken cancellationToken) =>
         (await Shell.RunAsync(tool, arguments, cancellationToken))?.Split('\n')[0];

@@ -72,7 +72,8 @@ internal sealed class ServerProcess : IDisposable
         var parents = new List<(int Pid, int Parent)>();
         foreach (var directory in Directory.EnumerateDirectories("/proc"))
         {
-            if (int.TryParse(Path.GetFileName(directory), NumberStyles.None, CultureInfo.InvariantCulture, out var pid) && Stat(pid) is { } stat)
+            if (int.TryParse(Path.GetFileName(directory), NumberStyles.None, CultureInfo.InvariantCulture, out var pid)
+                && Stat(pid) is { } stat)
             {
                 parents.Add((pid, (int)Number(stat[1])));
             }

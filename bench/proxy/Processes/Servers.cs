@@ -34,25 +34,29 @@ internal sealed class Servers(Settings settings) : IDisposable
             var prefix = Directory.CreateDirectory(Path.Combine(settings.WorkDirectory, "nginx")).FullName;
             Directory.CreateDirectory(Path.Combine(prefix, "logs"));
             var file = Written("nginx/nginx.conf", Configurations.Nginx(port, upstream, prefix));
-            targets.Add(new(Target.Nginx, port, await UpAsync("nginx", port, "/health", nginx, ["-p", prefix, "-c", file], null, cancellationToken), []));
+            targets.Add(new(Target.Nginx, port, await UpAsync("nginx", port, "/health", nginx, ["-p", prefix, "-c", file], null,
+                cancellationToken), []));
         }
 
         if (Shell.Find("haproxy") is { } haproxy)
         {
             var port = FreePort();
             var file = Written("haproxy.cfg", Configurations.Haproxy(port, upstream));
-            targets.Add(new(Target.Haproxy, port, await UpAsync("haproxy", port, "/health", haproxy, ["-db", "-f", file], null, cancellationToken), []));
+            targets.Add(new(Target.Haproxy, port, await UpAsync("haproxy", port, "/health", haproxy, ["-db", "-f", file], null,
+                cancellationToken), []));
         }
 
         if (settings.PortkeyVersion is not null)
         {
             var port = FreePort();
             var script = Path.Combine(settings.PortkeyDirectory, "build", "start-server.js");
-            var process = await UpAsync("portkey", port, "/", "node", [script, $"--port={port}", "--headless"], new() { ["NODE_ENV"] = "production" },
+            var process = await UpAsync("portkey", port, "/", "node", [script, $"--port={port}", "--headless"],
+                new() { ["NODE_ENV"] = "production" },
                 cancellationToken);
             targets.Add(new(Target.Portkey, port, process,
             [
-                ("x-portkey-provider", "openai"), ("x-portkey-custom-host", $"http://127.0.0.1:{upstream}/v1"), ("Authorization", "Bearer bench"),
+                ("x-portkey-provider", "openai"), ("x-portkey-custom-host", $"http://127.0.0.1:{upstream}/v1"), ("Authorization",
+                    "Bearer bench"),
             ]));
         }
 
@@ -61,7 +65,8 @@ internal sealed class Servers(Settings settings) : IDisposable
         targets.Add(await ProxyAsync(Target.OursQuiet, replicas, null, [], cancellationToken));
         if (!settings.Quick && await HasPoliciesAsync(cancellationToken))
         {
-            targets.Add(await ProxyAsync(Target.OursPrefix, replicas, telemetry, new() { [PolicyVariable] = "prefix-aware" }, cancellationToken));
+            targets.Add(await ProxyAsync(Target.OursPrefix, replicas, telemetry, new() { [PolicyVariable] = "prefix-aware" },
+                cancellationToken));
         }
 
         targets.Add(await ProxyAsync(Target.Ours, replicas, telemetry, [], cancellationToken));

@@ -50,7 +50,7 @@ internal static class Goals
         }
 
         text.Append("\n### Goals\n\n| goal | found | |\n|---|---:|---|\n");
-        rows.ForEach(r => text.Append(CultureInfo.InvariantCulture, $"| {r.Goal} | {r.Found} | {(r.Met ? "met" : "**missed**")} |\n"));
+        rows.ForEach(r => text.Append($"| {r.Goal} | {r.Found} | {(r.Met ? "met" : "**missed**")} |\n"));
     }
 
     private static void Overhead(List<(string Goal, string Found, bool Met)> rows, JsonObject[] cells)
@@ -69,7 +69,8 @@ internal static class Goals
                     .OfType<double>().ToArray();
                 if (ratios.Length > 0)
                 {
-                    Add(rows, $"16 and 128 connections, {prompt}: at least {factor} × the throughput of {other}", $"{ratios.Min():0.00} ×", ratios.Min() >= factor);
+                    Add(rows, $"16 and 128 connections, {prompt}: at least {factor} × the throughput of {other}",
+                        $"{ratios.Min():0.00} ×", ratios.Min() >= factor);
                 }
             }
         }
@@ -83,7 +84,8 @@ internal static class Goals
             Figure(Target.Ours, "gap_us", "p99") - Figure(Target.Direct, "gap_us", "p99"));
         Add(rows, "512 streams: at most 10 µs of added gap at p50", $"{p50:0} µs", p50 <= 10);
         Add(rows, "512 streams: at most 1 ms of added gap at p99", $"{p99 / 1000:0.00} ms", p99 <= 1000);
-        var lost = runs.Where(r => (string)r["target"]! == Target.Ours).Sum(r => (int)r["stalls"]! + (int)r["broken"]! + (int)r["wrong_event_count"]!);
+        var lost = runs.Where(r => (string)r["target"]! == Target.Ours).Sum(r => (int)r["stalls"]! + (int)r["broken"]!
+            + (int)r["wrong_event_count"]!);
         Add(rows, "no stall, no broken stream", lost.ToString(CultureInfo.InvariantCulture), lost == 0);
     }
 
@@ -98,5 +100,6 @@ internal static class Goals
         }
     }
 
-    private static void Add(List<(string Goal, string Found, bool Met)> rows, string goal, string found, bool met) => rows.Add((goal, found, met));
+    private static void Add(List<(string Goal, string Found, bool Met)> rows, string goal, string found, bool met) => rows.Add((goal,
+        found, met));
 }

@@ -13,13 +13,13 @@ internal static class Tables
     {
         var machine = result["machine"]!;
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"Taken {result["started"]} at commit {machine["commit"]}")
+        text.Append($"Taken {result["started"]} at commit {machine["commit"]}")
             .Append((bool)result["quick"]! ? " with `--quick`: a check of the harness, not a measurement" : "")
             .Append(result["label"] is { } label ? $" ({label})" : "")
-            .Append(CultureInfo.InvariantCulture, $".\n{machine["cores"]} cores ({machine["cpu"]}), {machine["memory_gb"]} GB, {machine["os"]}; load average ")
-            .Append(CultureInfo.InvariantCulture, $"before the run {machine["load_before"]}.\n.NET {machine["dotnet"]}, nginx {machine["nginx"]}, ")
-            .Append(CultureInfo.InvariantCulture, $"haproxy {machine["haproxy"]}, Portkey {machine["portkey"]} on Node {machine["node"]}. ")
-            .Append(CultureInfo.InvariantCulture, $"Raw figures: `bench/results/{file}`.\n");
+            .Append($".\n{machine["cores"]} cores ({machine["cpu"]}), {machine["memory_gb"]} GB, {machine["os"]}; load average ")
+            .Append($"before the run {machine["load_before"]}.\n.NET {machine["dotnet"]}, nginx {machine["nginx"]}, ")
+            .Append($"haproxy {machine["haproxy"]}, Portkey {machine["portkey"]} on Node {machine["node"]}. ")
+            .Append($"Raw figures: `bench/results/{file}`.\n");
         Goals.Append(text, result);
         Start(text, result["start"]);
         Overhead(text, result["overhead"]);
@@ -30,14 +30,15 @@ internal static class Tables
         return text.ToString();
     }
 
-    public static string Number(JsonNode? value, string format = "#,0") => value is null ? "–" : ((double)value).ToString(format, CultureInfo.InvariantCulture);
+    public static string Number(JsonNode? value, string format = "#,0") => value is null ? "–" : ((double)value).ToString(format,
+        CultureInfo.InvariantCulture);
 
     private static void Start(StringBuilder text, JsonNode? start)
     {
         if (start is not null)
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n### Start\n\nReady {Number(start["ready_ms_median"])} ms after the start of the process ")
-                .Append(CultureInfo.InvariantCulture, $"(median of {start["ready_ms"]!.AsArray().Count}), with {Number(start["rss_mb_at_ready"])} MB resident.\n");
+            text.Append($"\n### Start\n\nReady {Number(start["ready_ms_median"])} ms after the start of the process ")
+                .Append($"(median of {start["ready_ms"]!.AsArray().Count}), with {Number(start["rss_mb_at_ready"])} MB resident.\n");
         }
     }
 
@@ -55,20 +56,21 @@ internal static class Tables
             + "| target | 1 kB p50 | p90 | p99 | 50 kB p50 | p90 | p99 |\n|---|---:|---:|---:|---:|---:|---:|\n");
         foreach (var target in cells.Select(c => (string)c["target"]!).Distinct())
         {
-            text.Append(CultureInfo.InvariantCulture, $"| {target}{(target == Target.Direct ? " (absolute)" : "")} |");
+            text.Append($"| {target}{(target == Target.Direct ? " (absolute)" : "")} |");
             foreach (var (prompt, _) in OverheadStage.Prompts)
             {
                 foreach (var percentile in new[] { "p50_us", "p90_us", "p99_us" })
                 {
                     var direct = target == Target.Direct ? 0 : (double)Cell(prompt, 1, Target.Direct)![percentile]!;
-                    text.Append(CultureInfo.InvariantCulture, $" {(double)Cell(prompt, 1, target)![percentile]! - direct:#,0} |");
+                    text.Append($" {(double)Cell(prompt, 1, target)![percentile]! - direct:#,0} |");
                 }
             }
 
             text.Append('\n');
         }
 
-        text.Append("\n### Throughput\n\nRequests a second; in brackets p99 in ms and the target's CPU time a request in µs.\n\n| prompt | connections |");
+        text.Append("\n### Throughput\n\nRequests a second; in brackets p99 in ms and the target's CPU time a request in µs.\n\n")
+            .Append("| prompt | connections |");
         var targets = cells.Select(c => (string)c["target"]!).Distinct().ToArray();
         text.Append(string.Concat(targets.Select(t => $" {t} |"))).Append(" ÷ nginx | ÷ haproxy | ÷ Portkey |\n|---|---:|")
             .Append(string.Concat(Enumerable.Repeat("---:|", targets.Length + 3))).Append('\n');
@@ -76,19 +78,19 @@ internal static class Tables
         {
             foreach (var connections in OverheadStage.Connections)
             {
-                text.Append(CultureInfo.InvariantCulture, $"| {prompt} | {connections} |");
+                text.Append($"| {prompt} | {connections} |");
                 foreach (var target in targets)
                 {
                     var cell = Cell(prompt, connections, target)!;
-                    text.Append(CultureInfo.InvariantCulture, $" {Number(cell["requests_per_second"])} ({(double)cell["p99_us"]! / 1000:0.00}")
+                    text.Append($" {Number(cell["requests_per_second"])} ({(double)cell["p99_us"]! / 1000:0.00}")
                         .Append(cell["cpu_us_per_request"] is { } cpu ? $"; {Number(cpu)}" : "")
                         .Append((int)cell["errors"]! > 0 ? $"; {cell["errors"]} errors)" : ")").Append(" |");
                 }
 
                 foreach (var other in new[] { Target.Nginx, Target.Haproxy, Target.Portkey })
                 {
-                    text.Append(CultureInfo.InvariantCulture,
-                        $" {Ratio(Cell(prompt, connections, Target.Ours)?["requests_per_second"], Cell(prompt, connections, other)?["requests_per_second"])} |");
+                    var (ours, theirs) = (Cell(prompt, connections, Target.Ours), Cell(prompt, connections, other));
+                    text.Append($" {Ratio(ours?["requests_per_second"], theirs?["requests_per_second"])} |");
                 }
 
                 text.Append('\n');
@@ -106,17 +108,19 @@ internal static class Tables
             return;
         }
 
-        text.Append("\n### Latency at half of the maximum rate\n\nOpen loop with random arrivals, 64 connections, 1 kB prompts; direct at the same rate in brackets. "
-            + "µs.\n\n| target | maximum/s | asked/s | answered/s | p50 | p90 | p99 | p99.9 |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### Latency at half of the maximum rate\n\nOpen loop with random arrivals, 64 connections, 1 kB prompts; "
+            + "direct at the same rate in brackets. µs.\n\n| target | maximum/s | asked/s | answered/s | p50 | p90 | p99 | p99.9 |\n"
+            + "|---|---:|---:|---:|---:|---:|---:|---:|\n");
         var runs = half.AsArray();
         foreach (var run in runs.Where(r => (string)r!["target"]! != Target.Direct))
         {
-            var direct = runs.First(r => (string)r!["half_of"]! == (string)run!["target"]! && (string)r["target"]! == Target.Direct)!["latency_us"]!;
-            text.Append(CultureInfo.InvariantCulture, $"| {run!["target"]} | {Number(run["maximum_requests_per_second"])} | ")
-                .Append(CultureInfo.InvariantCulture, $"{Number(run["asked_requests_per_second"])} | {Number(run["requests_per_second"])} |");
+            var direct = runs.First(r => (string)r!["half_of"]! == (string)run!["target"]!
+                && (string)r["target"]! == Target.Direct)!["latency_us"]!;
+            text.Append($"| {run!["target"]} | {Number(run["maximum_requests_per_second"])} | ")
+                .Append($"{Number(run["asked_requests_per_second"])} | {Number(run["requests_per_second"])} |");
             foreach (var percentile in new[] { "p50", "p90", "p99", "p999" })
             {
-                text.Append(CultureInfo.InvariantCulture, $" {Number(run["latency_us"]![percentile])} ({Number(direct[percentile])}) |");
+                text.Append($" {Number(run["latency_us"]![percentile])} ({Number(direct[percentile])}) |");
             }
 
             text.Append('\n');
@@ -131,10 +135,11 @@ internal static class Tables
         }
 
         var runs = streaming["runs"]!.AsArray().Select(r => r!.AsObject()).ToArray();
-        text.Append("\n### Streaming\n\n64 events 20 ms apart. Added: percentile minus the direct one. Stretch: how much longer a gap is at the client than it was "
-            + "at the upstream. Under way: from the upstream's sending to the client's reading. Stalls: gaps above 200 ms. µs.\n\n"
-            + "| streams | target | added TTFT p50 | p99 | added gap p50 | p99 | stretch p99 | under way p50 | p99 | added under way p50 | p99 | stalls | broken | "
-            + "CPU cores | MB |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### Streaming\n\n64 events 20 ms apart. Added: percentile minus the direct one. Stretch: how much longer a gap is "
+            + "at the client than it was at the upstream. Under way: from the upstream's sending to the client's reading. "
+            + "Stalls: gaps above 200 ms. µs.\n\n| streams | target | added TTFT p50 | p99 | added gap p50 | p99 | "
+            + "stretch p99 | under way p50 | p99 | added under way p50 | p99 | stalls | broken | CPU cores | MB |\n"
+            + "|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
         double Of(string target, int streams, string measure, string percentile) => Median.Of(runs
             .Where(r => (string)r["target"]! == target && (int)r["streams"]! == streams).Select(r => (double)r[measure]![percentile]!));
         double Plain(string target, int streams, string measure) => Median.Of(runs
@@ -143,19 +148,20 @@ internal static class Tables
         {
             foreach (var target in runs.Select(r => (string)r["target"]!).Distinct())
             {
-                text.Append(CultureInfo.InvariantCulture, $"| {streams} | {target}{(target == Target.Direct ? " (absolute)" : "")} |");
+                text.Append($"| {streams} | {target}{(target == Target.Direct ? " (absolute)" : "")} |");
                 foreach (var (measure, percentile, added) in new[]
                 {
-                    ("ttft_us", "p50", true), ("ttft_us", "p99", true), ("gap_us", "p50", true), ("gap_us", "p99", true), ("gap_stretch_us", "p99", false),
+                    ("ttft_us", "p50", true), ("ttft_us", "p99", true), ("gap_us", "p50", true), ("gap_us", "p99", true),
+                        ("gap_stretch_us", "p99", false),
                     ("transit_us", "p50", false), ("transit_us", "p99", false), ("transit_us", "p50", true), ("transit_us", "p99", true),
                 })
                 {
                     var less = added && target != Target.Direct ? Of(Target.Direct, streams, measure, percentile) : 0;
-                    text.Append(CultureInfo.InvariantCulture, $" {Of(target, streams, measure, percentile) - less:#,0} |");
+                    text.Append($" {Of(target, streams, measure, percentile) - less:#,0} |");
                 }
 
-                text.Append(CultureInfo.InvariantCulture, $" {Plain(target, streams, "stalls"):0} | {Plain(target, streams, "broken"):0} | ")
-                    .Append(CultureInfo.InvariantCulture, $"{Plain(target, streams, "cpu_cores"):0.00} | {Plain(target, streams, "rss_mb"):0} |\n");
+                text.Append($" {Plain(target, streams, "stalls"):0} | {Plain(target, streams, "broken"):0} | ")
+                    .Append($"{Plain(target, streams, "cpu_cores"):0.00} | {Plain(target, streams, "rss_mb"):0} |\n");
             }
         }
     }
@@ -164,10 +170,13 @@ internal static class Tables
     {
         if (soak is not null)
         {
-            text.Append(CultureInfo.InvariantCulture, $"\n### Memory\n\n{soak["minutes"]} minutes at full load (16 connections with 1 kB, 4 with 50 kB, 32 streams): at most ")
-                .Append(CultureInfo.InvariantCulture, $"{Number(soak["rss_mb_max"])} MB resident, {Number(soak["rss_mb_end"])} MB at the end, ")
-                .Append(CultureInfo.InvariantCulture, $"{Number(soak["rss_mb_after_idle"])} MB after a pause")
-                .Append((double)soak["minutes"]! < 5 ? ".\n" : $"; slope of the second half {Number(soak["slope_mb_per_hour_second_half"], "0.0")} MB an hour.\n");
+            text.Append($"\n### Memory\n\n{soak["minutes"]} minutes at full load (16 connections with 1 kB, 4 with 50 kB, 32 streams): ")
+                .Append("at most ")
+                .Append($"{Number(soak["rss_mb_max"])} MB resident, {Number(soak["rss_mb_end"])} MB at the end, ")
+                .Append($"{Number(soak["rss_mb_after_idle"])} MB after a pause")
+                .Append((double)soak["minutes"]! < 5
+                    ? ".\n"
+                    : $"; slope of the second half {Number(soak["slope_mb_per_hour_second_half"], "0.0")} MB an hour.\n");
         }
     }
 

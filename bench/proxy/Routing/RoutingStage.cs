@@ -20,7 +20,8 @@ internal static class RoutingStage
 
         var count = settings.Quick ? 300 : 1600;
         var runs = new JsonArray();
-        foreach (var workload in settings.Quick ? [Workload.SharedPrefixes] : new[] { Workload.SharedPrefixes, Workload.Code, Workload.NoReuse })
+        foreach (var workload in settings.Quick ? [Workload.SharedPrefixes] : new[] { Workload.SharedPrefixes, Workload.Code,
+            Workload.NoReuse })
         {
             var items = workload.Requests(count).ToArray();
             foreach (var policy in settings.Quick ? ["round-robin", "prefix-aware"] : SimulatedFleet.Policies)
@@ -29,7 +30,8 @@ internal static class RoutingStage
                 run["workload"] = workload.Name;
                 run["policy"] = policy;
                 runs.Add(run);
-                Console.Error.WriteLine($"  {workload.Name}, {policy}: {run["prompt_tokens_per_second"]} prompt tokens/s, hit rate {run["hit_rate"]}");
+                Console.Error.WriteLine($"  {workload.Name}, {policy}: {run["prompt_tokens_per_second"]} prompt tokens/s, "
+                    + $"hit rate {run["hit_rate"]}");
             }
         }
 

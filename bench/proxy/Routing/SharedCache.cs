@@ -1,6 +1,7 @@
 namespace ValueCanvas.ProxyBench.Routing;
 
-/// <summary>What one cache for everybody would hit: least recently used blocks go first, of a request its last ones before its first.</summary>
+/// <summary>What one cache for everybody would hit: least recently used blocks go first, of a request its last ones before its
+/// first.</summary>
 internal static class SharedCache
 {
     public static double HitRate(IReadOnlyList<TraceRequest> requests, int capacity, int blockTokens)

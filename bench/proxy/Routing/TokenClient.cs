@@ -35,8 +35,7 @@ internal sealed class TokenClient(int port) : IDisposable
             while (await stream.ReadAsync(buffer.AsMemory(tail), cancellationToken) is > 0 and var read)
             {
                 var seen = buffer.AsSpan(0, tail + read);
-                if (first == 0 && (seen.IndexOf("\"content\":\""u8) is >= 0 and var at && !seen[(at + 11)..].StartsWith("\""u8)
-                    || seen.IndexOf("\"text\":\""u8) >= 0))
+                if (first == 0 && (HasText(seen, "\"content\":\""u8) || HasText(seen, "\"text\":\""u8)))
                 {
                     first = Stopwatch.GetTimestamp();
                 }
@@ -63,4 +62,19 @@ internal sealed class TokenClient(int port) : IDisposable
     }
 
     public void Dispose() => _client.Dispose();
+
+    // The first event of a chat has the role and an empty text.
+    private static bool HasText(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> field)
+    {
+        while (bytes.IndexOf(field) is >= 0 and var at)
+        {
+            bytes = bytes[(at + field.Length)..];
+            if (bytes.Length > 0 && bytes[0] != '"')
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 }

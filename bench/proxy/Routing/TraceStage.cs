@@ -29,7 +29,8 @@ internal static class TraceStage
             return new JsonObject { ["skipped"] = skip };
         }
 
-        var requests = File.ReadLines(settings.Trace!).Where(l => l.Length > 0).Select(TraceRequest.Parse).OrderBy(r => r.Milliseconds).ToArray();
+        var requests = File.ReadLines(settings.Trace!).Where(l => l.Length > 0).Select(TraceRequest.Parse).OrderBy(r =>
+            r.Milliseconds).ToArray();
         if (settings.Quick)
         {
             requests = requests[..(requests.Length / 20)];
@@ -79,7 +80,8 @@ internal static class TraceStage
         }
 
         await Task.WhenAll(underWay);
-        var report = RoutingStage.Report(client, await fleet.ReadAsync(cancellationToken), Stopwatch.GetElapsedTime(started).TotalSeconds, cpu);
+        var report = RoutingStage.Report(client, await fleet.ReadAsync(cancellationToken), Stopwatch.GetElapsedTime(started).TotalSeconds,
+            cpu);
         report["sent_late_us"] = late.ToJson();
         report["expected_prompt_tokens"] = requests.Sum(r => (long)r.InputTokens) / Scale;
         return report;

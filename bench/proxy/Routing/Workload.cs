@@ -19,14 +19,17 @@ internal sealed record Workload(string Name, string Description, Func<int, IEnum
     private const int UniquePrompt = 8 * 1024;
 
     public static readonly Workload SharedPrefixes = new("shared-prefix chat",
-        $"{Groups} assistants, each with a system prompt of {SystemPrompt / 1024} kB, in random order; questions of 400 to 1,200 characters; 64 tokens out",
+        $"{Groups} assistants, each with a system prompt of {SystemPrompt / 1024} kB, in random order; "
+        + "questions of 400 to 1,200 characters; 64 tokens out",
         SharedPrefixChat);
 
     public static readonly Workload Code = new("code completion",
-        $"{Sessions} editors in random order, each file {FileAtStart / 1024} kB at first and 150 to 450 characters longer each time; 32 tokens out",
+        $"{Sessions} editors in random order, each file {FileAtStart / 1024} kB at first and "
+        + "150 to 450 characters longer each time; 32 tokens out",
         CodeCompletion);
 
-    public static readonly Workload NoReuse = new("no reuse", $"prompts of {UniquePrompt / 1024} kB that share nothing; 128 tokens out", Unique);
+    public static readonly Workload NoReuse = new("no reuse", $"prompts of {UniquePrompt / 1024} kB that share nothing; 128 tokens out",
+        Unique);
 
     /// <summary>A streamed chat request with exactly this many tokens of answer; texts must be JSON-escaped.</summary>
     public static WorkItem Chat(string? system, string user, int tokens) => new("/v1/chat/completions", Encoding.ASCII.GetBytes(
@@ -47,7 +50,8 @@ internal sealed record Workload(string Name, string Description, Func<int, IEnum
     private static IEnumerable<WorkItem> CodeCompletion(int count)
     {
         var random = new Random(20_252);
-        var files = Enumerable.Range(0, Sessions).Select(s => new StringBuilder(Prompts.Prose(new Random(2_000_000 + s), FileAtStart))).ToArray();
+        var files = Enumerable.Range(0, Sessions).Select(s => new StringBuilder(Prompts.Prose(new Random(2_000_000 + s),
+            FileAtStart))).ToArray();
         for (var i = 0; i < count; i++)
         {
             var file = files[random.Next(Sessions)];

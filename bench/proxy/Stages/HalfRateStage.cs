@@ -4,7 +4,8 @@ using ValueCanvas.ProxyBench.Processes;
 
 namespace ValueCanvas.ProxyBench.Stages;
 
-/// <summary>Latencies at half of each target's own maximum, measured just before, 1 kB prompts, open loop; and direct at the same rate.</summary>
+/// <summary>Latencies at half of each target's own maximum, measured just before, 1 kB prompts, open loop; and direct at the same
+/// rate.</summary>
 internal static class HalfRateStage
 {
     private const int Connections = 64;
@@ -16,7 +17,8 @@ internal static class HalfRateStage
         var results = new JsonArray();
         foreach (var target in targets.Where(t => t.Process is not null && (!settings.Quick || t.Name is Target.Nginx or Target.Ours)))
         {
-            var maximum = (double)(await Wrk.RunAsync(settings, target, Connections, body, settings.Quick ? 1 : 5, cancellationToken))["requests_per_second"]!;
+            var maximum = (double)(await Wrk.RunAsync(settings, target, Connections, body, settings.Quick ? 1 : 5,
+                cancellationToken))["requests_per_second"]!;
             foreach (var at in new[] { targets[0], target })
             {
                 var figures = await new RateLoad(at, maximum / 2, Connections).RunAsync(duration, cancellationToken);

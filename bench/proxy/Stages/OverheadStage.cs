@@ -4,7 +4,8 @@ using ValueCanvas.ProxyBench.Processes;
 
 namespace ValueCanvas.ProxyBench.Stages;
 
-/// <summary>Closed loops of 1, 16 and 128 connections with prompts of 1 and 50 kB; the targets take turns, in another order each round.</summary>
+/// <summary>Closed loops of 1, 16 and 128 connections with prompts of 1 and 50 kB; the targets take turns, in another order each
+/// round.</summary>
 internal static class OverheadStage
 {
     public static readonly int[] Connections = [1, 16, 128];
@@ -46,7 +47,8 @@ internal static class OverheadStage
         foreach (var target in targets)
         {
             await Wrk.RunAsync(settings, target, 16, Load.Prompts.Chat(1024, stream: false), settings.Quick ? 2 : 5, cancellationToken);
-            await Wrk.RunAsync(settings, target, 16, Load.Prompts.Chat(50 * 1024, stream: false), settings.Quick ? 1 : 3, cancellationToken);
+            await Wrk.RunAsync(settings, target, 16, Load.Prompts.Chat(50 * 1024, stream: false), settings.Quick ? 1 : 3,
+                cancellationToken);
         }
     }
 

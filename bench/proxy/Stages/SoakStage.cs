@@ -37,7 +37,8 @@ internal static class SoakStage
             ["small"] = await small,
             ["large"] = await large,
             ["streams"] = await streams,
-            ["samples"] = new JsonArray([.. samples.Select(s => (JsonNode)new JsonArray(Math.Round(s.Minute, 3), Math.Round(s.Megabytes, 1)))]),
+            ["samples"] = new JsonArray([.. samples.Select(s => (JsonNode)new JsonArray(Math.Round(s.Minute, 3), Math.Round(s.Megabytes,
+                1)))]),
         };
     }
 

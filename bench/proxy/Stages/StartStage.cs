@@ -7,7 +7,8 @@ namespace ValueCanvas.ProxyBench.Stages;
 /// <summary>From the start of the process to the first success of /ready, which needs a replica that was seen in order.</summary>
 internal static class StartStage
 {
-    public static async Task<JsonObject> RunAsync(Settings settings, Servers servers, int upstream, int telemetry, CancellationToken cancellationToken)
+    public static async Task<JsonObject> RunAsync(Settings settings, Servers servers, int upstream, int telemetry,
+        CancellationToken cancellationToken)
     {
         var times = new List<double>();
         var resident = new List<double>();

@@ -26,21 +26,27 @@ internal static class Answers
 
     public static readonly byte[] Chat = Whole("200 OK", "application/json", Completion);
     public static readonly byte[] Models = Whole("200 OK", "application/json",
-        """{"object":"list","data":[{"id":"bench-model","object":"model","created":1700000000,"owned_by":"bench","max_model_len":131072}]}""");
+        """{"object":"list","data":[{"id":"bench-model","object":"model","created":1700000000,"owned_by":"bench"}]}""");
     public static readonly byte[] Metrics = Whole("200 OK", "text/plain; version=0.0.4",
-        "vllm:num_requests_running{engine=\"0\",model_name=\"bench-model\"} 0\nvllm:num_requests_waiting{engine=\"0\",model_name=\"bench-model\"} 0\n"
+        "vllm:num_requests_running{engine=\"0\",model_name=\"bench-model\"} 0\n"
+        + "vllm:num_requests_waiting{engine=\"0\",model_name=\"bench-model\"} 0\n"
         + "vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"bench-model\"} 0\n");
     public static readonly byte[] Empty = Whole("200 OK", "application/x-protobuf", "");
-    public static readonly byte[] LengthRequired = Whole("411 Length Required", "text/plain", "The bench's upstream reads bodies with a Content-Length.");
+    public static readonly byte[] LengthRequired = Whole("411 Length Required", "text/plain",
+        "The bench's upstream reads bodies with a Content-Length.");
 
     private static readonly byte[] StreamHead = Encoding.ASCII.GetBytes(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n");
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+        + "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n");
 
-    private static readonly byte[] First = Framed(Chunk + "\"delta\":{\"role\":\"assistant\",\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
+    private static readonly byte[] First = Framed(
+        Chunk + "\"delta\":{\"role\":\"assistant\",\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
     private static readonly byte[] Next = Framed(Chunk + "\"delta\":{\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
-    private static readonly byte[] Last = [.. Framed(Chunk + "\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"), .. Framed("data: [DONE]\n\n"), .. "0\r\n\r\n"u8];
+    private static readonly byte[] Last = [.. Framed(Chunk + "\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"),
+        .. Framed("data: [DONE]\n\n"), .. "0\r\n\r\n"u8];
 
-    /// <summary>Writes event number <paramref name="index"/>, with what belongs before and after it, stamped with the present time.</summary>
+    /// <summary>Writes event number <paramref name="index"/>, with what belongs before and after it, stamped with the present
+    /// time.</summary>
     public static int WriteEvent(int index, Span<byte> to)
     {
         var length = 0;

@@ -2,10 +2,12 @@ using System.Net.Sockets;
 
 namespace ValueCanvas.ProxyBench.Upstream;
 
-/// <summary>Sends the events of all streams at their time: one thread, one tick a millisecond, one slot for each millisecond of the gap.</summary>
+/// <summary>Sends the events of all streams at their time: one thread, one tick a millisecond, one slot for each millisecond of the
+/// gap.</summary>
 internal sealed class PacedStreams : IDisposable
 {
-    private readonly List<PacedStream>[] _slots = [.. Enumerable.Range(0, Answers.EventGapMilliseconds).Select(_ => new List<PacedStream>())];
+    private readonly List<PacedStream>[] _slots = [.. Enumerable.Range(0, Answers.EventGapMilliseconds).Select(_ =>
+        new List<PacedStream>())];
     private readonly byte[] _frame = new byte[2048];
     private readonly Ticker _ticker;
     private long _now;

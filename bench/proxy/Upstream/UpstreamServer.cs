@@ -103,7 +103,8 @@ internal sealed class UpstreamServer : IDisposable
     {
         if (head.StartsWith("GET "u8))
         {
-            var answer = head.StartsWith("GET /v1/models"u8) ? Answers.Models : head.StartsWith("GET /metrics"u8) ? Answers.Metrics : Answers.Empty;
+            var answer = head.StartsWith("GET /v1/models"u8) ? Answers.Models : head.StartsWith("GET /metrics"u8) ? Answers.Metrics
+                : Answers.Empty;
             return (0, answer, false);
         }
 

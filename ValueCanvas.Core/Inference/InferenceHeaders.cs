@@ -1,0 +1,20 @@
+namespace ValueCanvas.Core.Inference;
+
+/// <summary>
+/// Request headers between the services. The inference proxy believes what they say only beside the secret of <see cref="Key"/>, which is
+/// configuration (<c>Inference:InternalKey</c>); nothing of a client's is ever passed on under these names.
+/// </summary>
+public static class InferenceHeaders
+{
+    /// <summary>The secret that Api, Worker and the proxy share.</summary>
+    public const string Key = "x-valuecanvas-internal";
+
+    /// <summary>The tenant's id.</summary>
+    public const string Tenant = "x-valuecanvas-tenant";
+
+    /// <summary>low, medium, high or critical: which of the model's chains answers.</summary>
+    public const string Risk = "x-valuecanvas-risk";
+
+    /// <summary>Configuration key of the secret.</summary>
+    public const string KeySetting = "Inference:InternalKey";
+}

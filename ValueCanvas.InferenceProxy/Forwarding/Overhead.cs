@@ -1,0 +1,17 @@
+using System.Globalization;
+
+namespace ValueCanvas.InferenceProxy.Forwarding;
+
+/// <summary>A stopwatch that runs while the proxy itself works on a request, and stands while it waits for a model server.</summary>
+internal sealed class Overhead(TimeProvider time)
+{
+    private long _since = time.GetTimestamp();
+    private TimeSpan _spent;
+
+    /// <summary>In milliseconds, for the header.</summary>
+    public string Milliseconds => (_spent + time.GetElapsedTime(_since)).TotalMilliseconds.ToString("0.###", CultureInfo.InvariantCulture);
+
+    public void Stop() => _spent += time.GetElapsedTime(_since);
+
+    public void Resume() => _since = time.GetTimestamp();
+}

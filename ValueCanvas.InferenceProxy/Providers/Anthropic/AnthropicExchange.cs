@@ -1,0 +1,46 @@
+using System.Net.Http.Headers;
+using System.Text.Json;
+
+namespace ValueCanvas.InferenceProxy.Providers.Anthropic;
+
+/// <summary>Goes with a request to Anthropic and turns the response into what an OpenAI-compatible server would have answered, so that nothing
+/// behind the upstream client knows the difference.</summary>
+internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
+{
+    public static readonly HttpRequestOptionsKey<AnthropicExchange> Key = new("anthropic");
+
+    private const int LargestAnswer = 32 * 1024 * 1024;
+
+    public async Task<HttpResponseMessage> TranslateAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var created = time.GetUtcNow().ToUnixTimeSeconds();
+        if (response.IsSuccessStatusCode && response.Content.Headers.ContentType?.MediaType == "text/event-stream")
+        {
+            var source = await response.Content.ReadAsStreamAsync(cancellationToken);
+            Replace(response, new StreamContent(new AnthropicEventStream(source, new AnthropicChunks(created, wantsUsage))), "text/event-stream");
+            return response;
+        }
+
+        await response.Content.LoadIntoBufferAsync(LargestAnswer, cancellationToken);
+        var body = await response.Content.ReadAsByteArrayAsync(cancellationToken);
+        try
+        {
+            Replace(response, new ByteArrayContent(response.IsSuccessStatusCode
+                ? AnthropicAnswer.Translate(body, created)
+                : AnthropicAnswer.TranslateError(body, response.StatusCode)), "application/json");
+        }
+        catch (JsonException e)
+        {
+            throw new IOException("The provider's answer is no message.", e);
+        }
+
+        return response;
+    }
+
+    private static void Replace(HttpResponseMessage response, HttpContent content, string type)
+    {
+        content.Headers.ContentType = new MediaTypeHeaderValue(type);
+        content.Headers.ContentLength = content.Headers.ContentLength; // computed when asked for, and otherwise not sent on
+        response.Content = content;
+    }
+}
