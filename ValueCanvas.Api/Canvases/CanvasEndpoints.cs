@@ -12,9 +12,6 @@ namespace ValueCanvas.Api.Canvases;
 
 internal static class CanvasEndpoints
 {
-    private const int DefaultPage = 20;
-    private const int MaxPage = 100;
-
     /// <summary>The endpoints' part; the generator is Core's <c>AddCanvases</c>.</summary>
     public static IServiceCollection AddCanvasEndpoints(this IServiceCollection services) =>
         services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CanvasContext.Default));
@@ -85,7 +82,7 @@ internal static class CanvasEndpoints
     private static async Task<IResult> ListAsync(
         string? limit, string? cursor, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
     {
-        var size = ReadLimit(limit);
+        var size = PageLimit.Read(limit);
         var after = ReadCursor(cursor);
         var rows = await database.ExecuteAsync(
             tenant.Id,
@@ -113,15 +110,6 @@ internal static class CanvasEndpoints
         }
 
         return canvases.OrderByDescending(row => row.CreatedAt).ThenByDescending(row => row.Id);
-    }
-
-    private static int ReadLimit(string? text)
-    {
-        if (text is null)
-            return DefaultPage;
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit is >= 1 and <= MaxPage
-            ? limit
-            : throw RequestException.Invalid("limit", $"must be an integer between 1 and {MaxPage}");
     }
 
     private static CanvasCursor? ReadCursor(string? text)

@@ -10,9 +10,6 @@ namespace ValueCanvas.Api.Jobs;
 
 internal static class JobEndpoints
 {
-    private const int DefaultPage = 20;
-    private const int MaxPage = 100;
-
     /// <summary>The queue's store and the endpoints' part; needs the database, the cache and the prompts.</summary>
     public static IServiceCollection AddJobs(this IServiceCollection services)
     {
@@ -71,7 +68,7 @@ internal static class JobEndpoints
     private static async Task<IResult> ListAsync(
         string? limit, string? cursor, string? status, CurrentTenant tenant, JobStore jobs, CancellationToken cancellationToken)
     {
-        var size = ReadLimit(limit);
+        var size = PageLimit.Read(limit);
         var rows = await jobs.ListAsync(tenant.Id, ReadStatus(status), ReadCursor(cursor), size + 1, cancellationToken)
             ?? throw UnknownCursor();
 
@@ -81,15 +78,6 @@ internal static class JobEndpoints
 
     private static async Task<IResult> CountAsync(CurrentTenant tenant, JobStore jobs, CancellationToken cancellationToken) =>
         TypedResults.Ok(Envelope.Of(QueueMetrics.From(await jobs.CountAsync(tenant.Id, cancellationToken))));
-
-    private static int ReadLimit(string? text)
-    {
-        if (text is null)
-            return DefaultPage;
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var limit) && limit is >= 1 and <= MaxPage
-            ? limit
-            : throw RequestException.Invalid("limit", $"must be an integer between 1 and {MaxPage}");
-    }
 
     private static JobState? ReadStatus(string? text)
     {

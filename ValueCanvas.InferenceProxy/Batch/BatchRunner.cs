@@ -53,7 +53,7 @@ internal sealed partial class BatchRunner(Forwarder forwarder, ILogger<BatchRunn
         }
     }
 
-    /// <summary>The request as if it had come alone: with the batch's headers and caller, a body of its own, and an answer that is kept.</summary>
+    /// <summary>The request as if it had come alone: with the batch's headers, which say who asks, a body of its own, and an answer that is kept.</summary>
     private static DefaultHttpContext Single(HttpContext context, ReadOnlyMemory<byte> body, Stream answer, CancellationToken cancellationToken)
     {
         var single = new DefaultHttpContext { RequestAborted = cancellationToken, RequestServices = context.RequestServices };
@@ -68,11 +68,6 @@ internal sealed partial class BatchRunner(Forwarder forwarder, ILogger<BatchRunn
         single.Request.ContentType = "application/json";
         single.Request.Body = new MemoryStream(body.ToArray(), writable: false);
         single.Response.Body = answer;
-        if (context.Features.Get<Admission.Caller>() is { } caller)
-        {
-            single.Features.Set(caller);
-        }
-
         return single;
     }
 

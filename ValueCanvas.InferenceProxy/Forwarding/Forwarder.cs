@@ -62,7 +62,7 @@ internal sealed partial class Forwarder(
         budget.Request();
         var route = topology.Routes.Resolve(peek.Model, risk);
         var first = route.Targets[0];
-        var caller = words.Caller ?? Caller.Of(context);
+        var caller = words.Caller ?? Caller.Anyone;
         using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && first.Replicas.Length > 1
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;

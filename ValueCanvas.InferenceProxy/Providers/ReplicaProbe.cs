@@ -100,8 +100,8 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
         }
     }
 
-    // Not sampled: a look leaves no span here and shall leave none at the replica, which is looked at every second.
-    private static HttpRequestMessage Question(Replica replica, string path)
+    /// <summary>Not sampled: a look leaves no span here and shall leave none at the replica, which is looked at every second.</summary>
+    public static HttpRequestMessage Question(Replica replica, string path)
     {
         var request = new HttpRequestMessage(HttpMethod.Get, replica.Address.OriginalString + path);
         request.Headers.Add("traceparent", $"00-{ActivityTraceId.CreateRandom()}-{ActivitySpanId.CreateRandom()}-00");

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.Net;
 using System.Runtime.CompilerServices;
 using ValueCanvas.InferenceProxy.Providers;
@@ -30,8 +29,7 @@ internal sealed class LoadProbe(UpstreamClient upstream, TimeProvider time)
         try
         {
             var before = replica.InFlight;
-            using var request = new HttpRequestMessage(HttpMethod.Get, replica.Address.OriginalString + "/metrics");
-            request.Headers.Add("traceparent", $"00-{ActivityTraceId.CreateRandom()}-{ActivitySpanId.CreateRandom()}-00"); // not sampled
+            using var request = ReplicaProbe.Question(replica, "/metrics");
             using var response = await upstream.SendAsync(request, either.Token);
             var load = response.StatusCode == HttpStatusCode.OK
                 ? (await ParseAsync(response, either.Token)).ToLoad(Math.Max(before, replica.InFlight))
