@@ -41,6 +41,9 @@ internal sealed class InferenceOptions
     /// <summary>The secret by which Api and Worker prove themselves; unset, no caller's tenant, priority, deadline or risk is believed.</summary>
     public string? InternalKey { get; set; }
 
+    /// <summary>The secret that opens, closes, resets and drains; unset, nobody does.</summary>
+    public string? OperatorKey { get; set; }
+
     /// <summary>How long a key rests that its provider has refused.</summary>
     public TimeSpan CredentialRest { get; set; } = TimeSpan.FromMinutes(10);
 

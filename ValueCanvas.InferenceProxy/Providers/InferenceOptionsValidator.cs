@@ -63,6 +63,11 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
             wrong.Add("Inference:InternalKey must have at least 16 characters.");
         }
 
+        if (options.OperatorKey is { Length: > 0 and < 16 })
+        {
+            wrong.Add("Inference:OperatorKey must have at least 16 characters.");
+        }
+
         void Positive(TimeSpan value, string key) => ResilienceValidation.Positive(value, $"Inference:{key}", wrong);
     }
 }
