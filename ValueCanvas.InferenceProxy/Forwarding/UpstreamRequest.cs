@@ -17,7 +17,7 @@ internal static class UpstreamRequest
         Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
         var kind = attempt.Replica.Upstream.Kind;
-        request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + kind.PathOf(operation));
+        request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
         if (!kind.IsAnthropic)
         {
             request.Content = new ForwardedBody(body.Bytes, peek.ModelStart, peek.ModelEnd, target.Model == peek.Model ? null : target.Json);
