@@ -32,6 +32,7 @@ internal sealed class Attempt : IDisposable
     private HttpRequestMessage? _request;
     private HttpResponseMessage? _response;
     private Stream? _body;
+    private Usage? _usage;
 
     public Attempt(Placement placement, TimeLimits limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
     {
@@ -68,9 +69,11 @@ internal sealed class Attempt : IDisposable
     /// <summary>From the start to the first content.</summary>
     public TimeSpan FirstContent { get; private set; }
 
-    public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+    /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
+    /// answer that is no stream is looked at where it is whole in the buffer.</summary>
+    public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
 
-    public void Abandon() => _cancel.Cancel();
+    public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
@@ -200,6 +203,7 @@ internal sealed class Attempt : IDisposable
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             if (read == 0)
             {
+                _usage = Forwarding.Usage.Find(_buffer.AsSpan(0, _held));
                 break;
             }
 

@@ -74,6 +74,7 @@ internal static class ProxyBenchmark
             }
         }
 
+        Target? proxy = null;
         if (settings.Stages.Any(s => s is not ("routing" or "trace")))
         {
             var upstream = await servers.UpstreamAsync("upstream", cancellationToken);
@@ -88,11 +89,12 @@ internal static class ProxyBenchmark
                 servers.Stop(idle.Process!);
             }
 
-            await StageAsync("soak", async () => await SoakStage.RunAsync(settings, targets[^1], cancellationToken));
-            servers.Stop(targets[^1].Process!);
+            proxy = targets[^1];
         }
 
         await StageAsync("routing", async () => await RoutingStage.RunAsync(settings, servers, cancellationToken));
         await StageAsync("trace", async () => await TraceStage.RunAsync(settings, servers, cancellationToken));
+        // Last: half an hour in which only the memory counts.
+        await StageAsync("soak", async () => await SoakStage.RunAsync(settings, proxy!, cancellationToken));
     }
 }

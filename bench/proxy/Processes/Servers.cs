@@ -10,7 +10,6 @@ internal sealed class Servers(Settings settings) : IDisposable
     public const string PolicyVariable = "Inference__Routing__Policy";
 
     private readonly List<ServerProcess> _all = [];
-    private bool? _hasPolicies;
     private readonly HttpClient _client = new() { Timeout = TimeSpan.FromSeconds(2) };
 
     public async Task<int> UpstreamAsync(string name, CancellationToken cancellationToken)
@@ -63,12 +62,6 @@ internal sealed class Servers(Settings settings) : IDisposable
         // Two replicas, so that there is something to choose from; both are the one upstream.
         string[] replicas = [$"127.0.0.1:{upstream}", $"127.0.0.2:{upstream}"];
         targets.Add(await ProxyAsync(Target.OursQuiet, replicas, null, [], cancellationToken));
-        if (!settings.Quick && await HasPoliciesAsync(cancellationToken))
-        {
-            targets.Add(await ProxyAsync(Target.OursPrefix, replicas, telemetry, new() { [PolicyVariable] = "prefix-aware" },
-                cancellationToken));
-        }
-
         targets.Add(await ProxyAsync(Target.Ours, replicas, telemetry, [], cancellationToken));
         return targets;
     }
@@ -135,25 +128,6 @@ internal sealed class Servers(Settings settings) : IDisposable
         }
 
         throw new InvalidOperationException($"{process.Name} does not answer on port {port}; see {Log(process.Name)}.");
-    }
-
-    /// <summary>Whether the proxy knows routing policies: if so, it refuses to start with one that does not exist.</summary>
-    public async Task<bool> HasPoliciesAsync(CancellationToken cancellationToken)
-    {
-        if (_hasPolicies is { } known)
-        {
-            return known;
-        }
-
-        var process = StartProxy("policy-check", FreePort(), ["127.0.0.1:9"], null, new() { [PolicyVariable] = "no-such-policy" });
-        for (var i = 0; i < 50 && !process.HasExited; i++)
-        {
-            await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, cancellationToken);
-        }
-
-        _hasPolicies = process.HasExited;
-        Stop(process);
-        return _hasPolicies.Value;
     }
 
     public void Stop(ServerProcess process)

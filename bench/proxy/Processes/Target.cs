@@ -14,8 +14,5 @@ internal sealed record Target(string Name, int Port, ServerProcess? Process, IRe
     /// <summary>The same without a telemetry endpoint: nothing is collected.</summary>
     public const string OursQuiet = "valuecanvas-no-otlp";
 
-    /// <summary>As <see cref="Ours"/>, with prefix-aware routing.</summary>
-    public const string OursPrefix = "valuecanvas-prefix";
-
     public const string Path = "/v1/chat/completions";
 }

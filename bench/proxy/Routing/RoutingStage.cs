@@ -12,12 +12,6 @@ internal static class RoutingStage
 
     public static async Task<JsonNode?> RunAsync(Settings settings, Servers servers, CancellationToken cancellationToken)
     {
-        if (!await servers.HasPoliciesAsync(cancellationToken))
-        {
-            Console.Error.WriteLine("routing: skipped, this proxy has no setting Inference:Routing:Policy");
-            return new JsonObject { ["skipped"] = "the proxy has no setting Inference:Routing:Policy" };
-        }
-
         var count = settings.Quick ? 300 : 1600;
         var runs = new JsonArray();
         foreach (var workload in settings.Quick ? [Workload.SharedPrefixes] : new[] { Workload.SharedPrefixes, Workload.Code,
