@@ -34,7 +34,7 @@ internal sealed class SimulatedFleet
         var aliases = new ModelAliases(options);
         _topology = new Topology(options, replicas, aliases, new ModelRoutes(options, replicas, aliases), new Dictionary<string, Upstream>(),
             HostAddresses.None);
-        _picker = new ReplicaPicker(_clock, new Random(7));
+        _picker = new ReplicaPicker(_clock, new Random(7), new BytesPerToken());
     }
 
     public List<TimeSpan> FirstTokens { get; } = [];
