@@ -1,11 +1,13 @@
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
+using ValueCanvas.InferenceProxy.Hosting;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Resilience;
 
 var builder = WebApplication.CreateBuilder(args);
+builder.UseInlineSockets();
 builder.AddServiceDefaults();
 builder.Services.AddProviders();
 builder.Services.AddResilience();
