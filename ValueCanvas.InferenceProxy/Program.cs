@@ -5,6 +5,7 @@ using ValueCanvas.InferenceProxy.Hosting;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Telemetry;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.UseInlineSockets();
@@ -12,6 +13,7 @@ builder.AddServiceDefaults();
 builder.Services.AddProviders();
 builder.Services.AddResilience();
 builder.Services.AddForwarding();
+builder.Services.AddLeanMetrics();
 builder.Services.AddAutoscaling();
 builder.Services.AddBatch();
 
