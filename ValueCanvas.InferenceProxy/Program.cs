@@ -1,18 +1,24 @@
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
+using ValueCanvas.InferenceProxy.Hosting;
+using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Telemetry;
 
 var builder = WebApplication.CreateBuilder(args);
+builder.UseInlineSockets();
 builder.AddServiceDefaults();
 builder.Services.AddProviders();
 builder.Services.AddResilience();
 builder.AddOperations();
 builder.Services.AddForwarding();
+builder.Services.AddLeanMetrics();
 builder.Services.AddAutoscaling();
 builder.Services.AddBatch();
+builder.Services.AddMessages();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();
@@ -20,5 +26,6 @@ app.MapProviderEndpoints();
 app.MapOperatorEndpoints();
 app.MapAutoscaleEndpoints();
 app.MapBatchEndpoints();
+app.MapMessagesEndpoints();
 app.MapInferenceEndpoints();
 app.Run();

@@ -13,12 +13,11 @@ internal enum OperatorVerb
 }
 
 /// <summary>
-/// What an operator has said about a replica, or about one model there (<paramref name="Model"/> is null for all, also for those that it will
-/// serve one day). Of two words about the same subject the one with the higher sequence counts, whichever comes first.
+/// What an operator has said about a replica, or about one model there (<see cref="Model"/> is null for all, also for those that it will serve
+/// one day). Of two words about the same subject the one with the higher <see cref="Sequence"/> counts, whichever comes first: it is higher than
+/// that of any action that was known where it was taken, and grows with time. <see cref="Until"/> is the end of an <see cref="OperatorVerb.Open"/>;
+/// null: until it is closed.
 /// </summary>
-/// <param name="Sequence">Higher than that of any action that was known where it was taken; in time a little beyond it, too.</param>
-/// <param name="At">When it was taken.</param>
-/// <param name="Until">The end of an <see cref="OperatorVerb.Open"/>; null: until it is closed.</param>
 internal sealed record OperatorAction(
     long Sequence, string Replica, string? Model, OperatorVerb Verb, DateTimeOffset At, DateTimeOffset? Until)
 {

@@ -48,6 +48,11 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
             wrong.Add("Inference:MaxBodyBytes must be from 1024 (1 KiB) to 1073741824 (1 GiB).");
         }
 
+        if (options.MaxBufferedBytes < 2L * options.MaxBodyBytes)
+        {
+            wrong.Add("Inference:MaxBufferedBytes must be at least twice Inference:MaxBodyBytes, so that one body can be read.");
+        }
+
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.HeadersTimeout, nameof(options.HeadersTimeout));
         Positive(options.FirstTokenTimeout, nameof(options.FirstTokenTimeout));
@@ -57,6 +62,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Positive(options.TotalTimeout, nameof(options.TotalTimeout));
         Positive(options.ProbeInterval, nameof(options.ProbeInterval));
         Positive(options.ProbeTimeout, nameof(options.ProbeTimeout));
+        Positive(options.ResolveInterval, nameof(options.ResolveInterval));
         Positive(options.CredentialRest, nameof(options.CredentialRest));
         if (options.InternalKey is { Length: > 0 and < 16 })
         {
