@@ -1,4 +1,5 @@
 using System.Buffers;
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Errors;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -25,6 +26,11 @@ internal sealed class RequestBody : IDisposable
     public async ValueTask<ProxyError?> ReadAsync(HttpContext context, int limit)
     {
         var announced = context.Request.ContentLength;
+        if ((announced is null || announced > limit) && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = limit; // what is beyond it the server does not even read to throw it away
+        }
+
         if (announced > limit)
         {
             return Refuse(context, ProxyError.TooLarge(limit));
@@ -57,6 +63,10 @@ internal sealed class RequestBody : IDisposable
                     return Refuse(context, ProxyError.TooManyBodies);
                 }
             }
+        }
+        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            return Refuse(context, ProxyError.TooLarge(limit));
         }
         catch (BadHttpRequestException e)
         {

@@ -152,7 +152,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
             return action.Verb switch
             {
                 OperatorVerb.Open => ForceOpen(action.Until),
-                _ when action.At < _bornAt => null, // there was nothing here to close
+                _ when action.At < _bornAt && _state == BreakerState.Closed => null, // what it ends was never here
                 OperatorVerb.Reset => ResetNow(),
                 _ => CloseNow("operator"),
             };

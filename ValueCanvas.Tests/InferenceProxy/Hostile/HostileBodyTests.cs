@@ -29,7 +29,7 @@ public sealed class HostileBodyTests(HostileProxy proxy)
         { "the model twice, once escaped", """{"model":"default","mod\u0065l":"other"}""", 400 },
         { "half a surrogate pair as the model", """{"model":"\ud800"}""", 400 },
         { "half a surrogate pair in a message", """{"model":"default","messages":[{"role":"user","content":"\udc00 x \ud800"}]}""", 200 },
-        { "half a surrogate pair as a key", """{"model":"default","\ud800":1,"messages":[]}""", 200 },
+        { "half a surrogate pair as a key", """{"model":"default","\ud800":1,"messages":[]}""", 400 },
         { "a number beyond all bounds", """{"model":"default","temperature":1e999999,"max_tokens":1e999999}""", 200 },
         { "a number as the model", """{"model":1e999999}""", 400 },
         { "a stream that is text", """{"model":"default","stream":"yes"}""", 400 },
@@ -88,16 +88,16 @@ public sealed class HostileBodyTests(HostileProxy proxy)
     public async Task ManyLargeBodies_AtTheSameTime_TakeBoundedMemory()
     {
         await proxy.StartedAsync();
-        var body = new byte[20 * 1024 * 1024];
+        var body = new byte[30 * 1024 * 1024];
         Array.Fill(body, (byte)' ');
         "{\"model\":\"default\"}"u8.CopyTo(body);
 
-        // 400 MB in all, twice that in buffers that grow, against a budget of 80.
-        var statuses = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => StatusAsync(body)));
+        // Nearly a gigabyte in all, and more in buffers that grow, against a budget of 80 MB and what the collector has not yet collected.
+        var statuses = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => StatusAsync(body)));
 
         Assert.All(statuses, status => Assert.Contains(status, (int?[])[200, 503, null]));
         Assert.Contains(503, statuses);
-        Assert.InRange(proxy.Process.PeakMemory, 0, HostileProxy.MaxBufferedBytes + 300L * 1024 * 1024);
+        Assert.InRange(proxy.Process.PeakMemory, 0, HostileProxy.MaxBufferedBytes + 520L * 1024 * 1024);
 
         using var after = await PostAsync(body);
         Assert.Equal(HttpStatusCode.OK, after.StatusCode); // everything was given back

@@ -16,10 +16,9 @@ public sealed class KilledProxyTests
         await using var proxy = await ProxyProcess.StartAsync([replica.Address]);
         using var client = new HttpClient { BaseAddress = proxy.Address, Timeout = TimeSpan.FromSeconds(60) };
 
-        var begun = new CountdownEvent(Streams);
-        var streams = Enumerable.Range(0, Streams).Select(_ => ReadAsync(client, begun, cancel)).ToArray();
-        await ProxyHost.UntilAsync(() => Task.FromResult(begun.IsSet || streams.Any(s => s.IsCompleted)));
-        Assert.True(begun.IsSet);
+        var begun = Enumerable.Range(0, Streams).Select(_ => new TaskCompletionSource()).ToArray();
+        var streams = begun.Select(first => ReadAsync(client, first, cancel)).ToArray();
+        await Task.WhenAll(begun.Select(first => first.Task)).WaitAsync(TimeSpan.FromSeconds(30), cancel);
         proxy.Kill();
 
         foreach (var (text, broken) in await Task.WhenAll(streams).WaitAsync(TimeSpan.FromSeconds(30), cancel))
@@ -30,7 +29,7 @@ public sealed class KilledProxyTests
         }
     }
 
-    private static async Task<(string Text, bool Broken)> ReadAsync(HttpClient client, CountdownEvent begun, CancellationToken cancel)
+    private static async Task<(string Text, bool Broken)> ReadAsync(HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(FaultyPair.AskStream) };
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
@@ -41,12 +40,8 @@ public sealed class KilledProxyTests
         {
             while (await stream.ReadAsync(buffer, cancel) is > 0 and var read)
             {
-                if (text.Length == 0)
-                {
-                    begun.Signal();
-                }
-
                 text.Write(buffer, 0, read);
+                begun.TrySetResult();
             }
         });
         return (System.Text.Encoding.UTF8.GetString(text.ToArray()), broken is HttpIOException or IOException);
