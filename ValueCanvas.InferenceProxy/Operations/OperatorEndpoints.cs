@@ -50,7 +50,8 @@ internal static partial class OperatorEndpoints
             shared ? null
             : exchange.IsShared ? "Redis does not answer: the other proxies follow when it does."
             : "There is no Redis (ConnectionStrings:cache): other proxies, if there are any, must be told one by one.");
-        Log.Acted(logger, Credential.FingerprintOf(topology.Options.OperatorKey!), answer.Action, name, model ?? "all models", duration, answer.Scope);
+        var what = duration is null ? answer.Action : $"{answer.Action} for {duration}";
+        Log.Acted(logger, Credential.FingerprintOf(topology.Options.OperatorKey!), what, name, model ?? "all models", answer.Scope);
         await TypedResults.Json(answer, OperatorJsonContext.Default.OperatorAnswer).ExecuteAsync(context);
     }
 
@@ -105,9 +106,8 @@ internal static partial class OperatorEndpoints
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Warning, "Operator {Fingerprint}: {Action} {Replica}, {Model}, for {Duration}; {Scope} follow")]
-        public static partial void Acted(
-            ILogger logger, string fingerprint, string action, string replica, string model, TimeSpan? duration, string scope);
+        [LoggerMessage(LogLevel.Warning, "Operator {Fingerprint}: {Action}, {Replica}, {Model}, {Scope}")]
+        public static partial void Acted(ILogger logger, string fingerprint, string action, string replica, string model, string scope);
 
         [LoggerMessage(LogLevel.Warning, "An operator's {Action} was refused: {Reason}")]
         public static partial void Refused(ILogger logger, string action, string? reason);
