@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Unicode;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Json;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -9,9 +10,6 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// the prompt stands.</summary>
 internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields)
 {
-    // Deeper than any tool's schema, and shallow enough that a hostile body costs nothing.
-    private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
-
     // A refusal repeats the name.
     private const int LongestModel = 512;
 
@@ -40,7 +38,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
     private static ProxyError? ReadObject(ReadOnlySpan<byte> body, out RequestPeek peek)
     {
         peek = default;
-        var reader = new Utf8JsonReader(body, Reading);
+        var reader = new JsonWalker(body);
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
         {
             return ProxyError.BadRequest("The request body must be a JSON object.");
@@ -65,7 +63,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
                     return ProxyError.BadRequest("The field 'model' stands in the body twice.", "model");
                 }
 
-                (model, start, end) = (reader.GetString(), (int)reader.TokenStartIndex, (int)reader.BytesConsumed);
+                (model, start, end) = (reader.GetString(), reader.TokenStartIndex, reader.BytesConsumed);
             }
             else if (reader.ValueTextEquals("stream"u8))
             {
