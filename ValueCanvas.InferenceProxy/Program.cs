@@ -2,9 +2,10 @@ using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Hosting;
+using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
-using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -16,6 +17,7 @@ builder.Services.AddForwarding();
 builder.Services.AddLeanMetrics();
 builder.Services.AddAutoscaling();
 builder.Services.AddBatch();
+builder.Services.AddMessages();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();
@@ -23,6 +25,7 @@ app.MapProviderEndpoints();
 app.MapDrainEndpoints();
 app.MapAutoscaleEndpoints();
 app.MapBatchEndpoints();
+app.MapMessagesEndpoints();
 app.MapResilienceEndpoints();
 app.MapInferenceEndpoints();
 app.Run();

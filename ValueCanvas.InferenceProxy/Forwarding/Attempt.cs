@@ -32,6 +32,7 @@ internal sealed class Attempt : IDisposable
     private HttpRequestMessage? _request;
     private HttpResponseMessage? _response;
     private Stream? _body;
+    private Usage? _usage;
 
     public Attempt(Placement placement, TimeLimits limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
     {
@@ -68,9 +69,17 @@ internal sealed class Attempt : IDisposable
     /// <summary>From the start to the first content.</summary>
     public TimeSpan FirstContent { get; private set; }
 
-    public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+    /// <summary>Since the start.</summary>
+    public TimeSpan Elapsed => _time.GetElapsedTime(_started);
 
-    public void Abandon() => _cancel.Cancel();
+    /// <summary>Measures the time between the chunks of a stream; null when nobody wants to know.</summary>
+    public ChunkGaps? Gaps { get; init; }
+
+    /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
+    /// answer that is no stream is looked at where it is whole in the buffer.</summary>
+    public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
+
+    public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
@@ -88,7 +97,8 @@ internal sealed class Attempt : IDisposable
 
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
-            FirstContent = _time.GetElapsedTime(_started);
+            FirstContent = Elapsed;
+            Gaps?.First();
             _watch?.Dispose();
             Pause();
             failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
@@ -137,6 +147,11 @@ internal sealed class Attempt : IDisposable
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             Pause();
             _held += read;
+            if (read > 0 && IsEventStream)
+            {
+                Gaps?.Next();
+            }
+
             Sort(read == 0);
             return (read, AttemptFailure.None);
         }
@@ -200,6 +215,7 @@ internal sealed class Attempt : IDisposable
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             if (read == 0)
             {
+                _usage = Forwarding.Usage.Find(_buffer.AsSpan(0, _held));
                 break;
             }
 
