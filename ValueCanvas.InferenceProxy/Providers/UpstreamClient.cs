@@ -1,14 +1,12 @@
 using Microsoft.Extensions.Options;
-using ValueCanvas.InferenceProxy.Http1;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>The one HTTP client to the replicas. Bytes pass as they are, but for
 /// Anthropic's, which are translated: no proxy, redirects, decompression, cookies or retries of its own.</summary>
-internal sealed class UpstreamClient(IOptions<InferenceOptions> options, TimeProvider time) : IDisposable
+internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisposable
 {
-    private readonly Http1Client _plain = new(options.Value.ConnectTimeout, time);
     private readonly HttpMessageInvoker _invoker = new(new SocketsHttpHandler
     {
         UseProxy = false,
@@ -27,9 +25,7 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options, TimePro
 
     public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        var response = await (request.RequestUri!.Scheme == Uri.UriSchemeHttp
-            ? _plain.SendAsync(request, cancellationToken)
-            : _invoker.SendAsync(request, cancellationToken));
+        var response = await _invoker.SendAsync(request, cancellationToken);
         if (!request.Options.TryGetValue(AnthropicExchange.Key, out var exchange))
         {
             return response;
@@ -46,9 +42,5 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options, TimePro
         }
     }
 
-    public void Dispose()
-    {
-        _plain.Dispose();
-        _invoker.Dispose();
-    }
+    public void Dispose() => _invoker.Dispose();
 }
