@@ -34,6 +34,9 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
     public readonly ReadOnlySpan<byte> ValueSpan =>
         TokenType is JsonTokenType.String or JsonTokenType.PropertyName ? _json[(_start + 1)..(_at - 1)] : _json[_start.._at];
 
+    /// <summary>Whether it is a string or name in which an escape stands.</summary>
+    public readonly bool ValueIsEscaped => _escaped && (TokenType is JsonTokenType.String or JsonTokenType.PropertyName);
+
     /// <summary>Reads the next token. False: the value is over, and nothing but space is behind it.</summary>
     /// <exception cref="JsonException">The JSON is malformed, or too deep; with the place that <see cref="Utf8JsonReader"/> would name.</exception>
     public bool Read()

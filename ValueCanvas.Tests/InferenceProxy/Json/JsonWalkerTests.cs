@@ -109,7 +109,7 @@ public sealed class JsonWalkerTests
         try
         {
             return reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName
-                ? $"{reader.GetString()} {reader.ValueTextEquals("model"u8)}" : Encoding.UTF8.GetString(reader.ValueSpan);
+                ? $"{reader.GetString()} {reader.ValueIsEscaped} {reader.ValueTextEquals("model"u8)}" : Encoding.UTF8.GetString(reader.ValueSpan);
         }
         catch (InvalidOperationException)
         {
@@ -122,7 +122,7 @@ public sealed class JsonWalkerTests
         try
         {
             return walker.TokenType is JsonTokenType.String or JsonTokenType.PropertyName
-                ? $"{walker.GetString()} {walker.ValueTextEquals("model"u8)}" : Encoding.UTF8.GetString(walker.ValueSpan);
+                ? $"{walker.GetString()} {walker.ValueIsEscaped} {walker.ValueTextEquals("model"u8)}" : Encoding.UTF8.GetString(walker.ValueSpan);
         }
         catch (InvalidOperationException)
         {
