@@ -20,7 +20,7 @@ internal sealed class Attempt : IDisposable
     private readonly CancellationTokenSource _cancel;
     private readonly CancellationTokenRegistration _clientGone;
     private readonly Placement _placement;
-    private readonly ITimer? _watch;
+    private readonly ITimer _watch;
     private readonly TimeLimits _limits;
     private readonly TimeProvider _time;
     private readonly long _started;
@@ -42,11 +42,8 @@ internal sealed class Attempt : IDisposable
             : (limits.Headers, AttemptFailure.HeadersTimeout);
         _cancel = new CancellationTokenSource(first, time);
         _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
-        if (!streamed)
-        {
-            // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
-            _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Headers, TimeSpan.FromSeconds(1));
-        }
+        // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
+        _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Frozen, TimeSpan.FromSeconds(1));
     }
 
     public Replica Replica => _placement.Replica;
@@ -68,7 +65,27 @@ internal sealed class Attempt : IDisposable
     /// <summary>From the start to the first content.</summary>
     public TimeSpan FirstContent { get; private set; }
 
+    /// <summary>Since the start.</summary>
+    public TimeSpan Age => _time.GetElapsedTime(_started);
+
+    /// <summary>The first content took so long that the breaker shall know.</summary>
+    public bool IsSlow => FirstContent > _limits.Slow;
+
     public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+
+    /// <summary>Ends what is under way, at once and for this reason.</summary>
+    public void Abandon(AttemptFailure why)
+    {
+        _late = why;
+        try
+        {
+            _cancel.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It ended at the same time.
+        }
+    }
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
@@ -87,7 +104,7 @@ internal sealed class Attempt : IDisposable
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
             FirstContent = _time.GetElapsedTime(_started);
-            _watch?.Dispose();
+            _watch.Dispose();
             Pause();
             failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
             if (failure == AttemptFailure.None)
@@ -150,7 +167,7 @@ internal sealed class Attempt : IDisposable
 
     public void Dispose()
     {
-        _watch?.Dispose();
+        _watch.Dispose();
         _clientGone.Dispose();
         _response?.Dispose();
         _request?.Dispose();
@@ -258,17 +275,12 @@ internal sealed class Attempt : IDisposable
 
     private void GiveUpOnFrozen()
     {
-        if (Replica.State.Status != ReplicaStatus.Up)
+        // A hosted provider is not looked at: that it is down says nothing but that another request failed.
+        var state = Replica.State;
+        if (state.Status == ReplicaStatus.Down && !Replica.Upstream.Kind.IsHosted && FirstContent == default
+            && _time.GetUtcNow() - state.LastChange >= _limits.Frozen)
         {
-            _late = AttemptFailure.HeadersTimeout;
-            try
-            {
-                _cancel.Cancel();
-            }
-            catch (ObjectDisposedException)
-            {
-                // It ended while the timer fired.
-            }
+            Abandon(_streamed ? _late : AttemptFailure.HeadersTimeout);
         }
     }
 
