@@ -32,6 +32,7 @@ internal sealed class Attempt : IDisposable
     private HttpRequestMessage? _request;
     private HttpResponseMessage? _response;
     private Stream? _body;
+    private Usage? _usage;
 
     public Attempt(Placement placement, TimeLimits limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
     {
@@ -70,6 +71,10 @@ internal sealed class Attempt : IDisposable
 
     /// <summary>The first content took so long that the breaker shall know.</summary>
     public bool IsSlow => FirstContent > _limits.Slow;
+
+    /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
+    /// answer that is no stream is looked at where it is whole in the buffer.</summary>
+    public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
 
     public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
 
@@ -215,6 +220,7 @@ internal sealed class Attempt : IDisposable
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             if (read == 0)
             {
+                _usage = Forwarding.Usage.Find(_buffer.AsSpan(0, _held));
                 break;
             }
 

@@ -1,79 +1,105 @@
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Forwarding;
 
 namespace ValueCanvas.InferenceProxy.Resilience;
 
-/// <summary>What one event of a stream says.</summary>
-[Flags]
-internal enum EventSigns
+/// <summary>Where in an event a property stands: from its name, and its value.</summary>
+internal readonly record struct JsonField(int Name, int Start, int End)
 {
-    None = 0,
+    public bool IsPresent => End > 0;
 
-    /// <summary>Text, a tool call, reasoning, or anything unknown: the client shall have it.</summary>
-    Content = 1,
-
-    /// <summary>A finish reason.</summary>
-    Finish = 2,
-
-    /// <summary><c>[DONE]</c></summary>
-    Done = 4,
-
-    /// <summary>An error object.</summary>
-    Error = 8,
-
-    /// <summary>The error is the client's own, by its code.</summary>
-    ClientFault = 16,
-
-    /// <summary>Not a JSON object.</summary>
-    Malformed = 32,
+    public ReadOnlySpan<byte> Of(ReadOnlySpan<byte> data) => data[Start..End];
 }
 
-/// <summary>Reads the payload of one <c>data:</c> event. An event with just a role, or with no choices, says nothing yet.</summary>
-internal static class StreamEvent
+/// <summary>The payload of one <c>data:</c> event: what it says, and where its parts stand in it. An event with just a role, or with no
+/// choices, says nothing yet.</summary>
+internal struct StreamEvent
 {
     private static readonly JsonReaderOptions Reading = new() { MaxDepth = 64 };
 
-    public static EventSigns Read(ReadOnlySpan<byte> data)
+    public EventSigns Signs { get; private set; }
+
+    public Usage? Usage { get; private set; }
+
+    /// <summary>It has a list of choices, and that is empty: what usage comes with at a stream's end.</summary>
+    public bool HasNoChoices { get; private set; }
+
+    /// <summary>The number of the last choice in it; most events have just one.</summary>
+    public int Choice { get; private set; }
+
+    /// <summary>It has content that is more than the text of the only choice.</summary>
+    public bool HasMore { get; private set; }
+
+    public JsonField UsageField { get; private set; }
+
+    /// <summary>A chat chunk's text or a text completion's, as a JSON string.</summary>
+    public JsonField Text { get; private set; }
+
+    public JsonField FinishReason { get; private set; }
+
+    public JsonField StopReason { get; private set; }
+
+    public JsonField TokenIds { get; private set; }
+
+    public JsonField PromptTokenIds { get; private set; }
+
+    /// <summary>Reads a payload without the space around it.</summary>
+    public static StreamEvent Read(ReadOnlySpan<byte> data)
     {
-        data = data.Trim(" \t\r\n"u8);
+        var read = default(StreamEvent);
         if (data.IsEmpty)
         {
-            return EventSigns.None;
+            return read;
         }
 
         if (data.SequenceEqual("[DONE]"u8))
         {
-            return EventSigns.Done;
+            return read with { Signs = EventSigns.Done };
         }
 
         try
         {
-            return ReadObject(data);
+            read.ReadObject(data);
+            return read;
         }
         catch (JsonException)
         {
-            return EventSigns.Malformed;
+            return new StreamEvent { Signs = EventSigns.Malformed };
         }
     }
 
-    private static EventSigns ReadObject(ReadOnlySpan<byte> data)
+    private void ReadObject(ReadOnlySpan<byte> data)
     {
         var reader = new Utf8JsonReader(data, Reading);
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
         {
-            return EventSigns.Malformed;
+            Signs = EventSigns.Malformed;
+            return;
         }
 
-        var (signs, known) = (EventSigns.None, false);
+        var known = false;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (reader.ValueTextEquals("choices"u8))
             {
                 known = true;
-                signs |= ReadChoices(ref reader);
+                ReadChoices(ref reader);
+            }
+            else if (reader.ValueTextEquals("usage"u8))
+            {
+                var name = (int)reader.TokenStartIndex;
+                reader.Read();
+                var start = (int)reader.TokenStartIndex;
+                Usage = Forwarding.Usage.Read(ref reader);
+                UsageField = new JsonField(name, start, (int)reader.BytesConsumed);
+            }
+            else if (reader.ValueTextEquals("prompt_token_ids"u8))
+            {
+                PromptTokenIds = Skip(ref reader);
             }
             else if (reader.ValueTextEquals("error"u8))
             {
-                signs |= ReadError(ref reader);
+                Signs |= EventError.Read(ref reader);
             }
             else
             {
@@ -82,68 +108,132 @@ internal static class StreamEvent
         }
 
         reader.Read(); // anything behind the object is an error
-        return known || signs != EventSigns.None ? signs : EventSigns.Content;
+        if (!known && Signs == EventSigns.None)
+        {
+            (Signs, HasMore) = (EventSigns.Content, true);
+        }
     }
 
-    private static EventSigns ReadChoices(ref Utf8JsonReader reader)
+    private void ReadChoices(ref Utf8JsonReader reader)
     {
-        var signs = EventSigns.None;
         reader.Read();
         if (reader.TokenType != JsonTokenType.StartArray)
         {
             reader.Skip();
-            return signs;
+            return;
         }
 
+        HasNoChoices = true;
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            if (reader.TokenType != JsonTokenType.StartObject)
+            HasMore |= !HasNoChoices; // a second one
+            HasNoChoices = false;
+            if (reader.TokenType == JsonTokenType.StartObject)
+            {
+                ReadChoice(ref reader);
+            }
+            else
             {
                 reader.Skip();
+            }
+        }
+    }
+
+    private void ReadChoice(ref Utf8JsonReader reader)
+    {
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("delta"u8))
+            {
+                ReadDelta(ref reader);
+            }
+            else if (reader.ValueTextEquals("text"u8))
+            {
+                ReadText(ref reader);
+            }
+            else if (reader.ValueTextEquals("finish_reason"u8))
+            {
+                FinishReason = Skip(ref reader);
+                Signs |= reader.TokenType == JsonTokenType.String ? EventSigns.Finish : EventSigns.None;
+            }
+            else if (reader.ValueTextEquals("index"u8))
+            {
+                reader.Read();
+                Choice = reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var index) ? index : 0;
+                HasMore |= Choice != 0;
+                reader.Skip();
+            }
+            else if (reader.ValueTextEquals("token_ids"u8))
+            {
+                TokenIds = Skip(ref reader);
+            }
+            else if (reader.ValueTextEquals("prompt_token_ids"u8))
+            {
+                PromptTokenIds = Skip(ref reader);
+            }
+            else if (reader.ValueTextEquals("stop_reason"u8))
+            {
+                StopReason = Skip(ref reader);
+            }
+            else
+            {
+                reader.Skip();
+            }
+        }
+    }
+
+    private void ReadDelta(ref Utf8JsonReader reader)
+    {
+        reader.Read();
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            reader.Skip();
+            return;
+        }
+
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            if (reader.ValueTextEquals("content"u8))
+            {
+                ReadText(ref reader);
                 continue;
             }
 
-            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-            {
-                var (finish, text, delta) =
-                    (reader.ValueTextEquals("finish_reason"u8), reader.ValueTextEquals("text"u8), reader.ValueTextEquals("delta"u8));
-                reader.Read();
-                if (finish)
-                {
-                    signs |= reader.TokenType == JsonTokenType.String ? EventSigns.Finish : EventSigns.None;
-                    reader.Skip();
-                }
-                else if (delta && reader.TokenType == JsonTokenType.StartObject)
-                {
-                    signs |= ReadDelta(ref reader);
-                }
-                else
-                {
-                    signs |= text && IsSomething(ref reader) ? EventSigns.Content : EventSigns.None;
-                    reader.Skip();
-                }
-            }
-        }
-
-        return signs;
-    }
-
-    private static EventSigns ReadDelta(ref Utf8JsonReader reader)
-    {
-        var signs = EventSigns.None;
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-        {
             var role = reader.ValueTextEquals("role"u8);
             reader.Read();
             if (!role && IsSomething(ref reader))
             {
-                signs = EventSigns.Content;
+                Signs |= EventSigns.Content;
+                HasMore = true;
             }
 
             reader.Skip();
         }
+    }
 
-        return signs;
+    private void ReadText(ref Utf8JsonReader reader)
+    {
+        var name = (int)reader.TokenStartIndex;
+        reader.Read();
+        if (IsSomething(ref reader))
+        {
+            Signs |= EventSigns.Content;
+            HasMore |= reader.TokenType != JsonTokenType.String;
+        }
+
+        var start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        Text = new JsonField(name, start, (int)reader.BytesConsumed);
+    }
+
+    /// <summary>Reads over the property that the reader stands on.</summary>
+    private static JsonField Skip(ref Utf8JsonReader reader)
+    {
+        var name = (int)reader.TokenStartIndex;
+        reader.Read();
+        var start = (int)reader.TokenStartIndex;
+        reader.Skip();
+        return new JsonField(name, start, (int)reader.BytesConsumed);
     }
 
     private static bool IsSomething(ref Utf8JsonReader reader) => reader.TokenType switch
@@ -155,36 +245,4 @@ internal static class StreamEvent
     };
 
     private static bool IsEmptyArray(Utf8JsonReader copy) => copy.Read() && copy.TokenType == JsonTokenType.EndArray;
-
-    private static EventSigns ReadError(ref Utf8JsonReader reader)
-    {
-        reader.Read();
-        if (reader.TokenType == JsonTokenType.Null)
-        {
-            return EventSigns.None;
-        }
-
-        var signs = EventSigns.Error;
-        if (reader.TokenType == JsonTokenType.StartObject)
-        {
-            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-            {
-                var code = reader.ValueTextEquals("code"u8);
-                reader.Read();
-                if (code && reader.TokenType == JsonTokenType.Number && reader.TryGetInt32(out var status)
-                    && status is >= 400 and < 500 and not (401 or 402 or 403 or 408 or 429))
-                {
-                    signs |= EventSigns.ClientFault;
-                }
-
-                reader.Skip();
-            }
-        }
-        else
-        {
-            reader.Skip();
-        }
-
-        return signs;
-    }
 }

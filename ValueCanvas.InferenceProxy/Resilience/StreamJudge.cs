@@ -5,6 +5,10 @@ namespace ValueCanvas.InferenceProxy.Resilience;
 /// <summary>Reads a stream's events as they pass and says at the end what it was worth.</summary>
 internal sealed class StreamJudge
 {
+    private const int MostChoices = 128;
+
+    private Dictionary<int, int>? _choices; // completion tokens so far, where there is more than one choice
+
     /// <summary>Something came that the client shall have: until then another replica can take over unseen.</summary>
     public bool HasContent { get; private set; }
 
@@ -21,6 +25,12 @@ internal sealed class StreamJudge
         Signs.HasFlag(EventSigns.Malformed) ? AttemptFailure.Malformed
         : Signs.HasFlag(EventSigns.Error) && !IsClientFault ? AttemptFailure.ErrorEvent
         : AttemptFailure.None;
+
+    /// <summary>What the server last said that the answer costs: so far while it runs, all of it at the end. Null until it says something.</summary>
+    public Usage? Usage { get; private set; }
+
+    /// <summary>Events with content: about as many as tokens, where the server says nothing better.</summary>
+    public int ContentEvents { get; private set; }
 
     private EventSigns Signs { get; set; }
 
@@ -95,7 +105,26 @@ internal sealed class StreamJudge
             }
         }
 
-        Signs |= StreamEvent.Read(data);
+        var read = StreamEvent.Read(data.Trim(" \t\r\n"u8));
+        Signs |= read.Signs;
         HasContent |= (Signs & (EventSigns.Content | EventSigns.Finish)) != 0;
+        ContentEvents += read.Signs.HasFlag(EventSigns.Content) ? 1 : 0;
+        if (read.Usage is { } usage)
+        {
+            Usage = read.HasNoChoices ? usage : Running(usage, read.Choice);
+        }
+    }
+
+    /// <summary>While a stream runs, each of several choices is counted by itself.</summary>
+    private Usage Running(Usage usage, int choice)
+    {
+        if ((choice == 0 && _choices is null) || choice is < 0 or > MostChoices)
+        {
+            return usage;
+        }
+
+        _choices ??= new() { [0] = Usage?.CompletionTokens ?? 0 };
+        _choices[choice] = usage.CompletionTokens;
+        return usage with { CompletionTokens = _choices.Values.Sum() };
     }
 }

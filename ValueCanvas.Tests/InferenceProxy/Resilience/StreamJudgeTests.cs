@@ -26,7 +26,7 @@ public sealed class StreamJudgeTests
     [InlineData("[1]", "Malformed")]
     [InlineData("", "None")]
     public void Event_Payload_SaysWhatItIs(string data, string expected) =>
-        Assert.Equal(Enum.Parse<EventSigns>(expected), StreamEvent.Read(Encoding.UTF8.GetBytes(data)));
+        Assert.Equal(Enum.Parse<EventSigns>(expected), StreamEvent.Read(Encoding.UTF8.GetBytes(data)).Signs);
 
     [Theory]
     [InlineData("\n")]
