@@ -111,7 +111,9 @@ internal sealed class Attempt : IDisposable
             FirstContent = _time.GetElapsedTime(_started);
             _watch.Dispose();
             Pause();
-            failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
+            failure = Declined(status) is var declined and not AttemptFailure.None ? declined
+                : failure != AttemptFailure.None ? failure
+                : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
             if (failure == AttemptFailure.None)
             {
                 _placement.Began();
@@ -181,6 +183,11 @@ internal sealed class Attempt : IDisposable
         ArrayPool<byte>.Shared.Return(_buffer);
         _placement.Dispose();
     }
+
+    private AttemptFailure Declined(int status) =>
+        !IsEventStream ? Declines.Of(status, Ready.Span)
+        : Judge.ContentEvents == 0 && !IsMidEvent ? Declines.OfEvents(Ready.Span)
+        : AttemptFailure.None;
 
     private async Task<AttemptFailure> FirstEventsAsync()
     {

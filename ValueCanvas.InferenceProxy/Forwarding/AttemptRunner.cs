@@ -78,13 +78,20 @@ internal sealed partial class AttemptRunner(
     /// <summary>Books the end of an attempt, now that all of it is known.</summary>
     public void Ended(RunningAttempt running)
     {
-        var (call, target, failure, status) = (running.Call, running.Target, running.Failure, running.Status);
-        Judge(running, failure, status);
-        running.Attempt.Span?.Judge(failure, status);
-        metrics.AttemptEnded(target.Replica, failure);
-        if (status != 0)
+        Judge(running, running.Failure, running.Status);
+        running.Pass = running.Pass with { Begun = true }; // its place for a probe is given back
+        running.Attempt.Span?.Judge(running.Failure, running.Status);
+        running.Attempt.Span?.Dispose();
+        metrics.AttemptEnded(running.Target.Replica, running.Failure);
+    }
+
+    /// <summary>Books the answer that the client got from an attempt, if it got one.</summary>
+    public void Answered(RunningAttempt running)
+    {
+        if (running.Status != 0)
         {
-            metrics.Answered(call.Operation, target.Model.Model, target.Replica, status, failure, call.Started);
+            var (call, target) = (running.Call, running.Target);
+            metrics.Answered(call.Operation, target.Model.Model, target.Replica, running.Status, running.Failure, call.Started);
         }
     }
 

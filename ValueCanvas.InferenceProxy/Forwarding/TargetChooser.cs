@@ -15,19 +15,20 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
     public async Task<ForwardedCall.Target?> NextAsync(HttpContext context, RunningAttempt failed)
     {
         var (call, failure) = (failed.Call, failed.Failure);
-        if (!failure.MovesOn())
+        if (failure.IsDecline() ? !call.Route.FallsBackOn(failure) : !failure.MovesOn())
         {
             return null;
         }
 
-        var otherKey = !PassOver(failed);
+        var otherKey = !failure.IsDecline() && !PassOver(failed);
         failed.Target.Place.Dispose(); // who waits for the next one holds none
-        if (call.Attempts >= call.Topology.Options.Retries.MaxAttempts && !otherKey)
+        if ((call.Attempts >= call.Topology.Options.Retries.MaxAttempts && !otherKey) || (failure.IsDecline() && !call.NextTarget()))
         {
             return null;
         }
 
-        var next = await ChooseAsync(context, call, failed.Attempt.Span, paid: otherKey);
+        // The budget is there for outages: a key or a model that says no is none.
+        var next = await ChooseAsync(context, call, failed.Attempt.Span, paid: otherKey || failure.IsDecline());
         if (next is not null)
         {
             signals.Retried(failure);

@@ -42,7 +42,7 @@ internal static class GenAi
 
     public static void Judge(this Activity span, AttemptFailure failure, int statusCode)
     {
-        if (!failure.IsBlameless())
+        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.Outrun))
         {
             span.SetTag(Error, failure.Label());
             span.SetStatus(ActivityStatusCode.Error);
