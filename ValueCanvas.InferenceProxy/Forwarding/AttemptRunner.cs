@@ -7,7 +7,8 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>Starts attempts and keeps the books of them: for breakers, keys, metrics, spans and the log.</summary>
 internal sealed partial class AttemptRunner(
-    UpstreamClient upstream, InferenceMetrics metrics, ResilienceSignals signals, TimeProvider time, ILogger<AttemptRunner> logger)
+    UpstreamClient upstream, InferenceMetrics metrics, TokenMetrics tokens, ResilienceSignals signals, TimeProvider time,
+    ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
     public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false)
@@ -21,7 +22,10 @@ internal sealed partial class AttemptRunner(
             span?.SetTag(GenAi.Hedge, true);
         }
 
-        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
+        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted)
+        {
+            Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
+        };
         metrics.AttemptStarted(target.Replica);
         var unfit = UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request);
         call.Overhead.Stop();
@@ -68,6 +72,7 @@ internal sealed partial class AttemptRunner(
     public void Adopted(RunningAttempt running)
     {
         running.Pass = running.Pass.Breaker.Began(running.Pass);
+        running.Attempt.Span?.Answered(running.Attempt.Ready.Span);
         if (running.Attempt.IsEventStream)
         {
             var (call, target) = (running.Call, running.Target);
@@ -78,11 +83,17 @@ internal sealed partial class AttemptRunner(
     /// <summary>Books the end of an attempt, now that all of it is known.</summary>
     public void Ended(RunningAttempt running)
     {
-        Judge(running, running.Failure, running.Status);
+        var (call, target, failure) = (running.Call, running.Target, running.Failure);
+        Judge(running, failure, running.Status);
         running.Pass = running.Pass with { Begun = true }; // its place for a probe is given back
-        running.Attempt.Span?.Judge(running.Failure, running.Status);
+        running.Attempt.Span?.Judge(failure, running.Status);
+        metrics.AttemptEnded(call.Operation, target.Model.Model, target.Replica, failure, running.Attempt.Elapsed);
+        running.Attempt.Span?.Ended(running.Attempt.Judge.FinishReason, running.Attempt.Usage);
         running.Attempt.Span?.Dispose();
-        metrics.AttemptEnded(running.Target.Replica, running.Failure);
+        if (running.Attempt.Usage is { } usage)
+        {
+            tokens.Used(running, usage);
+        }
     }
 
     /// <summary>Books the answer that the client got from an attempt, if it got one.</summary>

@@ -15,6 +15,7 @@ internal static partial class InferenceEndpoints
         services.AddAdmission();
         services.AddHedging();
         services.AddSingleton<InferenceMetrics>();
+        services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
         services.AddSingleton<Forwarder>();

@@ -60,7 +60,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
             while (true)
             {
                 var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
-                var placing = admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+                var placing = admission.PlaceAsync(call.Turn, options, route, call.Tried, call.Caller, context.RequestAborted);
                 var (place, refused) = placing.IsCompleted || !call.Peek.Stream
                     ? await placing
                     : await KeepAlive.WaitAsync(context, call, placing.AsTask(), time);
@@ -78,14 +78,15 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
                     return null;
                 }
 
-                if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
+                if (replica.Upstream.Kind.Supports(call.Operation)
+                    && replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
                 {
                     signals.Moved(transition, span);
                     return new ForwardedCall.Target(place, pass, call.Turn, replica.Upstream.Credentials.Take());
                 }
 
                 place.Dispose();
-                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
+                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request, or it is new and of the wrong kind
             }
         }
         while (call.NextTarget());
