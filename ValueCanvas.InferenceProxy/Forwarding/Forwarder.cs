@@ -45,6 +45,7 @@ internal sealed partial class Forwarder(
         }
 
         // :: Step 3: the targets that the name means, for this risk.
+        peek.Risk?.MoveToHeader(context.Request, body);
         var words = InternalCaller.Of(context.Request, topology.Options);
         if (words.ReadRisk(out var risk) is { } unreadable)
         {
