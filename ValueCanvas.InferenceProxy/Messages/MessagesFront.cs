@@ -64,6 +64,7 @@ internal sealed partial class MessagesFront(Forwarder forwarder, Fleet fleet, IL
             return malformed;
         }
 
+        peek.Risk?.MoveToHeader(context.Request, body);
         if (MessagesRequest.TryTranslate(body.Bytes, operation == InferenceOperation.CountTokens, out var chat, out var unfit) is { } wrong)
         {
             return wrong;
