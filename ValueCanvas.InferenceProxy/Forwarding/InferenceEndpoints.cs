@@ -19,8 +19,13 @@ internal static partial class InferenceEndpoints
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
         services.AddSingleton<Forwarder>();
+        services.AddSingleton<BodyBudget>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.
-        services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = null);
+        services.Configure<KestrelServerOptions>(options =>
+        {
+            options.Limits.MaxRequestBodySize = null;
+            options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        });
         return services;
     }
 

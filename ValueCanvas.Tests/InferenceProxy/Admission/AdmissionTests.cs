@@ -283,7 +283,7 @@ public sealed class AdmissionTests
         var waiting = proxy.PostAsync(Ask);
         await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
 
-        using var drained = await proxy.Client.PostAsync($"/providers/{Replica(proxy).Name}/drain", null, Cancel);
+        await proxy.OperateAsync($"{Replica(proxy).Name}/drain");
 
         using var refused = await waiting.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
         Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
