@@ -185,7 +185,7 @@ internal sealed class MessagesResponse : Stream
             }
             else if (line.Span.StartsWith(AnthropicExchange.NativeField))
             {
-                native = line[AnthropicExchange.NativeField.Length..];
+                native = line[AnthropicExchange.NativeField.Length..].TrimStart(" "u8);
             }
             else if (line.Span.StartsWith(": keep-alive"u8) || line.Span.StartsWith(": ping"u8))
             {
