@@ -69,6 +69,12 @@ internal sealed class Attempt : IDisposable
     /// <summary>From the start to the first content.</summary>
     public TimeSpan FirstContent { get; private set; }
 
+    /// <summary>Since the start.</summary>
+    public TimeSpan Elapsed => _time.GetElapsedTime(_started);
+
+    /// <summary>Measures the time between the chunks of a stream; null when nobody wants to know.</summary>
+    public ChunkGaps? Gaps { get; init; }
+
     /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
     /// answer that is no stream is looked at where it is whole in the buffer.</summary>
     public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
@@ -91,7 +97,8 @@ internal sealed class Attempt : IDisposable
 
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
-            FirstContent = _time.GetElapsedTime(_started);
+            FirstContent = Elapsed;
+            Gaps?.First();
             _watch?.Dispose();
             Pause();
             failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
@@ -140,6 +147,11 @@ internal sealed class Attempt : IDisposable
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             Pause();
             _held += read;
+            if (read > 0 && IsEventStream)
+            {
+                Gaps?.Next();
+            }
+
             Sort(read == 0);
             return (read, AttemptFailure.None);
         }

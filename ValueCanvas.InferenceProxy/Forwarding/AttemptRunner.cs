@@ -6,14 +6,18 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>Starts attempts and keeps the books of them: for breakers, keys, metrics, spans and the log.</summary>
 internal sealed partial class AttemptRunner(
-    UpstreamClient upstream, InferenceMetrics metrics, ResilienceSignals signals, TimeProvider time, ILogger<AttemptRunner> logger)
+    UpstreamClient upstream, InferenceMetrics metrics, TokenMetrics tokens, ResilienceSignals signals, TimeProvider time,
+    ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
     public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
     {
         call.Attempts++;
         var span = GenAi.StartAttempt(call.Operation, target.Model.Model, call.Peek.Stream, target.Replica);
-        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
+        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted)
+        {
+            Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
+        };
         metrics.AttemptStarted(target.Replica);
         var unfit = UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request);
         call.Overhead.Stop();
@@ -59,6 +63,7 @@ internal sealed partial class AttemptRunner(
     /// <summary>The first content of an attempt is about to go out.</summary>
     public void Adopted(RunningAttempt running)
     {
+        running.Attempt.Span?.Answered(running.Attempt.Ready.Span);
         if (running.Attempt.IsEventStream)
         {
             var (call, target) = (running.Call, running.Target);
@@ -72,10 +77,16 @@ internal sealed partial class AttemptRunner(
         var (call, target, failure, status) = (running.Call, running.Target, running.Failure, running.Status);
         Judge(running, failure, status);
         running.Attempt.Span?.Judge(failure, status);
-        metrics.AttemptEnded(target.Replica, failure);
+        metrics.AttemptEnded(call.Operation, target.Model.Model, target.Replica, failure, running.Attempt.Elapsed);
         if (status != 0)
         {
             metrics.Answered(call.Operation, target.Model.Model, target.Replica, status, failure, call.Started);
+        }
+
+        running.Attempt.Span?.Ended(running.Attempt.Judge.FinishReason, running.Attempt.Usage);
+        if (running.Attempt.Usage is { } usage)
+        {
+            tokens.Used(running, usage);
         }
     }
 

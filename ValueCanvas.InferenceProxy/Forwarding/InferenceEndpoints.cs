@@ -13,6 +13,7 @@ internal static partial class InferenceEndpoints
         services.AddReplicaRouting();
         services.AddAdmission();
         services.AddSingleton<InferenceMetrics>();
+        services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
         services.AddSingleton<Forwarder>();

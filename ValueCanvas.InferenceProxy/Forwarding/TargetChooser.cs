@@ -53,7 +53,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
             {
                 var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
                 var (place, refused) =
-                    await admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+                    await admission.PlaceAsync(call.Turn, options, route, call.Tried, call.Caller, context.RequestAborted);
                 if (place is not { Replica: var replica })
                 {
                     call.Refused = refused ?? call.Refused; // of a target that is merely full; the next one may have a place
@@ -68,14 +68,15 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
                     return null;
                 }
 
-                if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
+                if (replica.Upstream.Kind.Supports(call.Operation)
+                    && replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
                 {
                     signals.Moved(transition, span);
                     return new ForwardedCall.Target(place, pass, call.Turn, replica.Upstream.Credentials.Take());
                 }
 
                 place.Dispose();
-                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
+                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request, or it is new and of the wrong kind
             }
         }
         while (call.NextTarget());

@@ -18,7 +18,7 @@ internal static class UpstreamRequest
         Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
         var kind = attempt.Replica.Upstream.Kind;
-        request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + kind.PathOf(operation));
+        request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
         var messages = context.Features.Get<MessagesCall>();
         if (!kind.IsAnthropic && messages?.Unfit is { } unfit)
         {

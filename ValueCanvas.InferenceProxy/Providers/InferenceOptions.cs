@@ -80,4 +80,7 @@ internal sealed class InferenceOptions
 
     /// <summary>How long such a look may take.</summary>
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Between two questions for the addresses of own servers' hosts. Read at start only.</summary>
+    public TimeSpan ResolveInterval { get; set; } = TimeSpan.FromSeconds(5);
 }

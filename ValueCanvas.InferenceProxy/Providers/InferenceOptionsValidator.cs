@@ -57,6 +57,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Positive(options.TotalTimeout, nameof(options.TotalTimeout));
         Positive(options.ProbeInterval, nameof(options.ProbeInterval));
         Positive(options.ProbeTimeout, nameof(options.ProbeTimeout));
+        Positive(options.ResolveInterval, nameof(options.ResolveInterval));
         Positive(options.CredentialRest, nameof(options.CredentialRest));
         if (options.InternalKey is { Length: > 0 and < 16 })
         {

@@ -7,7 +7,7 @@ namespace ValueCanvas.InferenceProxy.Routing;
 /// <summary>
 /// A prompt as a chain of hashes: salt and model as the seed, then tools and messages in the order in which a chat template writes them, in
 /// blocks of 256 bytes. Two prompts that begin alike have equal hashes up to where they part, wherever in the body their fields stand and
-/// however they are spaced; no tokenizer is needed.
+/// however they are spaced and escaped; no tokenizer is needed.
 /// </summary>
 internal sealed class PromptPrefix : IDisposable
 {
@@ -27,6 +27,9 @@ internal sealed class PromptPrefix : IDisposable
     /// <summary>The prompt's length in bytes, the part behind the last whole block included.</summary>
     public int Bytes { get; private set; }
 
+    /// <summary>The prompt is longer than what was read of it.</summary>
+    public bool IsCut => _count == MostBlocks;
+
     /// <param name="body">Valid JSON.</param>
     /// <param name="fields">Where its prompt stands.</param>
     /// <param name="tenant">Tenants share no cache entries.</param>
@@ -45,7 +48,7 @@ internal sealed class PromptPrefix : IDisposable
 
     public void Dispose() => ArrayPool<ulong>.Shared.Return(_blocks);
 
-    // Strings as they are escaped, names and numbers as they are written, one byte for each bracket: all that counts but the spaces.
+    // What strings mean, however they are escaped, numbers as they are written, one byte for each bracket: all that counts but the spaces.
     private static void Walk(ReadOnlySpan<byte> json, ref Chain chain)
     {
         if (json.IsEmpty)
@@ -57,8 +60,28 @@ internal sealed class PromptPrefix : IDisposable
         while (reader.Read() && !chain.Full)
         {
             chain.Add((byte)reader.TokenType);
-            chain.Add(reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName or JsonTokenType.Number ? reader.ValueSpan : default);
+            if (reader.ValueIsEscaped)
+            {
+                Unescape(reader.ValueSpan, ref chain);
+            }
+            else if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName or JsonTokenType.Number)
+            {
+                chain.Add(reader.ValueSpan);
+            }
         }
+    }
+
+    private static void Unescape(ReadOnlySpan<byte> text, ref Chain chain)
+    {
+        Span<byte> means = stackalloc byte[JsonEscapes.MostBytes];
+        while (!chain.Full && text.IndexOf((byte)'\\') is var escape and >= 0)
+        {
+            chain.Add(text[..escape]);
+            text = text[(escape + JsonEscapes.Read(text[escape..], means, out var written))..];
+            chain.Add(means[..written]);
+        }
+
+        chain.Add(text);
     }
 
     private static ulong Seed(string tenant, string model, ReadOnlySpan<byte> salt)

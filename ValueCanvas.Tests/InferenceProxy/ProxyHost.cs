@@ -33,11 +33,15 @@ internal sealed class ProxyHost : IAsyncDisposable
     public IServiceProvider Services => _factory.Services;
 
     public static ProxyHost Start(IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
-        Start(time: null, endpoints, settings);
+        Start(TimeProvider.System, endpoints, settings);
 
     /// <summary>With a clock of the test's own: limits and breakers go by it.</summary>
-    public static ProxyHost Start(TimeProvider? time, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
-        new(new Factory(time, [
+    public static ProxyHost Start(TimeProvider time, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+        Start(services => services.AddSingleton(time), endpoints, settings);
+
+    /// <summary>With other services of the test's own.</summary>
+    public static ProxyHost Start(Action<IServiceCollection> services, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+        new(new Factory(services, [
             ("LOG_LEVEL", "none"),
             ("Inference:DefaultModel", "small-model"),
             ("Inference:ProbeInterval", "00:00:00.1"),
@@ -81,7 +85,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         await _factory.DisposeAsync();
     }
 
-    private sealed class Factory(TimeProvider? time, IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
+    private sealed class Factory(Action<IServiceCollection> services, IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
@@ -91,10 +95,7 @@ internal sealed class ProxyHost : IAsyncDisposable
                 builder.UseSetting(key, value);
             }
 
-            if (time is not null)
-            {
-                builder.ConfigureServices(services => services.AddSingleton(time));
-            }
+            builder.ConfigureServices(services);
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Admission;
@@ -137,7 +138,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
         var (queue, topology) = (Queue(proxy), proxy.Services.GetRequiredService<Fleet>().Current);
-        var (first, _) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, Who("a"), Cancel);
+        var (first, _) = await queue.PlaceAsync(Target(topology), topology.Options, Small, null, Who("a"), Cancel);
         var order = new List<string>();
         var soon = TimeProvider.System.GetUtcNow().AddSeconds(20);
         List<Task> all =
@@ -154,7 +155,7 @@ public sealed class AdmissionTests
 
         async Task WaitAsync(string name, Caller caller)
         {
-            var (place, refused) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel);
+            var (place, refused) = await queue.PlaceAsync(Target(topology), topology.Options, Small, null, caller, Cancel);
             Assert.Null(refused);
             order.Add(name); // one at a time: only who has the place is here
             place!.Dispose();
@@ -167,7 +168,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(replica, limit: 1, ("Inference:Admission:MaxWaiting", "4"));
         var (queue, topology) = (Queue(proxy), proxy.Services.GetRequiredService<Fleet>().Current);
-        var (first, _) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, Who("a"), Cancel);
+        var (first, _) = await queue.PlaceAsync(Target(topology), topology.Options, Small, null, Who("a"), Cancel);
         var low = Wait(Who("b") with { Priority = Priority.Low });
         Task<(Placement? Placement, ProxyError? Refused)>[] greedy = [Wait(Who("greedy")), Wait(Who("greedy")), Wait(Who("greedy"))];
 
@@ -190,7 +191,64 @@ public sealed class AdmissionTests
         Assert.Equal((0, 0), (queue.Waiting, Replica(proxy).InFlight));
 
         Task<(Placement? Placement, ProxyError? Refused)> Wait(Caller caller) =>
-            queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel).AsTask();
+            queue.PlaceAsync(Target(topology), topology.Options, Small, null, caller, Cancel).AsTask();
+    }
+
+    [Fact]
+    public async Task Waiting_WhenAReplicaIsAdded_IsServedThere_AndWhenAllAreGone_NoLonger()
+    {
+        var held = new HeldReplica();
+        await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var added = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var proxy = Start(replica, limit: 1);
+        var configuration = (IConfigurationRoot)proxy.Services.GetRequiredService<IConfiguration>();
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var waiting = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+
+        configuration["Inference:Providers:vllm:Endpoints:1"] = added.Address;
+        configuration.Reload();
+        await ProxyHost.UntilAsync(() => Task.FromResult(added.Received.Count == 1 && Queue(proxy).Waiting == 0));
+
+        var late = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        configuration["Inference:Providers:vllm:Endpoints:0"] = DeadAddress.Take();
+        configuration["Inference:Providers:vllm:Endpoints:1"] = DeadAddress.Take();
+        configuration.Reload();
+        using (var refused = await late.WaitAsync(TimeSpan.FromSeconds(5), Cancel))
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+            Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
+            Assert.NotNull(refused.Headers.RetryAfter);
+        }
+
+        held.Release();
+        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        {
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode); // those under way end where they are
+            answer.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task Drained_ThatOthersWaitFor_IsWaitedForNoLonger()
+    {
+        var held = new HeldReplica();
+        await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var proxy = Start(replica, limit: 1);
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var waiting = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+
+        using var drained = await proxy.Client.PostAsync($"/providers/{Replica(proxy).Name}/drain", null, Cancel);
+
+        using var refused = await waiting.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
+        held.Release();
+        using var answer = await running;
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }
 
     [Theory]
@@ -202,6 +260,8 @@ public sealed class AdmissionTests
 
     private static ProxyHost Start(FakeReplica replica, int limit, params (string Key, string Value)[] settings) =>
         ProxyHost.Start(replica, [("Inference:Admission:MaxRunningPerReplica", $"{limit}"), .. settings]);
+
+    private static ModelTarget Target(Topology topology) => topology.Routes.Resolve("small-model", null).Targets[0];
 
     private static AdmissionQueue Queue(ProxyHost proxy) => proxy.Services.GetRequiredService<AdmissionQueue>();
 
