@@ -17,7 +17,7 @@ internal sealed class MessagesResponse : Stream
 
     private readonly HttpResponse _response;
     private readonly Stream _client;
-    private readonly string _requestId;
+    private string _requestId;
     private readonly ArrayBufferWriter<byte> _input = new(1024); // an event's beginning, or all of an answer
     private readonly ArrayBufferWriter<byte> _output = new(1024);
     private MessagesEvents? _events;
@@ -64,11 +64,7 @@ internal sealed class MessagesResponse : Stream
     }
 
     /// <summary>Forgets an answer of which nothing has gone out: another one comes instead.</summary>
-    public void Reset()
-    {
-        _input.ResetWrittenCount();
-        _response.Headers.ContentEncoding = default;
-    }
+    public void Reset() => _input.ResetWrittenCount();
 
     /// <param name="counted">The answer is a count of tokens.</param>
     /// <param name="cancellationToken">Ends with the client.</param>
@@ -83,10 +79,10 @@ internal sealed class MessagesResponse : Stream
             return;
         }
 
+        Identify();
         var body = Translate(counted);
         _response.ContentType = "application/json";
         _response.ContentLength = body.Length;
-        _response.Headers.TryAdd(RequestId, _requestId);
         await _client.WriteAsync(body, cancellationToken);
     }
 
@@ -123,10 +119,17 @@ internal sealed class MessagesResponse : Stream
         _begun = true;
         if (_response.StatusCode == StatusCodes.Status200OK && _response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true)
         {
+            Identify();
             _events = new MessagesEvents(_output, _requestId);
             _response.ContentLength = null;
-            _response.Headers.TryAdd(RequestId, _requestId);
         }
+    }
+
+    /// <summary>By Anthropic's own name for the request where it has given one.</summary>
+    private void Identify()
+    {
+        _requestId = _response.Headers.TryGetValue(RequestId, out var given) ? given.ToString() : _requestId;
+        _response.Headers[RequestId] = _requestId;
     }
 
     private async ValueTask SendAsync(CancellationToken cancellationToken)

@@ -19,7 +19,7 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     private static readonly ChatTool Weather = ChatTool.CreateFunctionTool("get_weather", "Weather",
         BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"""));
 
-    private readonly SimulatorServer _simulator = SimulatorServer.Start(("ZeroDelay", "false"), ("StepBaseMilliseconds", "3"));
+    private readonly SimulatorServer _simulator = SimulatorServer.Start();
     private ProxyHost _proxy = null!;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -146,7 +146,7 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     [InlineData(503)]
     public async Task RateLimitOrOverload_IsTold_AndTheNextRequestWaitsAsLongAsAsked(int status)
     {
-        var impatient = Client(_proxy, new ClientRetryPolicy(maxRetries: 0), ("x-simulator-fault", $"status={status}; retry-after=1"));
+        var impatient = Client(_proxy, new ClientRetryPolicy(maxRetries: 0), ("x-simulator-fault", $"status={status}; retry-after=2"));
         var failure = await Assert.ThrowsAsync<ClientResultException>(() => impatient.GetChatClient(SimulatorServer.Model)
             .CompleteChatAsync([new UserChatMessage(Question)], cancellationToken: Cancel));
         var started = Stopwatch.GetTimestamp();
