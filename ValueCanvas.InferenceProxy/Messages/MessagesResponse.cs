@@ -7,8 +7,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Messages;
 
 /// <summary>
-/// Stands in for the body of a response whose writer speaks OpenAI's language, and sends on Anthropic's. A stream goes on with each write; any
-/// other answer is kept, since its status and length may still change, and goes out with <see cref="CompleteAsync"/>.
+/// Stands in for the body of a response whose writer speaks OpenAI's language, and sends on Anthropic's. A stream goes on with each write;
+/// any other answer is kept, since its status and length may still change, and goes out with <see cref="CompleteAsync"/>.
 /// </summary>
 internal sealed class MessagesResponse : Stream
 {
@@ -117,7 +117,8 @@ internal sealed class MessagesResponse : Stream
     private void Begin()
     {
         _begun = true;
-        if (_response.StatusCode == StatusCodes.Status200OK && _response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true)
+        var stream = _response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
+        if (stream && _response.StatusCode == StatusCodes.Status200OK)
         {
             Identify();
             _events = new MessagesEvents(_output, _requestId);
