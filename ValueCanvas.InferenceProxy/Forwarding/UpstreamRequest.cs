@@ -32,8 +32,8 @@ internal static class UpstreamRequest
         }
         else if (messages is not null)
         {
-            var sent = messages.Peek;
-            request.Content = new ForwardedBody(messages.Body, sent.ModelStart, sent.ModelEnd, target.Model == sent.Model ? null : target.Json);
+            var (sent, original) = (messages.Body, messages.Peek);
+            request.Content = new ForwardedBody(sent, original.ModelStart, original.ModelEnd, target.Model == original.Model ? null : target.Json);
             if (operation == InferenceOperation.Chat)
             {
                 request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
