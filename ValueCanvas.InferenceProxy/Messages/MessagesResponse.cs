@@ -133,6 +133,9 @@ internal sealed class MessagesResponse : Stream
         _response.Headers[RequestId] = _requestId;
     }
 
+    // The latter is how a string that holds half of a surrogate pair is refused.
+    private static bool IsMalformed(Exception exception) => exception is JsonException or InvalidOperationException;
+
     private async ValueTask SendAsync(CancellationToken cancellationToken)
     {
         if (_output.WrittenCount > 0)
@@ -150,7 +153,7 @@ internal sealed class MessagesResponse : Stream
             {
                 return counted ? MessagesAnswer.TranslateCount(_input.WrittenMemory) : MessagesAnswer.Translate(_input.WrittenMemory);
             }
-            catch (JsonException)
+            catch (Exception e) when (IsMalformed(e))
             {
                 var error = ProxyError.UpstreamFailed;
                 _response.StatusCode = error.Status;
@@ -213,9 +216,9 @@ internal sealed class MessagesResponse : Stream
                 events.Translate(data);
             }
         }
-        catch (JsonException)
+        catch (Exception e) when (IsMalformed(e))
         {
-            // Half of an event too large to be judged; that the stream broke there is told by the next one.
+            // Half of an event too large to be judged; that the stream broke there is told by the next one. Or half of a character.
         }
     }
 }

@@ -237,6 +237,7 @@ public sealed class MessagesTests
     [Theory]
     [InlineData("""{"id":"x","choices":[]}""")]
     [InlineData("[]")]
+    [InlineData("""{"id":"x","choices":[{"message":{"content":"\ud800"}}]}""")]
     [InlineData("nonsense")]
     public async Task Answer_ThatIsNoCompletion_Is502(string answer)
     {
