@@ -59,6 +59,7 @@ internal sealed partial class Forwarder(
         var first = route.Targets[0];
         var caller = words.Caller ?? Caller.Anyone;
         using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && first.Replicas.Length > 1
+            && operation != InferenceOperation.CountTokens // which leaves nothing in a cache
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;
         using var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
