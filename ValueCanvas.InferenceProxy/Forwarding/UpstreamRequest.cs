@@ -1,5 +1,6 @@
 using System.Net.Http.Headers;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
 using ValueCanvas.InferenceProxy.Routing;
@@ -18,9 +19,25 @@ internal static class UpstreamRequest
     {
         var kind = attempt.Replica.Upstream.Kind;
         request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
+        var messages = context.Features.Get<MessagesCall>();
+        if (!kind.IsAnthropic && messages?.Unfit is { } unfit)
+        {
+            request.Dispose();
+            return unfit;
+        }
+
         if (!kind.IsAnthropic)
         {
             request.Content = new ForwardedBody(body.Bytes, peek.ModelStart, peek.ModelEnd, target.Model == peek.Model ? null : target.Json);
+        }
+        else if (messages is not null)
+        {
+            var (sent, original) = (messages.Body, messages.Peek);
+            request.Content = new ForwardedBody(sent, original.ModelStart, original.ModelEnd, target.Model == original.Model ? null : target.Json);
+            if (operation == InferenceOperation.Chat)
+            {
+                request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
+            }
         }
         else if (AnthropicRequest.TryTranslate(body.Bytes, target.Model, out var translated) is { } untranslatable)
         {
@@ -30,7 +47,7 @@ internal static class UpstreamRequest
         else
         {
             request.Content = new ByteArrayContent(translated) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
-            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(AnthropicRequest.WantsUsage(body.Bytes), time));
+            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(AnthropicRequest.WantsUsage(body.Bytes), native: false, time));
         }
 
         ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
