@@ -9,6 +9,9 @@ internal sealed class RequestBody : IDisposable
     // What a Content-Length merely announces is not yet worth a larger buffer.
     private const int LargestFirstBuffer = 256 * 1024;
 
+    // Reading the JSON of more than this is no work for a thread that polls sockets.
+    private const int LargestInline = 256 * 1024;
+
     private byte[] _buffer = [];
     private int _length;
 
@@ -31,6 +34,11 @@ internal sealed class RequestBody : IDisposable
                 var read = await context.Request.Body.ReadAsync(_buffer.AsMemory(_length), context.RequestAborted);
                 if (read == 0)
                 {
+                    if (_length > LargestInline)
+                    {
+                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    }
+
                     return null;
                 }
 
