@@ -27,7 +27,7 @@ internal sealed partial class AttemptRunner(
             Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
         };
         metrics.AttemptStarted(target.Replica);
-        var unfit = UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request);
+        var unfit = UpstreamRequest.Build(context, body, call, attempt, target.Model, target.Credential, time, out var request);
         call.Overhead.Stop();
         var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
         return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit, IsHedge = hedge };
