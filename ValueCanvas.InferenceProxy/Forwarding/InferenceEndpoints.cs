@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -12,6 +13,7 @@ internal static partial class InferenceEndpoints
     {
         services.AddReplicaRouting();
         services.AddAdmission();
+        services.AddHedging();
         services.AddSingleton<InferenceMetrics>();
         services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TargetChooser>();

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
@@ -15,7 +16,6 @@ internal sealed class PromptPrefix : IDisposable
 
     // 1 MiB of prompt, more than a context of 128 K tokens: what comes behind does not decide.
     private const int MostBlocks = 4096;
-    private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
 
     private readonly ulong[] _blocks;
     private int _count;
@@ -56,7 +56,7 @@ internal sealed class PromptPrefix : IDisposable
             return;
         }
 
-        var reader = new Utf8JsonReader(json, Reading);
+        var reader = new JsonWalker(json);
         while (reader.Read() && !chain.Full)
         {
             chain.Add((byte)reader.TokenType);
