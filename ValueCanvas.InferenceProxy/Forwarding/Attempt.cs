@@ -20,7 +20,7 @@ internal sealed class Attempt : IDisposable
     private readonly CancellationTokenSource _cancel;
     private readonly CancellationTokenRegistration _clientGone;
     private readonly Placement _placement;
-    private readonly ITimer? _watch;
+    private readonly ITimer _watch;
     private readonly TimeLimits _limits;
     private readonly TimeProvider _time;
     private readonly long _started;
@@ -43,11 +43,8 @@ internal sealed class Attempt : IDisposable
             : (limits.Headers, AttemptFailure.HeadersTimeout);
         _cancel = new CancellationTokenSource(first, time);
         _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
-        if (!streamed)
-        {
-            // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
-            _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Headers, TimeSpan.FromSeconds(1));
-        }
+        // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
+        _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Frozen, TimeSpan.FromSeconds(1));
     }
 
     public Replica Replica => _placement.Replica;
@@ -72,6 +69,9 @@ internal sealed class Attempt : IDisposable
     /// <summary>Since the start.</summary>
     public TimeSpan Elapsed => _time.GetElapsedTime(_started);
 
+    /// <summary>The first content took so long that the breaker shall know.</summary>
+    public bool IsSlow => FirstContent > _limits.Slow;
+
     /// <summary>Measures the time between the chunks of a stream; null when nobody wants to know.</summary>
     public ChunkGaps? Gaps { get; init; }
 
@@ -80,6 +80,20 @@ internal sealed class Attempt : IDisposable
     public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
 
     public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+
+    /// <summary>Ends what is under way, at once and for this reason.</summary>
+    public void Abandon(AttemptFailure why)
+    {
+        _late = why;
+        try
+        {
+            _cancel.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It ended at the same time.
+        }
+    }
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
@@ -99,9 +113,11 @@ internal sealed class Attempt : IDisposable
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
             FirstContent = Elapsed;
             Gaps?.First();
-            _watch?.Dispose();
+            _watch.Dispose();
             Pause();
-            failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
+            failure = Declined(status) is var declined and not AttemptFailure.None ? declined
+                : failure != AttemptFailure.None ? failure
+                : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
             if (failure == AttemptFailure.None)
             {
                 _placement.Began();
@@ -167,7 +183,7 @@ internal sealed class Attempt : IDisposable
 
     public void Dispose()
     {
-        _watch?.Dispose();
+        _watch.Dispose();
         _clientGone.Dispose();
         _response?.Dispose();
         _request?.Dispose();
@@ -176,6 +192,11 @@ internal sealed class Attempt : IDisposable
         ArrayPool<byte>.Shared.Return(_buffer);
         _placement.Dispose();
     }
+
+    private AttemptFailure Declined(int status) =>
+        !IsEventStream ? Declines.Of(status, Ready.Span)
+        : Judge.ContentEvents == 0 && !IsMidEvent ? Declines.OfEvents(Ready.Span)
+        : AttemptFailure.None;
 
     private async Task<AttemptFailure> FirstEventsAsync()
     {
@@ -276,17 +297,12 @@ internal sealed class Attempt : IDisposable
 
     private void GiveUpOnFrozen()
     {
-        if (Replica.State.Status != ReplicaStatus.Up)
+        // A hosted provider is not looked at: that it is down says nothing but that another request failed.
+        var state = Replica.State;
+        if (state.Status == ReplicaStatus.Down && !Replica.Upstream.Kind.IsHosted && FirstContent == default
+            && _time.GetUtcNow() - state.LastChange >= _limits.Frozen)
         {
-            _late = AttemptFailure.HeadersTimeout;
-            try
-            {
-                _cancel.Cancel();
-            }
-            catch (ObjectDisposedException)
-            {
-                // It ended while the timer fired.
-            }
+            Abandon(_streamed ? _late : AttemptFailure.HeadersTimeout);
         }
     }
 

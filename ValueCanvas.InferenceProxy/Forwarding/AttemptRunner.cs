@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Telemetry;
@@ -10,26 +11,33 @@ internal sealed partial class AttemptRunner(
     ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
-    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
+    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false)
     {
         call.Attempts++;
+        var parent = Activity.Current;
         var span = GenAi.StartAttempt(call.Operation, target.Model.Model, call.Peek.Stream, target.Replica);
+        Activity.Current = parent; // of the next attempt, too
+        if (hedge)
+        {
+            span?.SetTag(GenAi.Hedge, true);
+        }
+
         var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted)
         {
             Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
         };
         metrics.AttemptStarted(target.Replica);
-        var unfit = UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request);
+        var unfit = UpstreamRequest.Build(context, body, call, attempt, target.Model, target.Credential, time, out var request);
         call.Overhead.Stop();
         var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
-        return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit };
+        return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit, IsHedge = hedge };
     }
 
     /// <summary>Notes whether the first content has come, and draws the conclusions for later requests when it has not.</summary>
     public void Learn(RunningAttempt running, AttemptFailure failure)
     {
         running.Failure = failure;
-        if (failure is AttemptFailure.None or AttemptFailure.ClientGone)
+        if (failure.IsBlameless())
         {
             return;
         }
@@ -63,6 +71,7 @@ internal sealed partial class AttemptRunner(
     /// <summary>The first content of an attempt is about to go out.</summary>
     public void Adopted(RunningAttempt running)
     {
+        running.Pass = running.Pass.Breaker.Began(running.Pass);
         running.Attempt.Span?.Answered(running.Attempt.Ready.Span);
         if (running.Attempt.IsEventStream)
         {
@@ -74,19 +83,26 @@ internal sealed partial class AttemptRunner(
     /// <summary>Books the end of an attempt, now that all of it is known.</summary>
     public void Ended(RunningAttempt running)
     {
-        var (call, target, failure, status) = (running.Call, running.Target, running.Failure, running.Status);
-        Judge(running, failure, status);
-        running.Attempt.Span?.Judge(failure, status);
+        var (call, target, failure) = (running.Call, running.Target, running.Failure);
+        Judge(running, failure, running.Status);
+        running.Pass = running.Pass with { Begun = true }; // its place for a probe is given back
+        running.Attempt.Span?.Judge(failure, running.Status);
         metrics.AttemptEnded(call.Operation, target.Model.Model, target.Replica, failure, running.Attempt.Elapsed);
-        if (status != 0)
-        {
-            metrics.Answered(call.Operation, target.Model.Model, target.Replica, status, failure, call.Started);
-        }
-
         running.Attempt.Span?.Ended(running.Attempt.Judge.FinishReason, running.Attempt.Usage);
+        running.Attempt.Span?.Dispose();
         if (running.Attempt.Usage is { } usage)
         {
             tokens.Used(running, usage);
+        }
+    }
+
+    /// <summary>Books the answer that the client got from an attempt, if it got one.</summary>
+    public void Answered(RunningAttempt running)
+    {
+        if (running.Status != 0)
+        {
+            var (call, target) = (running.Call, running.Target);
+            metrics.Answered(call.Operation, target.Model.Model, target.Replica, running.Status, running.Failure, call.Started);
         }
     }
 
@@ -98,8 +114,7 @@ internal sealed partial class AttemptRunner(
         var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
             : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
             : BreakerVerdict.Success;
-        var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
-        signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
+        signals.Moved(running.Pass.Breaker.Record(running.Pass, verdict, attempt.IsSlow, failure.Label(), options), attempt.Span);
     }
 
     private static partial class Log

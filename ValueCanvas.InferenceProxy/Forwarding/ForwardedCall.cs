@@ -7,7 +7,7 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>One request on its way: what does not change from attempt to attempt, and what was tried.</summary>
-internal sealed class ForwardedCall
+internal sealed class ForwardedCall : IDisposable
 {
     private int _target = -1;
 
@@ -51,6 +51,9 @@ internal sealed class ForwardedCall
     /// <summary>Why the last attempt failed.</summary>
     public AttemptFailure Failure { get; set; }
 
+    /// <summary>The first attempt whose model declined the request: its words are the answer when no other model takes it.</summary>
+    public RunningAttempt? Declined { get; private set; }
+
     /// <summary>Who asks.</summary>
     public required Caller Caller { get; init; }
 
@@ -65,6 +68,24 @@ internal sealed class ForwardedCall
 
     /// <summary>A provider was passed over because it does not have this operation.</summary>
     public bool Unsupported { get; private set; }
+
+    /// <summary>Keeps the answer of the first attempt whose model declined.</summary>
+    public void Keep(RunningAttempt declined)
+    {
+        if (Declined is null)
+        {
+            (Declined, declined.IsKept) = (declined, true);
+        }
+    }
+
+    public void Dispose()
+    {
+        if (Declined is { } declined)
+        {
+            declined.IsKept = false;
+            declined.Dispose();
+        }
+    }
 
     /// <summary>Makes it the next target's turn; false when there is none.</summary>
     public bool NextTarget()

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
@@ -21,7 +22,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, Hedger hedger, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
 {
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
@@ -44,6 +45,7 @@ internal sealed partial class Forwarder(
         }
 
         // :: Step 3: the targets that the name means, for this risk.
+        peek.Risk?.MoveToHeader(context.Request, body);
         var words = InternalCaller.Of(context.Request, topology.Options);
         if (words.ReadRisk(out var risk) is { } unreadable)
         {
@@ -52,23 +54,25 @@ internal sealed partial class Forwarder(
         }
 
         budget.Request();
+        hedger.Request();
         var route = topology.Routes.Resolve(peek.Model, risk);
         var first = route.Targets[0];
         var caller = words.Caller ?? Caller.Anyone;
         using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && first.Replicas.Length > 1
+            && operation != InferenceOperation.CountTokens // which leaves nothing in a cache
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;
-        var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
+        using var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.
         var next = await chooser.FirstAsync(context, call);
         while (next is { } target)
         {
-            // :: Step 5: send, and wait for the first content of the answer.
-            using var running = attempts.Start(context, body, call, target);
-            var failure = call.Failure = await FirstContentAsync(context, running);
+            // :: Step 5: send, and wait for the first content of the answer; if that of a stream takes unusually long, of another replica's.
+            using var running = await StartAsync(context, body, call, target);
+            var failure = call.Failure = running.Failure;
             next = await chooser.NextAsync(context, running);
-            if (failure == AttemptFailure.None || (failure.HasAnswer() && next is null))
+            if (failure == AttemptFailure.None || (failure.HasAnswer() && next is null && call.Declined is null))
             {
                 await AnswerAsync(context, body, running);
                 return;
@@ -78,18 +82,30 @@ internal sealed partial class Forwarder(
             {
                 return;
             }
+
+            if (failure.IsDecline())
+            {
+                call.Keep(running);
+            }
         }
 
-        await RefuseAsync(context, call);
+        await (call.Declined is { } declined ? AnswerAsync(context, body, declined) : RefuseAsync(context, call));
     }
 
-    private async Task<AttemptFailure> FirstContentAsync(HttpContext context, RunningAttempt running)
+    private async Task<RunningAttempt> StartAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
     {
-        var call = running.Call;
-        var failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, running.FirstContent, time) : running.FirstContent);
+        var running = attempts.Start(context, body, call, target);
+        if (call.Peek.Stream)
+        {
+            running = await KeepAlive.WaitAsync(context, call, hedger.FirstContentAsync(context, body, running), time);
+        }
+        else
+        {
+            attempts.Learn(running, await running.FirstContent);
+        }
+
         call.Overhead.Resume();
-        attempts.Learn(running, failure);
-        return running.Failure;
+        return running;
     }
 
     /// <summary>From here on it is this attempt's answer, whole or with its break told.</summary>
@@ -104,7 +120,8 @@ internal sealed partial class Forwarder(
 
         attempts.Adopted(running);
         body.Dispose(); // its buffer is free for others
-        var (attempt, answered) = (running.Attempt, running.Failure);
+        var attempt = running.Attempt;
+        var answered = running.Failure.IsDecline() ? AttemptFailure.None : running.Failure; // the status says what it is
         (running.Status, running.Failure) = ((int)attempt.Response.StatusCode, AttemptFailure.ClientGone);
         var broken = await RelayAsync(context, running.Call, attempt);
         running.Failure = broken == AttemptFailure.None ? answered : broken;

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -12,13 +13,19 @@ internal static partial class InferenceEndpoints
     {
         services.AddReplicaRouting();
         services.AddAdmission();
+        services.AddHedging();
         services.AddSingleton<InferenceMetrics>();
         services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
         services.AddSingleton<Forwarder>();
+        services.AddSingleton<BodyBudget>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.
-        services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = null);
+        services.Configure<KestrelServerOptions>(options =>
+        {
+            options.Limits.MaxRequestBodySize = null;
+            options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        });
         return services;
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Json;
 using ValueCanvas.InferenceProxy.Routing;
@@ -10,6 +11,9 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// the prompt stands.</summary>
 internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields)
 {
+    /// <summary>How much depends on the answer, where the body says so.</summary>
+    public RiskField? Risk { get; init; }
+
     // A refusal repeats the name.
     private const int LongestModel = 512;
 
@@ -46,6 +50,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
 
         string? model = null;
         var (start, end, stream) = (0, 0, false);
+        RiskField? risk = null;
         var fields = default(PromptFields);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -75,6 +80,19 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
 
                 stream = reader.TokenType == JsonTokenType.True;
             }
+            else if (reader.ValueTextEquals(RiskField.Name))
+            {
+                if (risk is not null)
+                {
+                    return ProxyError.BadRequest("The field 'risk_level' stands in the body twice.", "risk_level");
+                }
+
+                var name = reader.TokenStartIndex;
+                reader.Read();
+                var value = reader.TokenStartIndex;
+                reader.Skip();
+                risk = RiskField.Of(body, name, value, reader.BytesConsumed);
+            }
             else
             {
                 fields.Skip(ref reader);
@@ -92,7 +110,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
             return ProxyError.BadRequest($"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
         }
 
-        peek = new RequestPeek(model, start, end, stream, fields);
+        peek = new RequestPeek(model, start, end, stream, fields) { Risk = risk };
         return null;
     }
 }

@@ -1,4 +1,5 @@
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -8,6 +9,7 @@ internal sealed class RunningAttempt(
     AttemptRunner runner, ForwardedCall call, ForwardedCall.Target target, Attempt attempt, Task<AttemptFailure> firstContent) : IDisposable
 {
     private bool _ended;
+    private bool _disposed;
 
     public ForwardedCall Call => call;
 
@@ -19,6 +21,12 @@ internal sealed class RunningAttempt(
     /// <summary>None when there is content to relay, else why there is not.</summary>
     public Task<AttemptFailure> FirstContent => firstContent;
 
+    /// <summary>The proxy's own second attempt at a slow stream: what it costs is not the caller's.</summary>
+    public bool IsHedge { get; init; }
+
+    /// <summary>What the breaker is told the end of.</summary>
+    public BreakerPass Pass { get; set; } = target.Pass;
+
     /// <summary>Why the provider could not have understood the request, which was not sent.</summary>
     public ProxyError? Unfit { get; init; }
 
@@ -27,6 +35,9 @@ internal sealed class RunningAttempt(
 
     /// <summary>The status that the client gets from it; zero while it gets none.</summary>
     public int Status { get; set; }
+
+    /// <summary>It declined, and its answer may yet be needed: it is over, but for that, until the call is.</summary>
+    public bool IsKept { get; set; }
 
     /// <summary>Judges the attempt, once: what comes later changes nothing.</summary>
     public void End()
@@ -41,6 +52,11 @@ internal sealed class RunningAttempt(
     public void Dispose()
     {
         End();
-        attempt.Dispose();
+        if (!IsKept && !_disposed)
+        {
+            _disposed = true;
+            runner.Answered(this);
+            attempt.Dispose();
+        }
     }
 }

@@ -14,9 +14,10 @@ internal static class UpstreamRequest
 
     /// <summary>The request, or why the provider could not understand it.</summary>
     public static ProxyError? Build(
-        HttpContext context, RequestBody body, InferenceOperation operation, RequestPeek peek, Attempt attempt, ModelTarget target,
-        Credential? credential, TimeProvider time, out HttpRequestMessage request)
+        HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt, ModelTarget target, Credential? credential, TimeProvider time,
+        out HttpRequestMessage request)
     {
+        var (operation, peek) = (call.Operation, call.Peek);
         var kind = attempt.Replica.Upstream.Kind;
         request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
         var messages = context.Features.Get<MessagesCall>();
@@ -28,12 +29,13 @@ internal static class UpstreamRequest
 
         if (!kind.IsAnthropic)
         {
-            request.Content = new ForwardedBody(body.Bytes, peek.ModelStart, peek.ModelEnd, target.Model == peek.Model ? null : target.Json);
+            var edits = ModelEdit(peek, target);
+            CacheSalt.Splice(body.Bytes.Span, peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
+            request.Content = new ForwardedBody(body.Bytes, edits);
         }
         else if (messages is not null)
         {
-            var (sent, original) = (messages.Body, messages.Peek);
-            request.Content = new ForwardedBody(sent, original.ModelStart, original.ModelEnd, target.Model == original.Model ? null : target.Json);
+            request.Content = new ForwardedBody(messages.Body, ModelEdit(messages.Peek, target));
             if (operation == InferenceOperation.Chat)
             {
                 request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
@@ -56,4 +58,7 @@ internal static class UpstreamRequest
         request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
         return null;
     }
+
+    private static List<BodyEdit> ModelEdit(RequestPeek peek, ModelTarget target) =>
+        target.Model == peek.Model ? [] : [new BodyEdit(peek.ModelStart, peek.ModelEnd, target.Json)];
 }

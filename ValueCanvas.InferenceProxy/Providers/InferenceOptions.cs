@@ -1,6 +1,7 @@
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
+using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
 
@@ -41,17 +42,26 @@ internal sealed class InferenceOptions
     /// <summary>The secret by which Api and Worker prove themselves; unset, no caller's tenant, priority, deadline or risk is believed.</summary>
     public string? InternalKey { get; set; }
 
+    /// <summary>The secret that opens, closes, resets and drains; unset, nobody does.</summary>
+    public string? OperatorKey { get; set; }
+
     /// <summary>How long a key rests that its provider has refused.</summary>
     public TimeSpan CredentialRest { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Larger request bodies are refused with 413.</summary>
     public int MaxBodyBytes { get; set; } = 32 * 1024 * 1024;
 
+    /// <summary>What the bodies above 256 KiB may take together; further ones are refused with 503.</summary>
+    public long MaxBufferedBytes { get; set; } = 256 * 1024 * 1024;
+
     /// <summary>Until a TCP connection stands. Read at start only.</summary>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Until the status line of a streamed answer. One that is not streamed is waited for longer while the server's health looks succeed.</summary>
+    /// <summary>Until the status line of a streamed answer.</summary>
     public TimeSpan HeadersTimeout { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>So long the server's health looks have to fail until the first content of an answer is no longer waited for.</summary>
+    public TimeSpan FrozenTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Until the first content of a streamed answer.</summary>
     public TimeSpan FirstTokenTimeout { get; set; } = TimeSpan.FromSeconds(30);
@@ -74,6 +84,9 @@ internal sealed class InferenceOptions
     public BreakerOptions Breaker { get; set; } = new();
 
     public RetryOptions Retries { get; set; } = new();
+
+    /// <summary>When a stream is asked for a second time.</summary>
+    public HedgingOptions Hedging { get; set; } = new();
 
     /// <summary>Between two looks at a replica's health and models. Read at start only.</summary>
     public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);

@@ -18,6 +18,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         options.Admission.Validate(wrong);
         options.Autoscale.Validate(wrong);
         options.Batch.Validate(wrong);
+        options.Hedging.Validate(wrong);
         ResilienceValidation.Check(options, wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
     }
@@ -48,8 +49,14 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
             wrong.Add("Inference:MaxBodyBytes must be from 1024 (1 KiB) to 1073741824 (1 GiB).");
         }
 
+        if (options.MaxBufferedBytes < 2L * options.MaxBodyBytes)
+        {
+            wrong.Add("Inference:MaxBufferedBytes must be at least twice Inference:MaxBodyBytes, so that one body can be read.");
+        }
+
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.HeadersTimeout, nameof(options.HeadersTimeout));
+        Positive(options.FrozenTimeout, nameof(options.FrozenTimeout));
         Positive(options.FirstTokenTimeout, nameof(options.FirstTokenTimeout));
         Positive(options.StreamTimeout, nameof(options.StreamTimeout));
         Positive(options.KeepAlive, nameof(options.KeepAlive));
@@ -62,6 +69,11 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         if (options.InternalKey is { Length: > 0 and < 16 })
         {
             wrong.Add("Inference:InternalKey must have at least 16 characters.");
+        }
+
+        if (options.OperatorKey is { Length: > 0 and < 16 })
+        {
+            wrong.Add("Inference:OperatorKey must have at least 16 characters.");
         }
 
         void Positive(TimeSpan value, string key) => ResilienceValidation.Positive(value, $"Inference:{key}", wrong);

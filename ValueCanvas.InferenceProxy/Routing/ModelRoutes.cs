@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Routing;
@@ -52,18 +53,21 @@ internal sealed class ModelRoutes
         {
             if (RiskLevels.TryParse(level, out var risk))
             {
-                byRisk[(int)risk] = Build(options.Name, targets);
+                byRisk[(int)risk] = Build(options, targets);
             }
         }
 
-        return new Chains(Build(options.Name, options.Targets), byRisk);
+        return new Chains(Build(options, options.Targets), byRisk);
     }
 
-    private ModelRoute Build(string name, IReadOnlyList<TargetOptions> targets) => targets.Count == 0
-        ? new ModelRoute([Target(null, name)])
+    private ModelRoute Build(ModelOptions options, IReadOnlyList<TargetOptions> targets) => targets.Count == 0
+        ? new ModelRoute([Target(null, options.Name)])
         : new ModelRoute([.. targets.Select(target => Target(
             string.IsNullOrEmpty(target.Provider) ? null : target.Provider,
-            string.IsNullOrEmpty(target.Model) ? name : target.Model))]);
+            string.IsNullOrEmpty(target.Model) ? options.Name : target.Model))])
+        {
+            FallbackOn = options.FallbackOn,
+        };
 
     private ModelTarget Target(string? provider, string name)
     {
@@ -78,7 +82,13 @@ internal sealed class ModelRoutes
 }
 
 /// <summary>Targets in the order in which they are tried; at least one.</summary>
-internal sealed record ModelRoute(ModelTarget[] Targets);
+internal sealed record ModelRoute(ModelTarget[] Targets)
+{
+    /// <summary>What one may decline and the next be asked; all there is when empty.</summary>
+    public IReadOnlyList<string> FallbackOn { get; init; } = [];
+
+    public bool FallsBackOn(AttemptFailure decline) => FallbackOn.Count == 0 || FallbackOn.Contains(decline.Label());
+}
 
 /// <summary>A provider, or null for any; its replicas at the time, and the model to ask them for, also as a JSON string where clients may use
 /// another name.</summary>

@@ -24,6 +24,7 @@ internal static class GenAi
     public const string StatusCode = "http.response.status_code";
     public const string Error = "error.type";
     public const string Target = "valuecanvas.target";
+    public const string Hedge = "valuecanvas.hedge";
 
     private const int MostChoices = 16;
 
@@ -101,7 +102,7 @@ internal static class GenAi
 
     public static void Judge(this Activity span, AttemptFailure failure, int statusCode)
     {
-        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone))
+        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.Outrun))
         {
             span.SetTag(Error, failure.Label());
             span.SetStatus(ActivityStatusCode.Error);

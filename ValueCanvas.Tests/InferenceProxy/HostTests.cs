@@ -53,7 +53,7 @@ public sealed class HostTests
         await using var three = await FakeReplica.StartAtAsync($"http://127.0.0.3:{port}", FakeReplica.AnswerAsync);
         _addresses = ["127.0.0.1", "127.0.0.2"];
         await using var proxy = Start(port);
-        using var stays = await proxy.Client.PostAsync($"/providers/fleet:{port}%23127.0.0.2/open", null, Cancel);
+        await proxy.OperateAsync($"fleet:{port}%23127.0.0.2/open");
         using var stream = await proxy.PostAsync("""{"model":"default","stream":true}""");
         Assert.Equal($"fleet:{port}#127.0.0.1", stream.Headers.GetValues("x-valuecanvas-target").Single());
 

@@ -12,6 +12,8 @@ namespace ValueCanvas.Tests.InferenceProxy;
 /// <summary>The proxy, whole, on Kestrel and a free port.</summary>
 internal sealed class ProxyHost : IAsyncDisposable
 {
+    public const string OperatorKey = "the-operators-key-in-tests";
+
     private readonly Factory _factory;
 
     private ProxyHost(Factory factory)
@@ -44,6 +46,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         new(new Factory(services, [
             ("LOG_LEVEL", "none"),
             ("Inference:DefaultModel", "small-model"),
+            ("Inference:OperatorKey", OperatorKey),
             ("Inference:ProbeInterval", "00:00:00.1"),
             .. endpoints.Select((endpoint, i) => ($"Inference:Providers:vllm:Endpoints:{i}", endpoint)),
             .. settings,
@@ -59,6 +62,22 @@ internal sealed class ProxyHost : IAsyncDisposable
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         return await Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel ?? TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Acts as an operator, for example <c>vllm-0/drain</c>, and says which proxies follow.</summary>
+    public async Task<string?> OperateAsync(string action)
+    {
+        using var response = await SendActionAsync(action, OperatorKey);
+        Assert.Equal(System.Net.HttpStatusCode.OK, response.StatusCode);
+        var answer = await response.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        return answer.GetProperty("scope").GetString();
+    }
+
+    public async Task<HttpResponseMessage> SendActionAsync(string action, string? key)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"/providers/{action}");
+        request.Headers.Authorization = key is null ? null : new AuthenticationHeaderValue("Bearer", key);
+        return await Client.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
     public async Task<JsonElement> ReplicaAsync(int index)

@@ -91,6 +91,47 @@ public sealed class AdmissionTests
         (await running).Dispose();
     }
 
+    // What the client of a stream gets while it waits, and how its waiting ends: with a place, or refused when status 200 is out.
+    [Theory]
+    [InlineData("00:00:30")]
+    [InlineData("00:00:00.5")]
+    public async Task Stream_WaitingForAPlace_GetsCommentsUntilItsAnswerOrAnErrorEvent(string maxWait)
+    {
+        var held = new HeldReplica(stream: true);
+        await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var proxy = Start(replica, limit: 1, ("Inference:KeepAlive", "00:00:00.1"), ("Inference:Admission:MaxWait", maxWait));
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+
+        using var response = await proxy.PostAsync("""{"model":"default","stream":true}""");
+        Assert.Equal((HttpStatusCode.OK, "text/event-stream"), (response.StatusCode, response.Content.Headers.ContentType?.MediaType));
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
+        Assert.Equal(": keep-alive", await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(5), Cancel));
+        Assert.Single(replica.Received);
+        if (maxWait == "00:00:30")
+        {
+            held.Release();
+        }
+
+        var text = await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        if (maxWait == "00:00:30")
+        {
+            Assert.Contains("\"content\":\"hello\"", text);
+            Assert.Contains("[DONE]\n\n: x-valuecanvas-target: ", text);
+            Assert.Equal(2, replica.Received.Count);
+        }
+        else
+        {
+            Assert.Contains("\"code\":\"overloaded\"", text);
+            Assert.Single(replica.Received);
+            held.Release();
+        }
+
+        Assert.Equal(0, Queue(proxy).Waiting);
+        (await running).Dispose();
+        await ProxyHost.UntilAsync(() => Task.FromResult(Replica(proxy).InFlight == 0));
+    }
+
     [Fact]
     public async Task Client_ThatLeaves_LeavesTheQueueAtOnce()
     {
@@ -242,7 +283,7 @@ public sealed class AdmissionTests
         var waiting = proxy.PostAsync(Ask);
         await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
 
-        using var drained = await proxy.Client.PostAsync($"/providers/{Replica(proxy).Name}/drain", null, Cancel);
+        await proxy.OperateAsync($"{Replica(proxy).Name}/drain");
 
         using var refused = await waiting.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
         Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
@@ -270,7 +311,7 @@ public sealed class AdmissionTests
     private static Caller Who(string tenant) => new(tenant, Priority.Normal, null);
 
     /// <summary>A model server that answers when the test lets it.</summary>
-    private sealed class HeldReplica
+    private sealed class HeldReplica(bool stream = false)
     {
         private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -283,7 +324,7 @@ public sealed class AdmissionTests
         {
             _reached.TrySetResult();
             await _released.Task.WaitAsync(context.RequestAborted);
-            await FakeReplica.AnswerAsync(context);
+            await (stream ? FakeReplica.StreamAsync(context) : FakeReplica.AnswerAsync(context));
         }
     }
 }
