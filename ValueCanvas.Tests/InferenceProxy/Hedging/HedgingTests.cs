@@ -2,8 +2,8 @@ using System.Diagnostics.Metrics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
-using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hedging;
 
@@ -120,8 +120,12 @@ public sealed class HedgingTests
         switch (why)
         {
             case "half-open":
-                var now = fleet.Clock.GetUtcNow(); // its time is over before the hedge is due
-                breaker.Follow(new OperatorAction(1, other.Name, null, OperatorVerb.Open, now, now.AddMilliseconds(1)));
+                var options = fleet.Options.Breaker; // its time is over before the hedge is due
+                for (var i = 0; i < options.MinSamples && breaker.TryEnter(options, out var pass, out _); i++)
+                {
+                    breaker.Record(pass, BreakerVerdict.Failure, slow: false, "cut", options);
+                }
+
                 break;
             case "saturated":
                 other.Load.Live = new(Running: 9, Waiting: 9, KvCacheUsage: 1, CacheTokens: 0, Foreign: 0);
@@ -142,7 +146,7 @@ public sealed class HedgingTests
         Assert.Equal(why == "cap" ? ["refused"] : [], fleet.Outcomes);
         if (why == "half-open")
         {
-            Assert.Equal("forced_open", breaker.View(new()).State);
+            Assert.Equal(BreakerState.Open, breaker.State);
         }
     }
 
@@ -227,7 +231,9 @@ public sealed class HedgingTests
 
         public ProxyHost Proxy { get; private set; } = null!;
 
-        public Replica[] Replicas => Proxy.Services.GetRequiredService<ValueCanvas.InferenceProxy.Providers.Fleet>().Current.Replicas;
+        public Replica[] Replicas => Topology.Replicas;
+
+        public InferenceOptions Options => Topology.Options;
 
         public IReadOnlyList<HeldRequest> Held
         {
@@ -250,6 +256,8 @@ public sealed class HedgingTests
                 }
             }
         }
+
+        private Topology Topology => Proxy.Services.GetRequiredService<ValueCanvas.InferenceProxy.Providers.Fleet>().Current;
 
         public int Received => _fakes.Sum(fake => fake.Received.Count);
 
