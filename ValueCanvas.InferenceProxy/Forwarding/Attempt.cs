@@ -75,8 +75,6 @@ internal sealed class Attempt : IDisposable
 
     public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
 
-    public void Abandon() => _cancel.Cancel();
-
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
         _request = request;

@@ -48,9 +48,6 @@ internal sealed class ForwardedCall
     /// <summary>Replicas not to be asked again: they failed, or let nothing through. Null while there is none.</summary>
     public List<Replica>? Tried { get; set; }
 
-    /// <summary>The next one to ask, already let through by its breaker.</summary>
-    public Target? Next { get; set; }
-
     /// <summary>Why the last attempt failed.</summary>
     public AttemptFailure Failure { get; set; }
 

@@ -6,7 +6,6 @@ using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
-using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -22,14 +21,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet,
-    AdmissionQueue admission,
-    UpstreamClient upstream,
-    RetryBudget budget,
-    InferenceMetrics metrics,
-    ResilienceSignals signals,
-    TimeProvider time,
-    ILogger<Forwarder> logger)
+    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
 {
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
@@ -69,14 +61,20 @@ internal sealed partial class Forwarder(
         var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.
-        call.Next = await ChooseAsync(context, call, span: null);
-        while (call.Next is { } target)
+        var next = await chooser.FirstAsync(context, call);
+        while (next is { } target)
         {
-            // :: Steps 5 to 7.
-            call.Next = null;
-            call.Attempts++;
-            call.Failure = await TryAsync(context, body, call, target);
-            if (call.Failure is AttemptFailure.None or AttemptFailure.ClientGone)
+            // :: Step 5: send, and wait for the first content of the answer.
+            using var running = attempts.Start(context, body, call, target);
+            var failure = call.Failure = await FirstContentAsync(context, running);
+            next = await chooser.NextAsync(context, running);
+            if (failure == AttemptFailure.None || (failure.HasAnswer() && next is null))
+            {
+                await AnswerAsync(context, body, running);
+                return;
+            }
+
+            if (failure == AttemptFailure.ClientGone)
             {
                 return;
             }
@@ -85,145 +83,44 @@ internal sealed partial class Forwarder(
         await RefuseAsync(context, call);
     }
 
-    /// <summary>The next replica to ask. A further one costs from the retry budget, unless it is only another key that is tried.</summary>
-    private async Task<ForwardedCall.Target?> ChooseAsync(HttpContext context, ForwardedCall call, Activity? span, bool free = false)
+    private async Task<AttemptFailure> FirstContentAsync(HttpContext context, RunningAttempt running)
     {
-        var options = call.Topology.Options;
-        if (call.Attempts >= options.Retries.MaxAttempts && !free)
-        {
-            return null;
-        }
-
-        var paid = call.Attempts == 0 || free;
-        do
-        {
-            while (true)
-            {
-                var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
-                var (place, refused) =
-                    await admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
-                if (place is not { Replica: var replica })
-                {
-                    call.Refused = refused ?? call.Refused; // of a target that is merely full; the next one may have a place
-                    break;
-                }
-
-                call.Refused = null;
-                if (!paid && !(paid = budget.TrySpend(options.Retries)))
-                {
-                    place.Dispose();
-                    signals.BudgetSpent();
-                    return null;
-                }
-
-                if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
-                {
-                    signals.Moved(transition, span);
-                    return new ForwardedCall.Target(place, pass, call.Turn, replica.Upstream.Credentials.Take());
-                }
-
-                place.Dispose();
-                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
-            }
-        }
-        while (call.NextTarget());
-
-        return null;
+        var call = running.Call;
+        var failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, running.FirstContent, time) : running.FirstContent);
+        call.Overhead.Resume();
+        attempts.Learn(running, failure);
+        return running.Failure;
     }
 
-    /// <summary>None: an answer went out, whole or with its break told. Any other failure came before the client saw anything of an answer.</summary>
-    private async Task<AttemptFailure> TryAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
+    /// <summary>From here on it is this attempt's answer, whole or with its break told.</summary>
+    private async Task AnswerAsync(HttpContext context, RequestBody body, RunningAttempt running)
     {
-        var (replica, options) = (target.Replica, call.Topology.Options);
-        var model = target.Model.Model;
-        var span = GenAi.StartAttempt(call.Operation, model, call.Peek.Stream, replica);
-        using var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
-        metrics.AttemptStarted(replica);
-        var failure = AttemptFailure.ClientGone; // what an exception out of a write to the client means
-        var statusCode = 0;
-        try
+        if (running.Unfit is { } unfit)
         {
-            // :: Step 5: send, and wait for the first content of the answer.
-            if (UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request)
-                is { } unfit)
-            {
-                (statusCode, failure) = (unfit.Status, AttemptFailure.None);
-                await TellAsync(context, unfit);
-                return AttemptFailure.None;
-            }
-
-            call.Overhead.Stop();
-            var start = attempt.StartAsync(upstream, request);
-            failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, attempt, start, time) : start);
-            call.Overhead.Resume();
-            if (failure == AttemptFailure.RateLimited && target.Credential is not null && attempt.Ready.Span.IndexOf("\"insufficient_quota\""u8) >= 0)
-            {
-                failure = AttemptFailure.Credential; // OpenAI's way of saying 402
-            }
-
-            if (failure != AttemptFailure.None)
-            {
-                Report(call, attempt, target, failure);
-                if (failure.MovesOn())
-                {
-                    var other = failure == AttemptFailure.Credential && target.Credential is not null && !replica.Upstream.Credentials.IsExhausted;
-                    if (!other)
-                    {
-                        (call.Tried ??= []).Add(replica);
-                        call.PassOver();
-                    }
-
-                    target.Place.Dispose(); // who waits for the next one holds none
-                    call.Next = await ChooseAsync(context, call, span, free: other);
-                    if (call.Next is not null)
-                    {
-                        signals.Retried(failure);
-                    }
-                }
-
-                if (!failure.HasAnswer() || call.Next is not null)
-                {
-                    return failure;
-                }
-            }
-
-            statusCode = (int)attempt.Response.StatusCode;
-            if (attempt.IsEventStream)
-            {
-                metrics.FirstBytes(call.Operation, model, replica, call.Started, span);
-            }
-
-            // :: Step 6: from here on it is this replica's answer, and the body's buffer is free for others.
-            body.Dispose();
-            var answered = failure;
-            failure = AttemptFailure.ClientGone;
-            var broken = await RelayAsync(context, call, attempt);
-            failure = broken == AttemptFailure.None ? answered : broken;
-        }
-        finally
-        {
-            Judge(call, target, attempt, failure, statusCode);
-            span?.Judge(failure, statusCode);
-            metrics.AttemptEnded(replica, failure);
-            if (statusCode != 0)
-            {
-                metrics.Answered(call.Operation, model, replica, statusCode, failure, call.Started);
-            }
+            running.Status = unfit.Status;
+            await TellAsync(context, unfit);
+            return;
         }
 
-        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone) && !failure.HasAnswer())
+        attempts.Adopted(running);
+        body.Dispose(); // its buffer is free for others
+        var (attempt, answered) = (running.Attempt, running.Failure);
+        (running.Status, running.Failure) = ((int)attempt.Response.StatusCode, AttemptFailure.ClientGone);
+        var broken = await RelayAsync(context, running.Call, attempt);
+        running.Failure = broken == AttemptFailure.None ? answered : broken;
+        if (broken is AttemptFailure.None or AttemptFailure.ClientGone)
         {
-            Log.AnswerBroke(logger, replica.Name, failure);
-            if (!attempt.IsEventStream)
-            {
-                throw new BrokenAnswerException(failure);
-            }
-
-            // The status 200 has gone out: without this the server's span would tell of a success.
-            context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, failure.Label());
+            return;
         }
 
-        return AttemptFailure.None;
+        Log.AnswerBroke(logger, attempt.Replica.Name, broken);
+        if (!attempt.IsEventStream)
+        {
+            throw new BrokenAnswerException(broken);
+        }
+
+        // The status 200 has gone out: without this the server's span would tell of a success.
+        context.Features.Get<IHttpActivityFeature>()?.Activity.SetStatus(ActivityStatusCode.Error, broken.Label());
     }
 
     private static async Task<AttemptFailure> RelayAsync(HttpContext context, ForwardedCall call, Attempt attempt)
@@ -242,7 +139,7 @@ internal sealed partial class Forwarder(
             return late;
         }
 
-        // 529 is Anthropic's own: 503 is what clients know.
+        // :: Step 6: status and headers. 529 is Anthropic's own: 503 is what clients know.
         response.StatusCode = (int)attempt.Response.StatusCode is var status and not 529 ? status : StatusCodes.Status503ServiceUnavailable;
         ForwardedHeaders.ToClient(attempt.Response, response);
         ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
@@ -273,59 +170,9 @@ internal sealed partial class Forwarder(
         ? ResponseRelay.WriteErrorAsync(context.Response, error, context.RequestAborted)
         : error.WriteAsync(context);
 
-    /// <summary>Tells the breaker what the attempt was worth, now that all of it is known.</summary>
-    private void Judge(ForwardedCall call, ForwardedCall.Target target, Attempt attempt, AttemptFailure failure, int statusCode)
-    {
-        var options = call.Topology.Options.Breaker;
-        var clientFault = statusCode is >= 400 and < 500 || statusCode is 501 or 505 || attempt.Judge.IsClientFault;
-        var ownFault = failure == AttemptFailure.Credential && target.Credential is not null;
-        var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
-            : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
-            : BreakerVerdict.Success;
-        var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
-        signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
-    }
-
-    private void Report(ForwardedCall call, Attempt attempt, ForwardedCall.Target target, AttemptFailure failure)
-    {
-        if (failure == AttemptFailure.ClientGone)
-        {
-            return;
-        }
-
-        var replica = attempt.Replica;
-        Log.AttemptFailed(logger, replica.Name, failure);
-        if (failure.IsUnreachable() && replica.Failed(Refusals.Describe(failure)) != ReplicaStatus.Down)
-        {
-            Log.ReplicaDown(logger, replica.Name, failure);
-        }
-
-        if (failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded)
-        {
-            var wait = RetryAfter.Of(attempt.Response, time) ?? TimeSpan.FromSeconds(1);
-            replica.Breakers.Of(target.Model.Model).Cool(wait, failure == AttemptFailure.RateLimited, call.Topology.Options.Breaker);
-        }
-
-        if (failure == AttemptFailure.Credential)
-        {
-            var status = (int)attempt.Response.StatusCode;
-            target.Credential?.Disable(status, call.Topology.Options.CredentialRest);
-            Log.CredentialRefused(logger, replica.Provider, target.Credential?.Fingerprint ?? "none", status);
-        }
-    }
-
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Warning, "Attempt at {Replica} failed before the first byte: {Failure}")]
-        public static partial void AttemptFailed(ILogger logger, string replica, AttemptFailure failure);
-
         [LoggerMessage(LogLevel.Warning, "The answer of {Replica} broke: {Failure}")]
         public static partial void AnswerBroke(ILogger logger, string replica, AttemptFailure failure);
-
-        [LoggerMessage(LogLevel.Warning, "Provider {Provider} refused the key {Fingerprint} with status {Status}")]
-        public static partial void CredentialRefused(ILogger logger, string provider, string fingerprint, int status);
-
-        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: {Failure}")]
-        public static partial void ReplicaDown(ILogger logger, string replica, AttemptFailure failure);
     }
 }

@@ -13,6 +13,8 @@ internal static partial class InferenceEndpoints
         services.AddReplicaRouting();
         services.AddAdmission();
         services.AddSingleton<InferenceMetrics>();
+        services.AddSingleton<TargetChooser>();
+        services.AddSingleton<AttemptRunner>();
         services.AddSingleton<Forwarder>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.
         services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = null);

@@ -13,18 +13,17 @@ internal static class KeepAlive
 {
     private static readonly byte[] Comment = ": keep-alive\n\n"u8.ToArray();
 
-    /// <summary>Waits for the attempt's first content, with a comment each time that the client has waited long.</summary>
-    public static async Task<AttemptFailure> WaitAsync(
-        HttpContext context, ForwardedCall call, Attempt attempt, Task<AttemptFailure> start, TimeProvider time)
+    /// <summary>Waits for what the client waits for, with a comment each time that it has waited long.</summary>
+    public static async Task<T> WaitAsync<T>(HttpContext context, ForwardedCall call, Task<T> awaited, TimeProvider time)
     {
-        while (!start.IsCompleted)
+        while (!awaited.IsCompleted)
         {
             var wait = call.Topology.Options.KeepAlive - time.GetElapsedTime(call.LastSign);
             if (wait > TimeSpan.Zero)
             {
                 try
                 {
-                    return await start.WaitAsync(wait, time, CancellationToken.None);
+                    return await awaited.WaitAsync(wait, time, CancellationToken.None);
                 }
                 catch (TimeoutException)
                 {
@@ -35,17 +34,16 @@ internal static class KeepAlive
             call.LastSign = time.GetTimestamp();
             try
             {
-                await WriteAsync(context, attempt.Client);
+                await WriteAsync(context, context.RequestAborted);
             }
             catch
             {
-                attempt.Abandon();
-                await start; // it still uses the attempt's buffer
-                throw;
+                context.Abort(); // nobody reads any more, which ends what is awaited, too
+                break;
             }
         }
 
-        return await start;
+        return await awaited;
     }
 
     public static async Task WriteTargetAsync(HttpResponse response, Replica replica, int attempts, CancellationToken cancellationToken)

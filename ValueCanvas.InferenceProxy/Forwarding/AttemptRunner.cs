@@ -1,0 +1,105 @@
+using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Telemetry;
+
+namespace ValueCanvas.InferenceProxy.Forwarding;
+
+/// <summary>Starts attempts and keeps the books of them: for breakers, keys, metrics, spans and the log.</summary>
+internal sealed partial class AttemptRunner(
+    UpstreamClient upstream, InferenceMetrics metrics, ResilienceSignals signals, TimeProvider time, ILogger<AttemptRunner> logger)
+{
+    /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
+    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
+    {
+        call.Attempts++;
+        var span = GenAi.StartAttempt(call.Operation, target.Model.Model, call.Peek.Stream, target.Replica);
+        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
+        metrics.AttemptStarted(target.Replica);
+        var unfit = UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request);
+        call.Overhead.Stop();
+        var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
+        return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit };
+    }
+
+    /// <summary>Notes whether the first content has come, and draws the conclusions for later requests when it has not.</summary>
+    public void Learn(RunningAttempt running, AttemptFailure failure)
+    {
+        running.Failure = failure;
+        if (failure is AttemptFailure.None or AttemptFailure.ClientGone)
+        {
+            return;
+        }
+
+        var (attempt, target, replica) = (running.Attempt, running.Target, running.Target.Replica);
+        if (failure == AttemptFailure.RateLimited && target.Credential is not null && attempt.Ready.Span.IndexOf("\"insufficient_quota\""u8) >= 0)
+        {
+            running.Failure = failure = AttemptFailure.Credential; // OpenAI's way of saying 402
+        }
+
+        Log.AttemptFailed(logger, replica.Name, failure);
+        if (failure.IsUnreachable() && replica.Failed(Refusals.Describe(failure)) != ReplicaStatus.Down)
+        {
+            Log.ReplicaDown(logger, replica.Name, failure);
+        }
+
+        if (failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded)
+        {
+            var wait = RetryAfter.Of(attempt.Response, time) ?? TimeSpan.FromSeconds(1);
+            target.Pass.Breaker.Cool(wait, failure == AttemptFailure.RateLimited, running.Call.Topology.Options.Breaker);
+        }
+
+        if (failure == AttemptFailure.Credential)
+        {
+            var status = (int)attempt.Response.StatusCode;
+            target.Credential?.Disable(status, running.Call.Topology.Options.CredentialRest);
+            Log.CredentialRefused(logger, replica.Provider, target.Credential?.Fingerprint ?? "none", status);
+        }
+    }
+
+    /// <summary>The first content of an attempt is about to go out.</summary>
+    public void Adopted(RunningAttempt running)
+    {
+        if (running.Attempt.IsEventStream)
+        {
+            var (call, target) = (running.Call, running.Target);
+            metrics.FirstBytes(call.Operation, target.Model.Model, target.Replica, call.Started, running.Attempt.Span);
+        }
+    }
+
+    /// <summary>Books the end of an attempt, now that all of it is known.</summary>
+    public void Ended(RunningAttempt running)
+    {
+        var (call, target, failure, status) = (running.Call, running.Target, running.Failure, running.Status);
+        Judge(running, failure, status);
+        running.Attempt.Span?.Judge(failure, status);
+        metrics.AttemptEnded(target.Replica, failure);
+        if (status != 0)
+        {
+            metrics.Answered(call.Operation, target.Model.Model, target.Replica, status, failure, call.Started);
+        }
+    }
+
+    private void Judge(RunningAttempt running, AttemptFailure failure, int status)
+    {
+        var (attempt, target, options) = (running.Attempt, running.Target, running.Call.Topology.Options.Breaker);
+        var clientFault = status is >= 400 and < 500 || status is 501 or 505 || attempt.Judge.IsClientFault;
+        var ownFault = failure == AttemptFailure.Credential && target.Credential is not null;
+        var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
+            : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
+            : BreakerVerdict.Success;
+        var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
+        signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
+    }
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Warning, "Attempt at {Replica} failed before the first byte: {Failure}")]
+        public static partial void AttemptFailed(ILogger logger, string replica, AttemptFailure failure);
+
+        [LoggerMessage(LogLevel.Warning, "Provider {Provider} refused the key {Fingerprint} with status {Status}")]
+        public static partial void CredentialRefused(ILogger logger, string provider, string fingerprint, int status);
+
+        [LoggerMessage(LogLevel.Warning, "Replica {Replica} is down: {Failure}")]
+        public static partial void ReplicaDown(ILogger logger, string replica, AttemptFailure failure);
+    }
+}

@@ -1,0 +1,46 @@
+using ValueCanvas.InferenceProxy.Errors;
+
+namespace ValueCanvas.InferenceProxy.Forwarding;
+
+/// <summary>An attempt at a target that <see cref="AttemptRunner"/> has started. Its first content is awaited; then it is adopted, and its answer
+/// relayed, or not; and it is judged at its one end, whichever way that comes.</summary>
+internal sealed class RunningAttempt(
+    AttemptRunner runner, ForwardedCall call, ForwardedCall.Target target, Attempt attempt, Task<AttemptFailure> firstContent) : IDisposable
+{
+    private bool _ended;
+
+    public ForwardedCall Call => call;
+
+    public ForwardedCall.Target Target => target;
+
+    /// <summary>The answer and its reading.</summary>
+    public Attempt Attempt => attempt;
+
+    /// <summary>None when there is content to relay, else why there is not.</summary>
+    public Task<AttemptFailure> FirstContent => firstContent;
+
+    /// <summary>Why the provider could not have understood the request, which was not sent.</summary>
+    public ProxyError? Unfit { get; init; }
+
+    /// <summary>What became of it, as far as is known. Until more is, its client has gone: that is what an exception out of a write means.</summary>
+    public AttemptFailure Failure { get; set; } = AttemptFailure.ClientGone;
+
+    /// <summary>The status that the client gets from it; zero while it gets none.</summary>
+    public int Status { get; set; }
+
+    /// <summary>Judges the attempt, once: what comes later changes nothing.</summary>
+    public void End()
+    {
+        if (!_ended)
+        {
+            _ended = true;
+            runner.Ended(this);
+        }
+    }
+
+    public void Dispose()
+    {
+        End();
+        attempt.Dispose();
+    }
+}
