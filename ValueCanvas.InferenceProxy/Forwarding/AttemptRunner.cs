@@ -1,5 +1,6 @@
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -15,7 +16,10 @@ internal sealed partial class AttemptRunner(
         var span = GenAi.StartAttempt(call.Operation, target.Model.Model, call.Peek.Stream, target.Replica);
         var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(target.Replica);
-        var unfit = UpstreamRequest.Build(context, body, call.Operation, call.Peek, attempt, target.Model, target.Credential, time, out var request);
+        var added = StreamAdditions.Of(call, target.Replica);
+        attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
+        var unfit = UpstreamRequest.Build(
+            context, body, call.Operation, call.Peek, attempt, target.Model, added, target.Credential, time, out var request);
         call.Overhead.Stop();
         var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
         return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit };

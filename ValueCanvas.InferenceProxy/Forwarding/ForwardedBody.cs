@@ -2,28 +2,45 @@ using System.Net;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>The client's bytes as they came, but for the model's name where an alias stands for another.</summary>
-internal sealed class ForwardedBody(ReadOnlyMemory<byte> body, int modelStart, int modelEnd, byte[]? model) : HttpContent
+/// <summary>A change to a body: instead of the bytes from the start to the end, these.</summary>
+internal readonly record struct BodyEdit(int Start, int End, ReadOnlyMemory<byte> Bytes);
+
+/// <summary>The client's bytes as they came, but for the edits: the model's name where an alias stands for another, options that are added.</summary>
+internal sealed class ForwardedBody : HttpContent
 {
+    private readonly ReadOnlyMemory<byte> _body;
+    private readonly List<BodyEdit> _edits;
+
+    public ForwardedBody(ReadOnlyMemory<byte> body, List<BodyEdit> edits)
+    {
+        edits.Sort(static (one, other) => one.Start.CompareTo(other.Start));
+        (_body, _edits) = (body, edits);
+    }
+
     protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
         SerializeToStreamAsync(stream, context, CancellationToken.None);
 
     protected override async Task SerializeToStreamAsync(Stream stream, TransportContext? context, CancellationToken cancellationToken)
     {
-        if (model is null)
+        var written = 0;
+        foreach (var edit in _edits)
         {
-            await stream.WriteAsync(body, cancellationToken);
-            return;
+            await stream.WriteAsync(_body[written..edit.Start], cancellationToken);
+            await stream.WriteAsync(edit.Bytes, cancellationToken);
+            written = edit.End;
         }
 
-        await stream.WriteAsync(body[..modelStart], cancellationToken);
-        await stream.WriteAsync(model, cancellationToken);
-        await stream.WriteAsync(body[modelEnd..], cancellationToken);
+        await stream.WriteAsync(_body[written..], cancellationToken);
     }
 
     protected override bool TryComputeLength(out long length)
     {
-        length = model is null ? body.Length : body.Length - (modelEnd - modelStart) + model.Length;
+        length = _body.Length;
+        foreach (var edit in _edits)
+        {
+            length += edit.Bytes.Length - (edit.End - edit.Start);
+        }
+
         return true;
     }
 }

@@ -31,7 +31,7 @@ internal static class ResponseRelay
                 await response.Body.WriteAsync(attempt.Ready, attempt.Client);
             }
 
-            var (read, failure) = judge.Failure == AttemptFailure.Malformed ? (0, AttemptFailure.Malformed) : await attempt.ReadAsync();
+            var (read, failure) = judge.IsStopped ? (0, judge.Failure) : await attempt.ReadAsync();
             if (read > 0)
             {
                 continue;

@@ -14,13 +14,20 @@ internal static class UpstreamRequest
     /// <summary>The request, or why the provider could not understand it.</summary>
     public static ProxyError? Build(
         HttpContext context, RequestBody body, InferenceOperation operation, RequestPeek peek, Attempt attempt, ModelTarget target,
-        Credential? credential, TimeProvider time, out HttpRequestMessage request)
+        StreamAdditions added, Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
         var kind = attempt.Replica.Upstream.Kind;
         request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + kind.PathOf(operation));
         if (!kind.IsAnthropic)
         {
-            request.Content = new ForwardedBody(body.Bytes, peek.ModelStart, peek.ModelEnd, target.Model == peek.Model ? null : target.Json);
+            var edits = new List<BodyEdit>();
+            if (target.Model != peek.Model)
+            {
+                edits.Add(new BodyEdit(peek.ModelStart, peek.ModelEnd, target.Json));
+            }
+
+            added.Splice(body.Bytes.Span, peek.Options, edits);
+            request.Content = new ForwardedBody(body.Bytes, edits);
         }
         else if (AnthropicRequest.TryTranslate(body.Bytes, target.Model, out var translated) is { } untranslatable)
         {
@@ -30,7 +37,7 @@ internal static class UpstreamRequest
         else
         {
             request.Content = new ByteArrayContent(translated) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
-            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(AnthropicRequest.WantsUsage(body.Bytes), time));
+            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(added.Usage || peek.Options.WantsUsage, time));
         }
 
         ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);

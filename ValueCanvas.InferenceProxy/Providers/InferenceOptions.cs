@@ -2,6 +2,7 @@ using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
@@ -74,6 +75,9 @@ internal sealed class InferenceOptions
     public BreakerOptions Breaker { get; set; } = new();
 
     public RetryOptions Retries { get; set; } = new();
+
+    /// <summary>Streams that break and go on elsewhere.</summary>
+    public ResumeOptions Resume { get; set; } = new();
 
     /// <summary>Between two looks at a replica's health and models. Read at start only.</summary>
     public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);
