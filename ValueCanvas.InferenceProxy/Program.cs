@@ -1,6 +1,7 @@
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
+using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Resilience;
@@ -12,6 +13,7 @@ builder.Services.AddResilience();
 builder.Services.AddForwarding();
 builder.Services.AddAutoscaling();
 builder.Services.AddBatch();
+builder.Services.AddMessages();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();
@@ -19,6 +21,7 @@ app.MapProviderEndpoints();
 app.MapDrainEndpoints();
 app.MapAutoscaleEndpoints();
 app.MapBatchEndpoints();
+app.MapMessagesEndpoints();
 app.MapResilienceEndpoints();
 app.MapInferenceEndpoints();
 app.Run();

@@ -64,6 +64,10 @@ internal sealed class AdmissionQueue : BackgroundService
         return WaitAsync(replicas, options, request, tried, caller, cancellationToken);
     }
 
+    /// <summary>A place that is free and that nobody waits for, or null.</summary>
+    public Placement? TryPlace(Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica> tried) =>
+        _waiting == 0 ? _picker.Pick(replicas, options, request, tried, out _) : null;
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(Sweep, _time);

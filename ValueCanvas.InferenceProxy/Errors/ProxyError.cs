@@ -63,6 +63,12 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
     public static ProxyError Unsupported(string model, string path) =>
         BadRequest($"The model '{model}' is served by a provider that has no {path}; use /v1/chat/completions.", "model", "unsupported_operation");
 
+    public static ProxyError Uncountable(string model) =>
+        BadRequest($"The provider of '{model}' cannot count tokens without answering; the answer's usage tells them.", "model", "unsupported_operation");
+
+    public static ProxyError MethodNotAllowed { get; } =
+        new(StatusCodes.Status405MethodNotAllowed, "invalid_request_error", "method_not_allowed", null, "Only POST is answered here.");
+
     public static ProxyError NoAnswer { get; } =
         new(StatusCodes.Status504GatewayTimeout, "server_error", "upstream_timeout", null, "The model server did not answer in time.");
 
@@ -72,7 +78,7 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
 
     public static ProxyError UnknownPath { get; } =
         new(StatusCodes.Status404NotFound, "invalid_request_error", "unknown_url", null,
-            "There is nothing here. Use POST /v1/chat/completions, /v1/completions, /v1/embeddings or GET /v1/models.");
+            "There is nothing here. Use POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/messages or GET /v1/models.");
 
     public static ProxyError Internal { get; } =
         new(StatusCodes.Status500InternalServerError, "server_error", "internal_error", null, "The proxy failed on this request.");

@@ -21,7 +21,7 @@ internal sealed class Attempt : IDisposable
     private readonly CancellationTokenSource _cancel;
     private readonly CancellationTokenRegistration _clientGone;
     private readonly Placement _placement;
-    private readonly ITimer? _watch;
+    private readonly ITimer _watch;
     private readonly TimeLimits _limits;
     private readonly TimeProvider _time;
     private readonly long _started;
@@ -44,11 +44,8 @@ internal sealed class Attempt : IDisposable
             : (limits.Headers, AttemptFailure.HeadersTimeout);
         _cancel = new CancellationTokenSource(first, time);
         _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
-        if (!streamed)
-        {
-            // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
-            _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Headers, TimeSpan.FromSeconds(1));
-        }
+        // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
+        _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Frozen, TimeSpan.FromSeconds(1));
     }
 
     public Replica Replica => _placement.Replica;
@@ -70,6 +67,12 @@ internal sealed class Attempt : IDisposable
     /// <summary>From the start to the first content.</summary>
     public TimeSpan FirstContent { get; private set; }
 
+    /// <summary>Since the start.</summary>
+    public TimeSpan Age => _time.GetElapsedTime(_started);
+
+    /// <summary>The first content took so long that the breaker shall know.</summary>
+    public bool IsSlow => FirstContent > _limits.Slow;
+
     /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
     /// answer that is no stream is looked at where it is whole in the buffer.</summary>
     public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
@@ -83,8 +86,39 @@ internal sealed class Attempt : IDisposable
     public void Expect(StreamAdditions added, AnswerSoFar? answer)
     {
         Answer = answer;
-        Judge.HoldsErrors = false;
+        Judge.HoldsErrors = answer is not null;
         Judge.Filter = added == default && answer is null ? null : new EventFilter(added, answer);
+    }
+
+    /// <summary>Another replica can go on with the answer, which broke so.</summary>
+    public bool CanGoOn(AttemptFailure failure) => failure.MovesOn() && !IsMidEvent && Answer is { CanGoOn: true };
+
+    /// <summary>What has gone out, which then is the caller's to dispose of.</summary>
+    public AnswerSoFar TakeAnswer()
+    {
+        var taken = Answer!;
+        Answer = null;
+        return taken;
+    }
+
+    /// <summary>The server's own error event where it was held back; null where there is none.</summary>
+    public byte[]? HeldError() =>
+        Judge is { HoldsErrors: true, Failure: AttemptFailure.ErrorEvent } && StreamJudge.EventEnd(_buffer.AsSpan(_ready, _held - _ready)) is var end and > 0
+            ? _buffer.AsSpan(_ready, end).ToArray()
+            : null;
+
+    /// <summary>Ends what is under way, at once and for this reason.</summary>
+    public void Abandon(AttemptFailure why)
+    {
+        _late = why;
+        try
+        {
+            _cancel.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // It ended at the same time.
+        }
     }
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
@@ -104,7 +138,7 @@ internal sealed class Attempt : IDisposable
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
             FirstContent = _time.GetElapsedTime(_started);
-            _watch?.Dispose();
+            _watch.Dispose();
             Pause();
             failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
             if (failure == AttemptFailure.None)
@@ -167,7 +201,7 @@ internal sealed class Attempt : IDisposable
 
     public void Dispose()
     {
-        _watch?.Dispose();
+        _watch.Dispose();
         _clientGone.Dispose();
         _response?.Dispose();
         _request?.Dispose();
@@ -292,17 +326,12 @@ internal sealed class Attempt : IDisposable
 
     private void GiveUpOnFrozen()
     {
-        if (Replica.State.Status != ReplicaStatus.Up)
+        // A hosted provider is not looked at: that it is down says nothing but that another request failed.
+        var state = Replica.State;
+        if (state.Status == ReplicaStatus.Down && !Replica.Upstream.Kind.IsHosted && FirstContent == default
+            && _time.GetUtcNow() - state.LastChange >= _limits.Frozen)
         {
-            _late = AttemptFailure.HeadersTimeout;
-            try
-            {
-                _cancel.Cancel();
-            }
-            catch (ObjectDisposedException)
-            {
-                // It ended while the timer fired.
-            }
+            Abandon(_streamed ? _late : AttemptFailure.HeadersTimeout);
         }
     }
 

@@ -55,6 +55,9 @@ internal enum AttemptFailure
 
     /// <summary>The client went away. Nobody's fault.</summary>
     ClientGone,
+
+    /// <summary>Another attempt at the same request had content sooner. Nobody's fault.</summary>
+    Outrun,
 }
 
 /// <summary>What follows from a cause.</summary>
@@ -79,6 +82,7 @@ internal static class AttemptFailures
         AttemptFailure.Cut => "cut",
         AttemptFailure.Stall => "stall",
         AttemptFailure.ClientGone => "client_gone",
+        AttemptFailure.Outrun => "outrun",
         _ => "none",
     };
 
@@ -93,13 +97,16 @@ internal static class AttemptFailures
     public static bool IsTimeout(this AttemptFailure failure) =>
         failure is AttemptFailure.HeadersTimeout or AttemptFailure.FirstTokenTimeout or AttemptFailure.TotalTimeout;
 
+    /// <summary>Nothing went wrong that anybody could be blamed for.</summary>
+    public static bool IsBlameless(this AttemptFailure failure) =>
+        failure is AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.Outrun;
+
     /// <summary>Another replica may do better. Not after the client left or all of the time is used up.</summary>
-    public static bool MovesOn(this AttemptFailure failure) =>
-        failure is not (AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.TotalTimeout);
+    public static bool MovesOn(this AttemptFailure failure) => !failure.IsBlameless() && failure != AttemptFailure.TotalTimeout;
 
     /// <summary>Held against the replica. One that asks for patience cools instead.</summary>
     public static bool CountsForBreaker(this AttemptFailure failure) =>
-        failure is not (AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.RateLimited or AttemptFailure.Overloaded);
+        !failure.IsBlameless() && failure is not (AttemptFailure.RateLimited or AttemptFailure.Overloaded);
 
     /// <summary>What a status says about the server; other 4xx are the client's.</summary>
     public static AttemptFailure OfStatus(int status, bool hasRetryAfter) => status switch

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Resuming;
@@ -10,26 +12,46 @@ internal sealed partial class AttemptRunner(
     UpstreamClient upstream, InferenceMetrics metrics, ResilienceSignals signals, TimeProvider time, ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
-    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
+    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false, ResumeRequest? resume = null)
     {
         call.Attempts++;
+        var parent = Activity.Current;
         var span = GenAi.StartAttempt(call.Operation, target.Model.Model, call.Peek.Stream, target.Replica);
+        Activity.Current = parent; // of the next attempt, too
+        if (hedge)
+        {
+            span?.SetTag(GenAi.Hedge, true);
+        }
+
         var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
         metrics.AttemptStarted(target.Replica);
-        var added = StreamAdditions.Of(call, target.Replica);
-        attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
-        var unfit = UpstreamRequest.Build(
-            context, body, call.Operation, call.Peek, attempt, target.Model, added, target.Credential, time, out var request);
+        var unfit = Build(context, body, call, target, attempt, resume, out var request);
         call.Overhead.Stop();
         var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
-        return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit };
+        return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit, IsHedge = hedge };
+    }
+
+    private ProxyError? Build(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, Attempt attempt,
+        ResumeRequest? resume, out HttpRequestMessage request)
+    {
+        if (resume is not null)
+        {
+            attempt.Judge.HoldsErrors = true;
+            request = UpstreamRequest.Build(context, resume, attempt, target.Credential);
+            return null;
+        }
+
+        var added = StreamAdditions.Of(call, target.Replica);
+        attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
+        return UpstreamRequest.Build(
+            context, body, call.Operation, call.Peek, attempt, target.Model, added, target.Credential, time, out request);
     }
 
     /// <summary>Notes whether the first content has come, and draws the conclusions for later requests when it has not.</summary>
     public void Learn(RunningAttempt running, AttemptFailure failure)
     {
         running.Failure = failure;
-        if (failure is AttemptFailure.None or AttemptFailure.ClientGone)
+        if (failure.IsBlameless())
         {
             return;
         }
@@ -63,7 +85,8 @@ internal sealed partial class AttemptRunner(
     /// <summary>The first content of an attempt is about to go out.</summary>
     public void Adopted(RunningAttempt running)
     {
-        if (running.Attempt.IsEventStream)
+        running.Pass = running.Pass.Breaker.Began(running.Pass);
+        if (running.Attempt.IsEventStream && !running.Call.IsResuming)
         {
             var (call, target) = (running.Call, running.Target);
             metrics.FirstBytes(call.Operation, target.Model.Model, target.Replica, call.Started, running.Attempt.Span);
@@ -91,8 +114,7 @@ internal sealed partial class AttemptRunner(
         var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
             : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
             : BreakerVerdict.Success;
-        var slow = attempt.IsEventStream && attempt.FirstContent > options.SlowFirstToken;
-        signals.Moved(target.Pass.Breaker.Record(target.Pass, verdict, slow, failure.Label(), options), attempt.Span);
+        signals.Moved(running.Pass.Breaker.Record(running.Pass, verdict, attempt.IsSlow, failure.Label(), options), attempt.Span);
     }
 
     private static partial class Log

@@ -3,8 +3,10 @@ using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -21,7 +23,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, Resumer resumer, Hedger hedger, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
 {
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
@@ -52,6 +54,7 @@ internal sealed partial class Forwarder(
         }
 
         budget.Request();
+        hedger.Request();
         var route = topology.Routes.Resolve(peek.Model, risk);
         var first = route.Targets[0];
         var caller = words.Caller ?? Caller.Anyone;
@@ -64,9 +67,9 @@ internal sealed partial class Forwarder(
         var next = await chooser.FirstAsync(context, call);
         while (next is { } target)
         {
-            // :: Step 5: send, and wait for the first content of the answer.
-            using var running = attempts.Start(context, body, call, target);
-            var failure = call.Failure = await FirstContentAsync(context, running);
+            // :: Step 5: send, and wait for the first content of the answer; if that of a stream takes unusually long, of another replica's.
+            using var running = await StartAsync(context, body, call, target);
+            var failure = call.Failure = running.Failure;
             next = await chooser.NextAsync(context, running);
             if (failure == AttemptFailure.None || (failure.HasAnswer() && next is null))
             {
@@ -83,13 +86,20 @@ internal sealed partial class Forwarder(
         await RefuseAsync(context, call);
     }
 
-    private async Task<AttemptFailure> FirstContentAsync(HttpContext context, RunningAttempt running)
+    private async Task<RunningAttempt> StartAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
     {
-        var call = running.Call;
-        var failure = await (call.Peek.Stream ? KeepAlive.WaitAsync(context, call, running.FirstContent, time) : running.FirstContent);
+        var running = attempts.Start(context, body, call, target);
+        if (call.Peek.Stream)
+        {
+            running = await KeepAlive.WaitAsync(context, call, hedger.FirstContentAsync(context, body, running), time);
+        }
+        else
+        {
+            attempts.Learn(running, await running.FirstContent);
+        }
+
         call.Overhead.Resume();
-        attempts.Learn(running, failure);
-        return running.Failure;
+        return running;
     }
 
     /// <summary>From here on it is this attempt's answer, whole or with its break told.</summary>
@@ -103,8 +113,12 @@ internal sealed partial class Forwarder(
         }
 
         attempts.Adopted(running);
-        body.Dispose(); // its buffer is free for others
         var (attempt, answered) = (running.Attempt, running.Failure);
+        if (attempt.Answer is null)
+        {
+            body.Dispose(); // its buffer is free for others
+        }
+
         (running.Status, running.Failure) = ((int)attempt.Response.StatusCode, AttemptFailure.ClientGone);
         var broken = await RelayAsync(context, running.Call, attempt);
         running.Failure = broken == AttemptFailure.None ? answered : broken;
@@ -117,6 +131,11 @@ internal sealed partial class Forwarder(
         if (!attempt.IsEventStream)
         {
             throw new BrokenAnswerException(broken);
+        }
+
+        if (attempt.CanGoOn(broken) && (broken = await resumer.GoOnAsync(context, body, running)) is AttemptFailure.None or AttemptFailure.ClientGone)
+        {
+            return;
         }
 
         // The status 200 has gone out: without this the server's span would tell of a success.

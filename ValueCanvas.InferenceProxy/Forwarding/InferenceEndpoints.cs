@@ -1,6 +1,8 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Hedging;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -12,9 +14,12 @@ internal static partial class InferenceEndpoints
     {
         services.AddReplicaRouting();
         services.AddAdmission();
+        services.AddHedging();
         services.AddSingleton<InferenceMetrics>();
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
+        services.AddSingleton<ResumeSignals>();
+        services.AddSingleton<Resumer>();
         services.AddSingleton<Forwarder>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.
         services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = null);

@@ -7,11 +7,18 @@ internal sealed class Overhead(TimeProvider time)
 {
     private long _since = time.GetTimestamp();
     private TimeSpan _spent;
+    private bool _stands;
 
     /// <summary>In milliseconds, for the header.</summary>
     public string Milliseconds => (_spent + time.GetElapsedTime(_since)).TotalMilliseconds.ToString("0.###", CultureInfo.InvariantCulture);
 
-    public void Stop() => _spent += time.GetElapsedTime(_since);
+    public void Stop()
+    {
+        if (!_stands)
+        {
+            (_spent, _stands) = (_spent + time.GetElapsedTime(_since), true);
+        }
+    }
 
-    public void Resume() => _since = time.GetTimestamp();
+    public void Resume() => (_since, _stands) = (time.GetTimestamp(), false);
 }

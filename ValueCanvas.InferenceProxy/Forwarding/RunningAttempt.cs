@@ -1,4 +1,5 @@
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -8,6 +9,7 @@ internal sealed class RunningAttempt(
     AttemptRunner runner, ForwardedCall call, ForwardedCall.Target target, Attempt attempt, Task<AttemptFailure> firstContent) : IDisposable
 {
     private bool _ended;
+    private bool _disposed;
 
     public ForwardedCall Call => call;
 
@@ -18,6 +20,12 @@ internal sealed class RunningAttempt(
 
     /// <summary>None when there is content to relay, else why there is not.</summary>
     public Task<AttemptFailure> FirstContent => firstContent;
+
+    /// <summary>The proxy's own second attempt at a slow stream: what it costs is not the caller's.</summary>
+    public bool IsHedge { get; init; }
+
+    /// <summary>What the breaker is told the end of.</summary>
+    public BreakerPass Pass { get; set; } = target.Pass;
 
     /// <summary>Why the provider could not have understood the request, which was not sent.</summary>
     public ProxyError? Unfit { get; init; }
@@ -40,7 +48,11 @@ internal sealed class RunningAttempt(
 
     public void Dispose()
     {
-        End();
-        attempt.Dispose();
+        if (!_disposed)
+        {
+            _disposed = true;
+            End();
+            attempt.Dispose();
+        }
     }
 }

@@ -6,7 +6,7 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>Says whom to ask next: a place at a replica whose breaker agrees, of the target whose turn it is or of a later one.</summary>
-internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget, ResilienceSignals signals)
+internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget, ResilienceSignals signals, TimeProvider time)
 {
     /// <summary>The first one to ask.</summary>
     public Task<ForwardedCall.Target?> FirstAsync(HttpContext context, ForwardedCall call) => ChooseAsync(context, call, span: null, paid: true);
@@ -20,14 +20,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
             return null;
         }
 
-        var (replica, credential) = (failed.Target.Replica, failed.Target.Credential);
-        var otherKey = failure == AttemptFailure.Credential && credential is not null && !replica.Upstream.Credentials.IsExhausted;
-        if (!otherKey)
-        {
-            (call.Tried ??= []).Add(replica);
-            call.PassOver();
-        }
-
+        var otherKey = !PassOver(failed);
         failed.Target.Place.Dispose(); // who waits for the next one holds none
         if (call.Attempts >= call.Topology.Options.Retries.MaxAttempts && !otherKey)
         {
@@ -43,6 +36,20 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
         return next;
     }
 
+    /// <summary>Takes the replica of a failed attempt out of the choice; false where just the key failed and the replica may be asked with another.</summary>
+    public static bool PassOver(RunningAttempt failed)
+    {
+        var (call, replica, credential) = (failed.Call, failed.Target.Replica, failed.Target.Credential);
+        if (failed.Failure == AttemptFailure.Credential && credential is not null && !replica.Upstream.Credentials.IsExhausted)
+        {
+            return false;
+        }
+
+        (call.Tried ??= []).Add(replica);
+        call.PassOver();
+        return true;
+    }
+
     /// <summary>The next replica to ask. A further one costs from the retry budget, unless it is only another key that is tried.</summary>
     private async Task<ForwardedCall.Target?> ChooseAsync(HttpContext context, ForwardedCall call, Activity? span, bool paid)
     {
@@ -52,8 +59,10 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
             while (true)
             {
                 var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
-                var (place, refused) =
-                    await admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+                var placing = admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+                var (place, refused) = placing.IsCompleted || !call.Peek.Stream
+                    ? await placing
+                    : await KeepAlive.WaitAsync(context, call, placing.AsTask(), time);
                 if (place is not { Replica: var replica })
                 {
                     call.Refused = refused ?? call.Refused; // of a target that is merely full; the next one may have a place

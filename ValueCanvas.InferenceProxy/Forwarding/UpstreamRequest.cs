@@ -1,7 +1,9 @@
 using System.Net.Http.Headers;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -18,16 +20,27 @@ internal static class UpstreamRequest
     {
         var kind = attempt.Replica.Upstream.Kind;
         request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + kind.PathOf(operation));
+        var messages = context.Features.Get<MessagesCall>();
+        if (!kind.IsAnthropic && messages?.Unfit is { } unfit)
+        {
+            request.Dispose();
+            return unfit;
+        }
+
         if (!kind.IsAnthropic)
         {
-            var edits = new List<BodyEdit>();
-            if (target.Model != peek.Model)
-            {
-                edits.Add(new BodyEdit(peek.ModelStart, peek.ModelEnd, target.Json));
-            }
-
+            var edits = ModelEdit(peek, target);
             added.Splice(body.Bytes.Span, peek.Options, edits);
             request.Content = new ForwardedBody(body.Bytes, edits);
+        }
+        else if (messages is not null)
+        {
+            var (sent, original) = (messages.Body, messages.Peek);
+            request.Content = new ForwardedBody(sent, ModelEdit(original, target));
+            if (operation == InferenceOperation.Chat)
+            {
+                request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
+            }
         }
         else if (AnthropicRequest.TryTranslate(body.Bytes, target.Model, out var translated) is { } untranslatable)
         {
@@ -37,13 +50,33 @@ internal static class UpstreamRequest
         else
         {
             request.Content = new ByteArrayContent(translated) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
-            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(added.Usage || peek.Options.WantsUsage, time));
+            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(added.Usage || peek.Options.WantsUsage, native: false, time));
         }
 
-        ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
-        kind.Authorize(request, credential);
+        Address(context, request, attempt, credential);
         // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
         request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
         return null;
     }
+
+    /// <summary>The request that lets a broken stream go on.</summary>
+    public static HttpRequestMessage Build(HttpContext context, ResumeRequest resume, Attempt attempt, Credential? credential)
+    {
+        var replica = attempt.Replica;
+        var request = new HttpRequestMessage(HttpMethod.Post, replica.Address.OriginalString + replica.Upstream.Kind.PathOf(resume.Operation))
+        {
+            Content = new ByteArrayContent(resume.Body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } },
+        };
+        Address(context, request, attempt, credential);
+        return request;
+    }
+
+    private static void Address(HttpContext context, HttpRequestMessage request, Attempt attempt, Credential? credential)
+    {
+        ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
+        attempt.Replica.Upstream.Kind.Authorize(request, credential);
+    }
+
+    private static List<BodyEdit> ModelEdit(RequestPeek peek, ModelTarget target) =>
+        target.Model == peek.Model ? [] : [new BodyEdit(peek.ModelStart, peek.ModelEnd, target.Json)];
 }

@@ -1,6 +1,7 @@
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
+using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
@@ -51,8 +52,11 @@ internal sealed class InferenceOptions
     /// <summary>Until a TCP connection stands. Read at start only.</summary>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
-    /// <summary>Until the status line of a streamed answer. One that is not streamed is waited for longer while the server's health looks succeed.</summary>
+    /// <summary>Until the status line of a streamed answer.</summary>
     public TimeSpan HeadersTimeout { get; set; } = TimeSpan.FromSeconds(20);
+
+    /// <summary>So long the server's health looks have to fail until the first content of an answer is no longer waited for.</summary>
+    public TimeSpan FrozenTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>Until the first content of a streamed answer.</summary>
     public TimeSpan FirstTokenTimeout { get; set; } = TimeSpan.FromSeconds(30);
@@ -78,6 +82,9 @@ internal sealed class InferenceOptions
 
     /// <summary>Streams that break and go on elsewhere.</summary>
     public ResumeOptions Resume { get; set; } = new();
+
+    /// <summary>When a stream is asked for a second time.</summary>
+    public HedgingOptions Hedging { get; set; } = new();
 
     /// <summary>Between two looks at a replica's health and models. Read at start only.</summary>
     public TimeSpan ProbeInterval { get; set; } = TimeSpan.FromSeconds(1);

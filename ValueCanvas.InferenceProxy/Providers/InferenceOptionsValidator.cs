@@ -19,6 +19,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         options.Autoscale.Validate(wrong);
         options.Batch.Validate(wrong);
         options.Resume.Validate(wrong);
+        options.Hedging.Validate(wrong);
         ResilienceValidation.Check(options, wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);
     }
@@ -51,6 +52,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
 
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.HeadersTimeout, nameof(options.HeadersTimeout));
+        Positive(options.FrozenTimeout, nameof(options.FrozenTimeout));
         Positive(options.FirstTokenTimeout, nameof(options.FirstTokenTimeout));
         Positive(options.StreamTimeout, nameof(options.StreamTimeout));
         Positive(options.KeepAlive, nameof(options.KeepAlive));

@@ -53,11 +53,12 @@ internal sealed class ProviderKind
     public static ProviderKind? Of(string provider, ProviderOptions options) =>
         string.IsNullOrEmpty(options.Kind) ? Find(provider) ?? Vllm : Find(options.Kind);
 
-    public bool Supports(InferenceOperation operation) => !IsAnthropic || operation == InferenceOperation.Chat;
+    public bool Supports(InferenceOperation operation) =>
+        operation == InferenceOperation.Chat || (operation == InferenceOperation.CountTokens ? IsAnthropic || this == Vllm : !IsAnthropic);
 
     public string PathOf(InferenceOperation operation) => this switch
     {
-        { IsAnthropic: true } => "/v1/messages",
+        { IsAnthropic: true } => operation == InferenceOperation.CountTokens ? "/v1/messages/count_tokens" : "/v1/messages",
         { Prefix: "/v1" } => operation.Path,
         _ => Prefix + operation.Path["/v1".Length..],
     };

@@ -83,6 +83,29 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         }
     }
 
+    /// <summary>Lets a request through that must not be a probe, nor wait; else as <see cref="TryEnter"/>.</summary>
+    public bool TryEnterClosed(out BreakerPass pass)
+    {
+        pass = new BreakerPass(this, _epoch, Probe: false);
+        return _state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0;
+    }
+
+    /// <summary>A probe's answer begins: the next probe may enter, so that a few long streams do not keep the breaker half-open for all others.
+    /// What the answer is worth is known at its end.</summary>
+    public BreakerPass Began(BreakerPass pass)
+    {
+        if (pass is not { Probe: true, Begun: false })
+        {
+            return pass;
+        }
+
+        lock (_gate)
+        {
+            _probes -= pass.Epoch == _epoch ? 1 : 0;
+            return pass with { Begun = true };
+        }
+    }
+
     /// <summary>What became of a request that was let through.</summary>
     public BreakerTransition? Record(BreakerPass pass, BreakerVerdict verdict, bool slow, string? failure, BreakerOptions options)
     {
@@ -98,7 +121,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
                 return null;
             }
 
-            _probes -= pass.Probe ? 1 : 0;
+            _probes -= pass is { Probe: true, Begun: false } ? 1 : 0;
             if (verdict == BreakerVerdict.Neutral)
             {
                 return null;

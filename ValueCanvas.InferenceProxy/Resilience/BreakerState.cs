@@ -18,8 +18,8 @@ internal enum BreakerVerdict
     Failure,
 }
 
-/// <summary>A request that was let through; a probe takes one of a few places.</summary>
-internal readonly record struct BreakerPass(Breaker Breaker, int Epoch, bool Probe);
+/// <summary>A request that was let through; a probe takes one of a few places until it has begun to be answered.</summary>
+internal readonly record struct BreakerPass(Breaker Breaker, int Epoch, bool Probe, bool Begun = false);
 
 internal readonly record struct BreakerWait(TimeSpan Time, bool RateLimited);
 

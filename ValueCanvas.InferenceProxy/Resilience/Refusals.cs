@@ -26,7 +26,9 @@ internal static class Refusals
 
         if (call.Failure == AttemptFailure.None && call.Unsupported)
         {
-            return ProxyError.Unsupported(call.Peek.Model, call.Operation.Path);
+            return call.Operation == InferenceOperation.CountTokens
+                ? ProxyError.Uncountable(call.Peek.Model)
+                : ProxyError.Unsupported(call.Peek.Model, call.Operation.Path);
         }
 
         // Before every replica has been heard once, an unknown name may yet turn out to be served.

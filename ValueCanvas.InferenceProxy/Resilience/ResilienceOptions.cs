@@ -16,6 +16,9 @@ internal sealed class BreakerOptions
     /// <summary>A stream whose first token takes longer is slow.</summary>
     public TimeSpan SlowFirstToken { get; set; } = TimeSpan.FromSeconds(20);
 
+    /// <summary>An answer that is not streamed is slow when it takes longer.</summary>
+    public TimeSpan SlowAnswer { get; set; } = TimeSpan.FromMinutes(5);
+
     public double SlowRatio { get; set; } = 0.8;
 
     /// <summary>How long it stays open the first time; doubled each time that a probe fails.</summary>
@@ -60,4 +63,8 @@ internal sealed class ModelLimitOptions
     public TimeSpan? TotalTimeout { get; set; }
 
     public TimeSpan? StreamTimeout { get; set; }
+
+    public TimeSpan? SlowFirstToken { get; set; }
+
+    public TimeSpan? SlowAnswer { get; set; }
 }

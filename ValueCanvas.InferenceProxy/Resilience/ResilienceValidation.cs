@@ -25,6 +25,8 @@ internal static class ResilienceValidation
             Positive(limits.IdleTimeout, $"{key}:IdleTimeout", wrong);
             Positive(limits.TotalTimeout, $"{key}:TotalTimeout", wrong);
             Positive(limits.StreamTimeout, $"{key}:StreamTimeout", wrong);
+            Positive(limits.SlowFirstToken, $"{key}:SlowFirstToken", wrong);
+            Positive(limits.SlowAnswer, $"{key}:SlowAnswer", wrong);
         }
     }
 
@@ -40,6 +42,7 @@ internal static class ResilienceValidation
     {
         Positive(options.Window, "Inference:Breaker:Window", wrong);
         Positive(options.SlowFirstToken, "Inference:Breaker:SlowFirstToken", wrong);
+        Positive(options.SlowAnswer, "Inference:Breaker:SlowAnswer", wrong);
         Positive(options.OpenDuration, "Inference:Breaker:OpenDuration", wrong);
         Positive(options.MaxOpenDuration, "Inference:Breaker:MaxOpenDuration", wrong);
         Positive(options.MaxCooling, "Inference:Breaker:MaxCooling", wrong);

@@ -18,6 +18,7 @@ internal static class GenAi
     public const string StatusCode = "http.response.status_code";
     public const string Error = "error.type";
     public const string Target = "valuecanvas.target";
+    public const string Hedge = "valuecanvas.hedge";
 
     private static readonly ActivitySource Source = new("ValueCanvas.InferenceProxy");
 
@@ -41,7 +42,7 @@ internal static class GenAi
 
     public static void Judge(this Activity span, AttemptFailure failure, int statusCode)
     {
-        if (failure is not (AttemptFailure.None or AttemptFailure.ClientGone))
+        if (!failure.IsBlameless())
         {
             span.SetTag(Error, failure.Label());
             span.SetStatus(ActivityStatusCode.Error);

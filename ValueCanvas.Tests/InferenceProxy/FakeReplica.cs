@@ -28,6 +28,9 @@ internal sealed class FakeReplica : IAsyncDisposable
     /// <summary>A larger body is answered 413, and the connection closed, before it is read.</summary>
     public long? LargestBody { get; set; }
 
+    /// <summary>Accepts connections and requests, and answers nothing.</summary>
+    public bool Frozen { get; set; }
+
     /// <summary>What <c>/metrics</c> says; without it there is no such path.</summary>
     public string? Metrics { get; set; }
 
@@ -96,8 +99,13 @@ internal sealed class FakeReplica : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await StopAsync();
 
-    private async Task ServeAsync(HttpContext context)
+    public async Task ServeAsync(HttpContext context)
     {
+        if (Frozen)
+        {
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+        }
+
         switch (context.Request.Path.Value)
         {
             case "/health":

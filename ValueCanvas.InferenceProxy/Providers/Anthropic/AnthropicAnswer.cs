@@ -12,7 +12,7 @@ internal static class AnthropicAnswer
     internal static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <exception cref="JsonException">The answer is not a message.</exception>
-    public static byte[] Translate(ReadOnlyMemory<byte> body, long created)
+    public static byte[] Translate(ReadOnlyMemory<byte> body, long created, bool native)
     {
         using var document = JsonDocument.Parse(body);
         var message = document.RootElement;
@@ -50,6 +50,12 @@ internal static class AnthropicAnswer
             {
                 json.WritePropertyName("usage"u8);
                 default(AnthropicUsage).With(usage).Write(json);
+            }
+
+            if (native)
+            {
+                json.WritePropertyName(AnthropicExchange.Native);
+                json.WriteRawValue(body.Span);
             }
 
             json.WriteEndObject();

@@ -5,7 +5,7 @@ namespace ValueCanvas.InferenceProxy.Providers.Anthropic;
 
 /// <summary>The body of a streamed answer, read as OpenAI's chunks while Anthropic's events come in. A stream that breaks off, or holds what is no
 /// event, breaks here as well: its reader sees no <c>[DONE]</c>.</summary>
-internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks) : Stream
+internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks, bool native) : Stream
 {
     private const int LargestEvent = 8 * 1024 * 1024;
 
@@ -97,7 +97,7 @@ internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks
             {
                 try
                 {
-                    chunks.Translate(line["data:".Length..].TrimEnd("\r"u8), _output);
+                    Translate(line["data:".Length..].TrimEnd("\r"u8));
                 }
                 catch (JsonException e)
                 {
@@ -108,6 +108,25 @@ internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks
 
         _input.AsSpan(start, _filled - start).CopyTo(_input);
         _filled -= start;
+    }
+
+    private void Translate(ReadOnlyMemory<byte> data)
+    {
+        if (!native)
+        {
+            chunks.Translate(data, _output);
+            return;
+        }
+
+        _output.Write(AnthropicExchange.NativeField);
+        _output.Write(data.Span);
+        _output.Write("\n"u8);
+        var before = _output.WrittenCount;
+        chunks.Translate(data, _output);
+        if (_output.WrittenCount == before)
+        {
+            _output.Write("\n"u8);
+        }
     }
 
     private void Grow()

@@ -5,11 +5,20 @@ namespace ValueCanvas.InferenceProxy.Providers.Anthropic;
 
 /// <summary>Goes with a request to Anthropic and turns the response into what an OpenAI-compatible server would have answered, so that nothing
 /// behind the upstream client knows the difference.</summary>
-internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
+/// <param name="wantsUsage">A stream's usage was asked for.</param>
+/// <param name="native">The client speaks Anthropic's language: what came goes along for it, where others read over it.</param>
+/// <param name="time">When it was answered.</param>
+internal sealed class AnthropicExchange(bool wantsUsage, bool native, TimeProvider time)
 {
+    /// <summary>The property of a whole answer that holds it as it came.</summary>
+    public const string Native = "native";
+
     public static readonly HttpRequestOptionsKey<AnthropicExchange> Key = new("anthropic");
 
     private const int LargestAnswer = 32 * 1024 * 1024;
+
+    /// <summary>The field of an event that holds Anthropic's own.</summary>
+    public static ReadOnlySpan<byte> NativeField => "native:"u8;
 
     public async Task<HttpResponseMessage> TranslateAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
@@ -17,7 +26,7 @@ internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
         if (response.IsSuccessStatusCode && response.Content.Headers.ContentType?.MediaType == "text/event-stream")
         {
             var source = await response.Content.ReadAsStreamAsync(cancellationToken);
-            Replace(response, new StreamContent(new AnthropicEventStream(source, new AnthropicChunks(created, wantsUsage))), "text/event-stream");
+            Replace(response, new StreamContent(new AnthropicEventStream(source, new AnthropicChunks(created, wantsUsage), native)), "text/event-stream");
             return response;
         }
 
@@ -26,7 +35,7 @@ internal sealed class AnthropicExchange(bool wantsUsage, TimeProvider time)
         try
         {
             Replace(response, new ByteArrayContent(response.IsSuccessStatusCode
-                ? AnthropicAnswer.Translate(body, created)
+                ? AnthropicAnswer.Translate(body, created, native)
                 : AnthropicAnswer.TranslateError(body, response.StatusCode)), "application/json");
         }
         catch (JsonException e)

@@ -96,6 +96,25 @@ public sealed class BreakerTests
     }
 
     [Fact]
+    public void Probe_WhoseAnswerHasBegun_MakesRoomForTheNextAndCountsAtItsEnd()
+    {
+        Fail(3);
+        _clock.Advance(TimeSpan.FromSeconds(30));
+        var probes = Enumerable.Range(0, 3).Select(_ => Enter()).ToArray();
+        Assert.False(_breaker.TryEnter(_options, out _, out _));
+
+        var begun = _breaker.Began(_breaker.Began(probes[0]));
+        Assert.True(_breaker.TryEnter(_options, out var fourth, out _));
+        Assert.False(_breaker.TryEnter(_options, out _, out _));
+
+        _breaker.Record(begun, BreakerVerdict.Success, slow: false, null, _options);
+        Assert.False(_breaker.TryEnter(_options, out _, out _));
+        Assert.Equal(BreakerState.HalfOpen, _breaker.State);
+        _breaker.Record(fourth, BreakerVerdict.Success, slow: false, null, _options);
+        Assert.Equal(BreakerState.Closed, _breaker.State);
+    }
+
+    [Fact]
     public void Probe_Fails_OpensItLongerUpToTheCap()
     {
         var options = new BreakerOptions { OpenDuration = TimeSpan.FromSeconds(10), MaxOpenDuration = TimeSpan.FromSeconds(50) };

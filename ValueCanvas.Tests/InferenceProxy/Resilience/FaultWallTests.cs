@@ -205,10 +205,48 @@ public sealed class FaultWallTests
         var fleet = pair.Proxy.Services.GetRequiredService<ValueCanvas.InferenceProxy.Providers.Fleet>();
         fleet.Current.Replicas[0].Failed("no answer to the health look");
         pair.Clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(asking.IsCompleted); // one failure may be anything
+        pair.Clock.Advance(TimeSpan.FromSeconds(2));
         var outcome = await asking.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
 
         Assert.Equal((200, 2), (outcome.Status, outcome.Attempts));
         Assert.Equal("headers_timeout", (await pair.BreakerAsync()).GetProperty("lastFailure").GetString());
+    }
+
+    // A server that accepts connections and answers nothing, health looks included, is left long before the twenty seconds to the status line.
+    [Theory]
+    [InlineData(FaultyPair.Ask)]
+    [InlineData(FaultyPair.AskStream)]
+    public async Task Frozen_BeforeTheFirstByte_TheOtherAnswersSoon(string ask)
+    {
+        var (fakes, frozen) = (new List<FakeReplica>(), 0);
+        async Task AnswerAsync(HttpContext context)
+        {
+            if (Interlocked.Exchange(ref frozen, 1) == 0)
+            {
+                var asked = fakes.Single(fake => new Uri(fake.Address).Port == context.Connection.LocalPort);
+                asked.Frozen = true;
+                await asked.ServeAsync(context);
+            }
+
+            await FakeReplica.StreamAsync(context);
+        }
+
+        await using var one = await FakeReplica.StartAsync(AnswerAsync);
+        await using var two = await FakeReplica.StartAsync(AnswerAsync);
+        fakes.AddRange([one, two]);
+        await using var proxy = ProxyHost.Start([one.Address, two.Address],
+            ("Inference:ProbeTimeout", "00:00:00.3"), ("Inference:FrozenTimeout", "00:00:00.5"));
+        var started = TimeProvider.System.GetTimestamp();
+
+        using var response = await proxy.PostAsync(ask);
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+
+        Assert.InRange(TimeProvider.System.GetElapsedTime(started), TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(10));
+        Assert.EndsWith("data: [DONE]\n\n", text);
+        Assert.Equal("2", response.Headers.GetValues("x-valuecanvas-attempts").Single());
+        var index = fakes.FindIndex(fake => fake.Frozen);
+        Assert.Equal("headers_timeout", (await proxy.ReplicaAsync(index)).GetProperty("breakers")[0].GetProperty("lastFailure").GetString());
     }
 
     [Theory]

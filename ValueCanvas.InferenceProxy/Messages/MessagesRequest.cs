@@ -1,0 +1,203 @@
+using System.Buffers;
+using System.Text.Json;
+using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Providers.Anthropic;
+using static ValueCanvas.InferenceProxy.Providers.Anthropic.AnthropicRequest;
+
+namespace ValueCanvas.InferenceProxy.Messages;
+
+/// <summary>A request of Anthropic's Messages API as a chat completion request. What can be said to Anthropic alone is left out and noted:
+/// a target that is not Anthropic's must not get the rest as if it were all.</summary>
+internal sealed class MessagesRequest
+{
+    private readonly Utf8JsonWriter _json;
+    private string? _unfit;
+
+    private MessagesRequest(Utf8JsonWriter json) => _json = json;
+
+    /// <summary>The chat request, or what is wrong with the client's. <paramref name="unfit"/>: why no other target than Anthropic can have it.</summary>
+    public static ProxyError? TryTranslate(ReadOnlyMemory<byte> body, bool counting, out byte[] chat, out ProxyError? unfit)
+    {
+        (chat, unfit) = ([], null);
+        var buffer = new ArrayBufferWriter<byte>(body.Length + 256);
+        using var json = new Utf8JsonWriter(buffer, AnthropicAnswer.Writing);
+        var request = new MessagesRequest(json);
+        try
+        {
+            using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 128 });
+            request.Write(document.RootElement, counting);
+        }
+        catch (UntranslatableException e)
+        {
+            return ProxyError.BadRequest(e.Message, e.Param);
+        }
+        catch (InvalidOperationException)
+        {
+            return ProxyError.BadRequest("The request body holds a string that is no valid Unicode."); // half of a surrogate pair
+        }
+
+        chat = buffer.WrittenSpan.ToArray();
+        unfit = request._unfit is { } reason ? ProxyError.BadRequest($"{reason} The model's provider is not Anthropic and cannot take it.") : null;
+        return null;
+    }
+
+    private void Write(JsonElement request, bool counting)
+    {
+        _json.WriteStartObject();
+        _json.WriteString("model"u8, Text(request, "model"));
+        var conversation = new MessagesConversation(_json);
+        conversation.Write(request);
+        _unfit = conversation.Unfit;
+        if (conversation.IsPrefilled)
+        {
+            // The answer goes on where the last message ends.
+            _json.WriteBoolean("continue_final_message"u8, true);
+            _json.WriteBoolean("add_generation_prompt"u8, false);
+        }
+
+        WriteTools(request);
+        if (!counting)
+        {
+            WriteSampling(request);
+            WriteOutput(request);
+        }
+
+        if (Get(request, "mcp_servers", JsonValueKind.Array) is { } servers && servers.GetArrayLength() > 0)
+        {
+            _unfit ??= "The field 'mcp_servers' asks for servers that Anthropic itself would call.";
+        }
+
+        _json.WriteEndObject();
+        _json.Flush();
+    }
+
+    private void WriteSampling(JsonElement request)
+    {
+        var most = Get(request, "max_tokens", JsonValueKind.Number) ?? throw Wrong("The field 'max_tokens' is required and must be a number.", "max_tokens");
+        Copy("max_tokens", most);
+        foreach (var (name, chatName) in new[] { ("temperature", "temperature"), ("top_p", "top_p"), ("top_k", "top_k"), ("stop_sequences", "stop") })
+        {
+            if (request.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)
+            {
+                Copy(chatName, value);
+            }
+        }
+
+        if (Get(request, "metadata", JsonValueKind.Object) is { } metadata && Text(metadata, "user_id") is { Length: > 0 } user)
+        {
+            _json.WriteString("user"u8, user);
+        }
+
+        if (Get(request, "stream", JsonValueKind.True) is not null)
+        {
+            _json.WriteBoolean("stream"u8, true);
+            _json.WriteStartObject("stream_options"u8);
+            _json.WriteBoolean("include_usage"u8, true);
+            _json.WriteEndObject();
+        }
+    }
+
+    private void WriteOutput(JsonElement request)
+    {
+        var output = Get(request, "output_config", JsonValueKind.Object);
+        var budget = Get(request, "thinking", JsonValueKind.Object) is { } thinking ? Get(thinking, "budget_tokens", JsonValueKind.Number) : null;
+        var effort = output is { } config ? Text(config, "effort") : null;
+        if ((effort ?? EffortOf(budget?.GetDouble())) is { } asked)
+        {
+            _json.WriteString("reasoning_effort"u8, asked is "xhigh" or "max" ? "high" : asked);
+        }
+
+        var format = (output is { } holder ? Get(holder, "format", JsonValueKind.Object) : null) ?? Get(request, "output_format", JsonValueKind.Object);
+        if (format is { } json && Get(json, "schema", JsonValueKind.Object) is { } schema)
+        {
+            _json.WriteStartObject("response_format"u8);
+            _json.WriteString("type"u8, "json_schema"u8);
+            _json.WriteStartObject("json_schema"u8);
+            _json.WriteString("name"u8, "output"u8);
+            _json.WriteBoolean("strict"u8, true);
+            Copy("schema", schema);
+            _json.WriteEndObject();
+            _json.WriteEndObject();
+        }
+    }
+
+    // OpenAI has three words where Anthropic has a number of tokens.
+    private static string? EffortOf(double? budget) => budget switch { null => null, < 4096 => "low", < 16384 => "medium", _ => "high" };
+
+    private void WriteTools(JsonElement request)
+    {
+        var tools = Get(request, "tools", JsonValueKind.Array)?.EnumerateArray().ToArray() ?? [];
+        var own = tools.Where(tool => Text(tool, "type") is null or "custom").ToArray();
+        if (own.Length < tools.Length)
+        {
+            _unfit ??= "Among 'tools' is one of Anthropic's own; those with an 'input_schema' work everywhere.";
+        }
+
+        if (own.Length == 0)
+        {
+            return;
+        }
+
+        _json.WriteStartArray("tools"u8);
+        foreach (var tool in own)
+        {
+            _json.WriteStartObject();
+            _json.WriteString("type"u8, "function"u8);
+            _json.WriteStartObject("function"u8);
+            _json.WriteString("name"u8, Text(tool, "name") ?? throw Wrong("Each of 'tools' must have a name.", "tools"));
+            if (Text(tool, "description") is { } description)
+            {
+                _json.WriteString("description"u8, description);
+            }
+
+            Copy("parameters", Get(tool, "input_schema", JsonValueKind.Object) ?? throw Wrong("Each of 'tools' must have an input_schema.", "tools"));
+            if (Get(tool, "strict", JsonValueKind.True) is not null)
+            {
+                _json.WriteBoolean("strict"u8, true);
+            }
+
+            _json.WriteEndObject();
+            _json.WriteEndObject();
+        }
+
+        _json.WriteEndArray();
+        if (Get(request, "tool_choice", JsonValueKind.Object) is { } choice)
+        {
+            WriteToolChoice(choice);
+        }
+    }
+
+    private void WriteToolChoice(JsonElement choice)
+    {
+        switch (Text(choice, "type"))
+        {
+            case "tool":
+                _json.WriteStartObject("tool_choice"u8);
+                _json.WriteString("type"u8, "function"u8);
+                _json.WriteStartObject("function"u8);
+                _json.WriteString("name"u8, Text(choice, "name") ?? throw Wrong("A 'tool_choice' of type 'tool' must have a name.", "tool_choice"));
+                _json.WriteEndObject();
+                _json.WriteEndObject();
+                break;
+            case "any":
+                _json.WriteString("tool_choice"u8, "required"u8);
+                break;
+            case "auto" or "none":
+                _json.WriteString("tool_choice"u8, Text(choice, "type"));
+                break;
+            default:
+                throw Wrong("The field 'tool_choice' must have the type auto, any, tool or none.", "tool_choice");
+        }
+
+        if (Get(choice, "disable_parallel_tool_use", JsonValueKind.True) is not null)
+        {
+            _json.WriteBoolean("parallel_tool_calls"u8, false);
+        }
+    }
+
+    private void Copy(string name, JsonElement value)
+    {
+        _json.WritePropertyName(name);
+        value.WriteTo(_json);
+    }
+}

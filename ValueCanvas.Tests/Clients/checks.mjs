@@ -1,0 +1,52 @@
+// What the scripts of the libraries share. Each check prints one line: {"name","ok","error"}.
+import assert from 'node:assert/strict';
+
+export const proxy = process.env.PROXY;
+export const model = process.env.MODEL;
+export const question = 'How can a bakery reduce food waste?';
+export const weather = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
+export const limited = { 'x-simulator-fault': 'status=429; retry-after=1' };
+export const overloaded = { 'x-simulator-fault': 'status=503; retry-after=1' };
+
+export async function check(name, run) {
+    let timer;
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error('took longer than 20 s')), 20_000); });
+    try {
+        await Promise.race([run(), late]);
+        console.log(JSON.stringify({ name, ok: true }));
+    } catch (e) {
+        console.log(JSON.stringify({ name, ok: false, error: e?.stack ?? String(e) }));
+    } finally {
+        clearTimeout(timer);
+    }
+}
+
+/** A fetch that counts, for what a client does unasked: repeat. */
+export function counting() {
+    const counted = { requests: 0, fetch: (...request) => { counted.requests++; return fetch(...request); } };
+    return counted;
+}
+
+/** How many requests their clients left, as the model server itself counts them. */
+async function aborted() {
+    const metrics = await (await fetch(`${process.env.REPLICA}/metrics`)).text();
+    return Number(/^vllm:request_success_total\{.*finished_reason="abort"\} (.+)$/m.exec(metrics)[1]);
+}
+
+/** Runs what leaves in the middle of a stream, and waits until the model server has noticed. */
+export async function leaves(run) {
+    const before = await aborted();
+    await run();
+    const until = Date.now() + 5_000;
+    while (await aborted() === before) {
+        assert.ok(Date.now() < until, 'the model server never saw the abort');
+        await new Promise(resolve => setTimeout(resolve, 10));
+    }
+}
+
+/** The time that a call took, which must have been made again after the second for which the model server asked for patience. */
+export async function patiently(run) {
+    const start = Date.now();
+    await run();
+    assert.ok(Date.now() - start > 300, `did not wait: ${Date.now() - start} ms`);
+}
