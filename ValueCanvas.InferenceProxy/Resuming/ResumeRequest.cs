@@ -87,8 +87,7 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
         using (var json = new Utf8JsonWriter(buffer, Writing))
         {
             json.WriteStartObject();
-            json.WritePropertyName("model"u8);
-            json.WriteRawValue(target.Json);
+            json.WriteString("model"u8, target.Model);
             foreach (var property in asked.EnumerateObject().Where(p => IsCarried(p.Name)))
             {
                 property.WriteTo(json);

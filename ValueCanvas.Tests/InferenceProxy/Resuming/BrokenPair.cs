@@ -25,8 +25,8 @@ internal sealed class BrokenPair : IAsyncDisposable
     {
         var pair = new BrokenPair(fault, settings);
         await ProxyHost.UntilAsync(async () =>
-            (await pair.Proxy.ReplicaAsync(0)).GetProperty("status").GetString() == "up"
-            && (await pair.Proxy.ReplicaAsync(1)).GetProperty("status").GetString() == "up");
+            (await pair.Proxy.ReplicaAsync(0)).GetProperty("state").GetString() == "up"
+            && (await pair.Proxy.ReplicaAsync(1)).GetProperty("state").GetString() == "up");
         return pair;
     }
 
@@ -43,20 +43,25 @@ internal sealed class BrokenPair : IAsyncDisposable
         return await DirectAsync("/v1/chat/completions", body);
     }
 
+    public async Task<string?> OtherNameAsync() => (await Proxy.ReplicaAsync(1)).GetProperty("name").GetString();
+
+    public Task BreakOneAsync() => FaultAsync(_servers[0], _fault);
+
     public async Task BreakAllAsync()
     {
-        await FaultAsync(_servers[0], _fault);
+        await BreakOneAsync();
         await FaultAsync(_servers[1], _fault);
     }
 
     /// <summary>Asks through the proxy until the broken server was the one that began.</summary>
     public async Task<ReadStream> BrokenAsync(string path, string body)
     {
-        await FaultAsync(_servers[0], _fault);
+        await BreakOneAsync();
+        var name = (await Proxy.ReplicaAsync(0)).GetProperty("name").GetString();
         for (var i = 0; i < 4; i++)
         {
             var (read, first) = await AskAsync(path, body);
-            if (first.EndsWith('1'))
+            if (first == name)
             {
                 return read;
             }

@@ -1,3 +1,6 @@
+using System.ClientModel;
+using OpenAI;
+using OpenAI.Chat;
 using ValueCanvas.Tests.VllmSimulator;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resuming;
@@ -24,7 +27,7 @@ public sealed class ResumeTests
         Assert.Equal((whole.Usage.Prompt, whole.Usage.Completion), (resumed.Usage.Prompt, resumed.Usage.Completion));
         Assert.Single(resumed.Heads);
         Assert.Equal(1, resumed.Dones);
-        Assert.Contains(": x-valuecanvas-resumed: token; x-valuecanvas-target: vllm#", resumed.Raw);
+        Assert.Contains($"\n\n: x-valuecanvas-resumed: token; x-valuecanvas-target: {await pair.OtherNameAsync()}\n\n", resumed.Raw);
         Assert.DoesNotContain("\"token_ids\":[", resumed.Raw);
         Assert.DoesNotContain("\"error\"", resumed.Raw);
     }
@@ -114,6 +117,37 @@ public sealed class ResumeTests
         Assert.Contains("x-valuecanvas-resumed: token", broken.Raw);
         Assert.Equal(2, broken.Raw.Split("\"stream_interrupted\"").Length);
         Assert.Equal(0, broken.Dones);
+    }
+
+    [Fact]
+    public async Task CutStream_TheOfficialClientSeesOneWholeAnswer()
+    {
+        await using var pair = await BrokenPair.StartAsync("cut-after=9");
+        await pair.BreakOneAsync();
+        var client = new ChatClient(SimulatorServer.Model, new ApiKeyCredential("none"),
+            new OpenAIClientOptions { Endpoint = new Uri(pair.Proxy.Client.BaseAddress!, "/v1") });
+        var (texts, ids) = (new List<string>(), new HashSet<string>());
+        var cancel = TestContext.Current.CancellationToken;
+
+        // In turn the two servers begin: one of two answers is cut, and they are the same.
+        for (var i = 0; i < 2; i++)
+        {
+            var (text, finish, usage) = ("", (ChatFinishReason?)null, (ChatTokenUsage?)null);
+            await foreach (var update in client.CompleteChatStreamingAsync(
+                [new UserChatMessage("How can a bakery reduce food waste?")], new ChatCompletionOptions { Temperature = 0 }, cancel))
+            {
+                text += string.Concat(update.ContentUpdate.Select(part => part.Text));
+                (finish, usage) = (update.FinishReason ?? finish, update.Usage ?? usage);
+                ids.Add(update.CompletionId);
+            }
+
+            Assert.Equal(ChatFinishReason.Stop, finish);
+            Assert.True(usage!.OutputTokenCount > 9);
+            texts.Add(text);
+        }
+
+        Assert.Equal(texts[0], texts[1]);
+        Assert.Equal(2, ids.Count);
     }
 
     private static string Body(string path, string more)
