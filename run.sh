@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Starts the whole system: ./run.sh [--port N] [--dashboard-port N] [-- arguments of the AppHost]
 # Opens psql on the running database as the operator role: ./run.sh psql [-c SQL] [psql arguments]
+# Acts on a model server of the running proxy: ./run.sh operator open|close|reset|drain|undrain vllm-0; without arguments shows them all
 set -euo pipefail
 cd "$(dirname "$0")"
 . native/prepare.sh
 
-usage() { sed -n '2,3s/^# //p' "$0"; }
+usage() { sed -n '2,4s/^# //p' "$0"; }
 
 open_psql() {
     # The running API knows where the database is; the operator's password is with the AppHost's secrets.
@@ -25,6 +26,28 @@ open_psql() {
     done
     fail "The operator role could not sign in at $host:$port: no kept operator-password fits the running database."
 }
+
+operate() {
+    # The running proxy knows its own address and key; the key goes to curl through a pipe, so that no list of processes shows it.
+    local pid variables url key
+    pid=$(pgrep -f '/ValueCanvas\.InferenceProxy(\.dll)?( |$)' | head -n 1) || fail "ValueCanvas is not running: start it with ./run.sh first."
+    variables=$(tr '\0' '\n' <"/proc/$pid/environ")
+    url=$(sed -n 's/^ASPNETCORE_URLS=\([^;]*\).*/\1/p' <<<"$variables")
+    key=$(sed -n 's/^Inference__OperatorKey=//p' <<<"$variables")
+    [ -n "$url" ] || fail "The running proxy (process $pid) does not say where it listens."
+    if [ $# -eq 0 ]; then
+        exec curl -sS "$url/providers"
+    fi
+    [ $# -eq 2 ] || { usage >&2; fail "Name an action and a model server."; }
+    curl -sS -X POST -H @- "$url/providers/${2//#/%23}/$1" <<<"Authorization: Bearer $key"
+    echo
+    exit
+}
+
+if [ "${1:-}" = operator ]; then
+    shift
+    operate "$@"
+fi
 
 if [ "${1:-}" = psql ]; then
     shift

@@ -6,10 +6,10 @@ using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
-using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
+using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
 // The way of a request: server span → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.

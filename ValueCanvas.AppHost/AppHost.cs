@@ -3,6 +3,7 @@ using ValueCanvas.AppHost;
 var builder = DistributedApplication.CreateBuilder(args);
 builder.MoveDashboard(portVariable: "VALUECANVAS_DASHBOARD_PORT");
 
+// Redis holds only what can be rebuilt, so nothing waits for it.
 var cache = builder.AddRedis("cache");
 var postgres = builder.AddPostgres("postgres").WithDataVolume();
 var database = postgres.AddDatabase("valuecanvas");
@@ -22,15 +23,19 @@ var migrations = builder.AddProject<Projects.ValueCanvas_Worker>("migrations")
 // By this the proxy knows Api and Worker, and believes what they say of tenant, priority, deadline and risk.
 var internalKey = builder.AddGeneratedSecret("internal-key");
 
+// By this an operator may open, close, reset and drain model servers at the proxy.
+var operatorKey = builder.AddGeneratedSecret("operator-key");
+
 var models = builder.AddModelServers("vllm");
 
 var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
     .WithHttpEndpoint()
     .WithModelServers(models)
+    .WithReference(cache)
     .WithEnvironment("Inference__InternalKey", internalKey)
+    .WithEnvironment("Inference__OperatorKey", operatorKey)
     .WithHttpHealthCheck("/health/ready");
 
-// Redis holds only what can be rebuilt, so nothing waits for it.
 builder.AddProject<Projects.ValueCanvas_Worker>("worker")
     .WithHttpEndpoint()
     .WithReplicas(2)

@@ -10,7 +10,8 @@ using ValueCanvas.ServiceDefaults.Telemetry;
 
 namespace Microsoft.Extensions.Hosting;
 
-/// <summary>What every service of the system has in common. A host calls these two methods and nothing else of this project.</summary>
+/// <summary>What every service of the system has in common. A host calls these two methods, and <c>AddValueCanvasCache</c> where it
+/// uses Redis.</summary>
 public static class Extensions
 {
     /// <summary>

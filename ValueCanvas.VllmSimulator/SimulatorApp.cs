@@ -13,10 +13,14 @@ namespace ValueCanvas.VllmSimulator;
 /// <summary>The server, put together but not started.</summary>
 internal static class SimulatorApp
 {
+    // As much as the proxy passes on (Inference:MaxBodyBytes).
+    private const long LargestBody = 32 * 1024 * 1024;
+
     public static WebApplication Create(string[] args)
     {
         var builder = WebApplication.CreateBuilder(args);
         builder.AddServiceDefaults();
+        builder.WebHost.ConfigureKestrel(options => options.Limits.MaxRequestBodySize = LargestBody);
         builder.Services.AddOptions<SimulatorOptions>().BindConfiguration(SimulatorOptions.Section).ValidateDataAnnotations()
             .ValidateOnStart();
         builder.Services.AddSingleton(TimeProvider.System);

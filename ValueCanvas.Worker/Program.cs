@@ -1,8 +1,8 @@
-using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Worker.Canvases;
 using ValueCanvas.Worker.Execution;
 using ValueCanvas.Worker.Maintenance;

@@ -36,9 +36,10 @@ internal sealed class AdmissionQueue : BackgroundService
     /// <summary>Requests that wait for a place.</summary>
     public int Waiting => _waiting;
 
-    /// <summary>A place, a refusal, or neither: then no replica is left that could answer.</summary>
+    /// <summary>A place, a refusal, or neither: then no replica is left that could answer. It is the replicas that the target has now, not those
+    /// that it had when the request came.</summary>
     public ValueTask<(Placement? Placement, ProxyError? Refused)> PlaceAsync(
-        Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica>? tried, Caller caller,
+        ModelTarget target, InferenceOptions options, in RouteRequest request, List<Replica>? tried, Caller caller,
         CancellationToken cancellationToken)
     {
         if (caller.Deadline is { } deadline && deadline <= _time.GetUtcNow())
@@ -50,7 +51,7 @@ internal sealed class AdmissionQueue : BackgroundService
         // Who comes while others wait for the same model stands behind them, even if a place is free at this instant.
         if (_waiting == 0 || !HasLine(request.Model))
         {
-            if (_picker.Pick(replicas, options, request, tried, out var full) is { } placement)
+            if (_picker.Pick(ReplicasOf(target), options, request, tried, out var full) is { } placement)
             {
                 return new((placement, null));
             }
@@ -61,7 +62,7 @@ internal sealed class AdmissionQueue : BackgroundService
             }
         }
 
-        return WaitAsync(replicas, options, request, tried, caller, cancellationToken);
+        return WaitAsync(target, options, request, tried, caller, cancellationToken);
     }
 
     /// <summary>A place that is free and that nobody waits for, or null.</summary>
@@ -83,17 +84,17 @@ internal sealed class AdmissionQueue : BackgroundService
     }
 
     private async ValueTask<(Placement? Placement, ProxyError? Refused)> WaitAsync(
-        Replica[] replicas, InferenceOptions options, RouteRequest request, List<Replica>? tried, Caller caller,
+        ModelTarget target, InferenceOptions options, RouteRequest request, List<Replica>? tried, Caller caller,
         CancellationToken cancellationToken)
     {
         var started = _time.GetTimestamp();
         var latest = _time.GetUtcNow() + options.Admission.MaxWait;
         var until = caller.Deadline < latest ? caller.Deadline.Value : latest;
-        var waiter = new Waiter(replicas, request, tried, caller, until, Interlocked.Increment(ref _number));
+        var waiter = new Waiter(target, request, tried, caller, until, Interlocked.Increment(ref _number));
         if (Enter(waiter, options.Admission) is var refusal and not Refusal.None)
         {
             _metrics.Refused(refusal);
-            return (null, Error(refusal, replicas, request.Model));
+            return (null, Error(refusal, target));
         }
 
         Serve(); // a place may have come free in between
@@ -105,8 +106,10 @@ internal sealed class AdmissionQueue : BackgroundService
             throw new OperationCanceledException(cancellationToken);
         }
 
-        return (end.Placement, end.Refusal == Refusal.None ? null : Error(end.Refusal, replicas, request.Model));
+        return (end.Placement, end.Refusal == Refusal.None ? null : Error(end.Refusal, target));
     }
+
+    private Replica[] ReplicasOf(ModelTarget target) => _fleet.Current.Routes.ReplicasOf(target.Provider);
 
     private bool HasLine(string model)
     {
@@ -163,7 +166,7 @@ internal sealed class AdmissionQueue : BackgroundService
             {
                 while (line.Next() is { } next)
                 {
-                    var placement = _picker.Pick(next.Replicas, options, next.Request, next.Tried, out var full);
+                    var placement = _picker.Pick(ReplicasOf(next.Target), options, next.Request, next.Tried, out var full);
                     if (placement is null && full)
                     {
                         break;
@@ -235,18 +238,18 @@ internal sealed class AdmissionQueue : BackgroundService
         }
     }
 
-    private ProxyError Error(Refusal refusal, Replica[] replicas, string model) => refusal switch
+    private ProxyError Error(Refusal refusal, ModelTarget target) => refusal switch
     {
-        Refusal.OverShare => ProxyError.TenantBusy(RetryAfter(replicas, model)),
+        Refusal.OverShare => ProxyError.TenantBusy(RetryAfter(target)),
         Refusal.Deadline => ProxyError.DeadlinePassed,
-        _ => ProxyError.Busy(model, RetryAfter(replicas, model)),
+        _ => ProxyError.Busy(target.Model, RetryAfter(target)),
     };
 
     /// <summary>When a request that came now would get a place: those before it, by how fast the replicas have been serving.</summary>
-    private TimeSpan RetryAfter(Replica[] replicas, string model)
+    private TimeSpan RetryAfter(ModelTarget target)
     {
-        var perSecond = replicas
-            .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(model) && r.Load.ServiceTime > TimeSpan.Zero)
+        var perSecond = ReplicasOf(target)
+            .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(target.Model) && r.Load.ServiceTime > TimeSpan.Zero)
             .Sum(r => Math.Max(1, r.InFlight) / r.Load.ServiceTime.TotalSeconds);
         var seconds = perSecond > 0 ? (_waiting + 1) / perSecond : 1;
         return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, LongestRetry.TotalSeconds));

@@ -5,11 +5,11 @@ namespace ValueCanvas.InferenceProxy.Admission;
 
 /// <summary>A request that waits for a place. Whoever takes it out of the line, under the line's lock, decides how its waiting ends.</summary>
 internal sealed class Waiter(
-    Replica[] replicas, RouteRequest request, List<Replica>? tried, Caller caller, DateTimeOffset until, long number) : IComparable<Waiter>
+    ModelTarget target, RouteRequest request, List<Replica>? tried, Caller caller, DateTimeOffset until, long number) : IComparable<Waiter>
 {
     private readonly TaskCompletionSource<WaitEnd> _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public Replica[] Replicas => replicas;
+    public ModelTarget Target => target;
 
     public RouteRequest Request => request;
 

@@ -53,7 +53,7 @@ internal readonly struct InternalCaller
 
         if (!RiskLevels.TryParse(text, out var level))
         {
-            return ProxyError.BadRequest($"The header {RiskHeader} must be {RiskLevels.Names}.", code: "invalid_risk");
+            return ProxyError.BadRequest($"The header {RiskHeader}, or the field risk_level, must be {RiskLevels.Names}.", code: "invalid_risk");
         }
 
         risk = level;

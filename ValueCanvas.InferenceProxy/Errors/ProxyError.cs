@@ -18,6 +18,10 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
         new(StatusCodes.Status413PayloadTooLarge, "invalid_request_error", "request_too_large", null,
             $"The request body is larger than {limit} bytes. Send less, or raise Inference:MaxBodyBytes.");
 
+    public static ProxyError TooManyBodies { get; } =
+        new(StatusCodes.Status503ServiceUnavailable, "server_error", "overloaded", null,
+            "Too many large requests are under way (Inference:MaxBufferedBytes). Try again shortly.", TimeSpan.FromSeconds(1));
+
     public static ProxyError UnknownModel(string model, IEnumerable<string> served) =>
         new(StatusCodes.Status404NotFound, "invalid_request_error", "model_not_found", "model",
             $"The model '{model}' does not exist here. Available: {string.Join(", ", served)}.");

@@ -68,10 +68,13 @@ internal sealed class Attempt : IDisposable
     public TimeSpan FirstContent { get; private set; }
 
     /// <summary>Since the start.</summary>
-    public TimeSpan Age => _time.GetElapsedTime(_started);
+    public TimeSpan Elapsed => _time.GetElapsedTime(_started);
 
     /// <summary>The first content took so long that the breaker shall know.</summary>
     public bool IsSlow => FirstContent > _limits.Slow;
+
+    /// <summary>Measures the time between the chunks of a stream; null when nobody wants to know.</summary>
+    public ChunkGaps? Gaps { get; init; }
 
     /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
     /// answer that is no stream is looked at where it is whole in the buffer.</summary>
@@ -137,10 +140,13 @@ internal sealed class Attempt : IDisposable
 
             _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
-            FirstContent = _time.GetElapsedTime(_started);
+            FirstContent = Elapsed;
+            Gaps?.First();
             _watch.Dispose();
             Pause();
-            failure = failure != AttemptFailure.None ? failure : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
+            failure = Declined(status) is var declined and not AttemptFailure.None ? declined
+                : failure != AttemptFailure.None ? failure
+                : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
             if (failure == AttemptFailure.None)
             {
                 _placement.Began();
@@ -186,6 +192,11 @@ internal sealed class Attempt : IDisposable
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             Pause();
             _held += read;
+            if (read > 0 && IsEventStream)
+            {
+                Gaps?.Next();
+            }
+
             Sort(read == 0);
             return (read, AttemptFailure.None);
         }
@@ -211,6 +222,11 @@ internal sealed class Attempt : IDisposable
         Answer?.Dispose();
         _placement.Dispose();
     }
+
+    private AttemptFailure Declined(int status) =>
+        !IsEventStream ? Declines.Of(status, Ready.Span)
+        : Judge.ContentEvents == 0 && !IsMidEvent ? Declines.OfEvents(Ready.Span)
+        : AttemptFailure.None;
 
     private async Task<AttemptFailure> FirstEventsAsync()
     {

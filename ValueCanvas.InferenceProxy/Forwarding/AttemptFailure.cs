@@ -53,6 +53,12 @@ internal enum AttemptFailure
     /// <summary>The answer stalled after its first byte.</summary>
     Stall,
 
+    /// <summary>The model's context window does not hold the request.</summary>
+    ContextWindow,
+
+    /// <summary>The provider's policy does not let the request, or the answer, through.</summary>
+    ContentPolicy,
+
     /// <summary>The client went away. Nobody's fault.</summary>
     ClientGone,
 
@@ -81,6 +87,8 @@ internal static class AttemptFailures
         AttemptFailure.Malformed => "malformed",
         AttemptFailure.Cut => "cut",
         AttemptFailure.Stall => "stall",
+        AttemptFailure.ContextWindow => "context_window",
+        AttemptFailure.ContentPolicy => "content_policy",
         AttemptFailure.ClientGone => "client_gone",
         AttemptFailure.Outrun => "outrun",
         _ => "none",
@@ -92,14 +100,17 @@ internal static class AttemptFailures
     /// <summary>The server did answer, with a status that the client can be given when there is nobody else to ask. The proxy's own
     /// credential is none of the client's business.</summary>
     public static bool HasAnswer(this AttemptFailure failure) =>
-        failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded or AttemptFailure.ServerError;
+        failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded or AttemptFailure.ServerError || failure.IsDecline();
 
     public static bool IsTimeout(this AttemptFailure failure) =>
         failure is AttemptFailure.HeadersTimeout or AttemptFailure.FirstTokenTimeout or AttemptFailure.TotalTimeout;
 
-    /// <summary>Nothing went wrong that anybody could be blamed for.</summary>
+    /// <summary>Another model may take what this one declined. Another replica of the same one would not.</summary>
+    public static bool IsDecline(this AttemptFailure failure) => failure is AttemptFailure.ContextWindow or AttemptFailure.ContentPolicy;
+
+    /// <summary>Nothing that the server could be blamed for.</summary>
     public static bool IsBlameless(this AttemptFailure failure) =>
-        failure is AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.Outrun;
+        failure is AttemptFailure.None or AttemptFailure.ClientGone or AttemptFailure.Outrun || failure.IsDecline();
 
     /// <summary>Another replica may do better. Not after the client left or all of the time is used up.</summary>
     public static bool MovesOn(this AttemptFailure failure) => !failure.IsBlameless() && failure != AttemptFailure.TotalTimeout;

@@ -9,7 +9,8 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>Starts attempts and keeps the books of them: for breakers, keys, metrics, spans and the log.</summary>
 internal sealed partial class AttemptRunner(
-    UpstreamClient upstream, InferenceMetrics metrics, ResilienceSignals signals, TimeProvider time, ILogger<AttemptRunner> logger)
+    UpstreamClient upstream, InferenceMetrics metrics, TokenMetrics tokens, ResilienceSignals signals, TimeProvider time,
+    ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
     public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false, ResumeRequest? resume = null)
@@ -23,7 +24,10 @@ internal sealed partial class AttemptRunner(
             span?.SetTag(GenAi.Hedge, true);
         }
 
-        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted);
+        var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted)
+        {
+            Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
+        };
         metrics.AttemptStarted(target.Replica);
         var unfit = Build(context, body, call, target, attempt, resume, out var request);
         call.Overhead.Stop();
@@ -86,6 +90,7 @@ internal sealed partial class AttemptRunner(
     public void Adopted(RunningAttempt running)
     {
         running.Pass = running.Pass.Breaker.Began(running.Pass);
+        running.Attempt.Span?.Answered(running.Attempt.Ready.Span);
         if (running.Attempt.IsEventStream && !running.Call.IsResuming)
         {
             var (call, target) = (running.Call, running.Target);
@@ -96,13 +101,26 @@ internal sealed partial class AttemptRunner(
     /// <summary>Books the end of an attempt, now that all of it is known.</summary>
     public void Ended(RunningAttempt running)
     {
-        var (call, target, failure, status) = (running.Call, running.Target, running.Failure, running.Status);
-        Judge(running, failure, status);
-        running.Attempt.Span?.Judge(failure, status);
-        metrics.AttemptEnded(target.Replica, failure);
-        if (status != 0)
+        var (call, target, failure) = (running.Call, running.Target, running.Failure);
+        Judge(running, failure, running.Status);
+        running.Pass = running.Pass with { Begun = true }; // its place for a probe is given back
+        running.Attempt.Span?.Judge(failure, running.Status);
+        metrics.AttemptEnded(call.Operation, target.Model.Model, target.Replica, failure, running.Attempt.Elapsed);
+        running.Attempt.Span?.Ended(running.Attempt.Judge.FinishReason, running.Attempt.Usage);
+        running.Attempt.Span?.Dispose();
+        if (running.Attempt.Usage is { } usage)
         {
-            metrics.Answered(call.Operation, target.Model.Model, target.Replica, status, failure, call.Started);
+            tokens.Used(running, usage);
+        }
+    }
+
+    /// <summary>Books the answer that the client got from an attempt, if it got one.</summary>
+    public void Answered(RunningAttempt running)
+    {
+        if (running.Status != 0)
+        {
+            var (call, target) = (running.Call, running.Target);
+            metrics.Answered(call.Operation, target.Model.Model, target.Replica, running.Status, running.Failure, call.Started);
         }
     }
 

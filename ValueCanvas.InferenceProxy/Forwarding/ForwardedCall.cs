@@ -8,7 +8,7 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>One request on its way: what does not change from attempt to attempt, and what was tried.</summary>
-internal sealed class ForwardedCall
+internal sealed class ForwardedCall : IDisposable
 {
     private int _target = -1;
 
@@ -52,6 +52,9 @@ internal sealed class ForwardedCall
     /// <summary>Why the last attempt failed.</summary>
     public AttemptFailure Failure { get; set; }
 
+    /// <summary>The first attempt whose model declined the request: its words are the answer when no other model takes it.</summary>
+    public RunningAttempt? Declined { get; private set; }
+
     /// <summary>Who asks.</summary>
     public required Caller Caller { get; init; }
 
@@ -78,6 +81,24 @@ internal sealed class ForwardedCall
         var limits = TimeLimits.Of(Topology.Options, Model, Peek.Stream);
         Limits = limits with { Total = limits.Total - time.GetElapsedTime(Started) };
         return Limits.Total > TimeSpan.Zero;
+    }
+
+    /// <summary>Keeps the answer of the first attempt whose model declined.</summary>
+    public void Keep(RunningAttempt declined)
+    {
+        if (Declined is null)
+        {
+            (Declined, declined.IsKept) = (declined, true);
+        }
+    }
+
+    public void Dispose()
+    {
+        if (Declined is { } declined)
+        {
+            declined.IsKept = false;
+            declined.Dispose();
+        }
     }
 
     /// <summary>Makes it the next target's turn; false when there is none.</summary>

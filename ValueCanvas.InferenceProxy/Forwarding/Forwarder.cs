@@ -46,6 +46,7 @@ internal sealed partial class Forwarder(
         }
 
         // :: Step 3: the targets that the name means, for this risk.
+        peek.Risk?.MoveToHeader(context.Request, body);
         var words = InternalCaller.Of(context.Request, topology.Options);
         if (words.ReadRisk(out var risk) is { } unreadable)
         {
@@ -59,9 +60,10 @@ internal sealed partial class Forwarder(
         var first = route.Targets[0];
         var caller = words.Caller ?? Caller.Anyone;
         using var prefix = topology.Options.Routing.Policy == RoutingOptions.PrefixAware && first.Replicas.Length > 1
+            && operation != InferenceOperation.CountTokens // which leaves nothing in a cache
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;
-        var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
+        using var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.
         var next = await chooser.FirstAsync(context, call);
@@ -71,7 +73,7 @@ internal sealed partial class Forwarder(
             using var running = await StartAsync(context, body, call, target);
             var failure = call.Failure = running.Failure;
             next = await chooser.NextAsync(context, running);
-            if (failure == AttemptFailure.None || (failure.HasAnswer() && next is null))
+            if (failure == AttemptFailure.None || (failure.HasAnswer() && next is null && call.Declined is null))
             {
                 await AnswerAsync(context, body, running);
                 return;
@@ -81,9 +83,14 @@ internal sealed partial class Forwarder(
             {
                 return;
             }
+
+            if (failure.IsDecline())
+            {
+                call.Keep(running);
+            }
         }
 
-        await RefuseAsync(context, call);
+        await (call.Declined is { } declined ? AnswerAsync(context, body, declined) : RefuseAsync(context, call));
     }
 
     private async Task<RunningAttempt> StartAsync(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target)
@@ -113,7 +120,8 @@ internal sealed partial class Forwarder(
         }
 
         attempts.Adopted(running);
-        var (attempt, answered) = (running.Attempt, running.Failure);
+        var attempt = running.Attempt;
+        var answered = running.Failure.IsDecline() ? AttemptFailure.None : running.Failure; // the status says what it is
         if (attempt.Answer is null)
         {
             body.Dispose(); // its buffer is free for others

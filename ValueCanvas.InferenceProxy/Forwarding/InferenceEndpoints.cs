@@ -16,13 +16,19 @@ internal static partial class InferenceEndpoints
         services.AddAdmission();
         services.AddHedging();
         services.AddSingleton<InferenceMetrics>();
+        services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
         services.AddSingleton<ResumeSignals>();
         services.AddSingleton<Resumer>();
         services.AddSingleton<Forwarder>();
+        services.AddSingleton<BodyBudget>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.
-        services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = null);
+        services.Configure<KestrelServerOptions>(options =>
+        {
+            options.Limits.MaxRequestBodySize = null;
+            options.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        });
         return services;
     }
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -17,5 +18,15 @@ internal readonly record struct JsonField(int Name, int Start, int End)
         var start = (int)reader.TokenStartIndex;
         reader.Skip();
         return new JsonField(name, start, (int)reader.BytesConsumed);
+    }
+
+    /// <inheritdoc cref="Skip(ref Utf8JsonReader)"/>
+    public static JsonField Skip(ref JsonWalker walker)
+    {
+        var name = walker.TokenStartIndex;
+        walker.Read();
+        var start = walker.TokenStartIndex;
+        walker.Skip();
+        return new JsonField(name, start, walker.BytesConsumed);
     }
 }

@@ -1,15 +1,23 @@
 using System.Buffers;
+using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.InferenceProxy.Errors;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>The client's body in one pooled buffer, read once and kept until no further attempt can need it.</summary>
+/// <summary>
+/// The client's body in one buffer, read once and kept until no further attempt can need it. Small ones are pooled; large ones are paid from
+/// <see cref="BodyBudget"/> and left to the collector, because a pool would keep them.
+/// </summary>
 internal sealed class RequestBody : IDisposable
 {
     // What a Content-Length merely announces is not yet worth a larger buffer.
     private const int LargestFirstBuffer = 256 * 1024;
 
+    // Reading the JSON of more than this is no work for a thread that polls sockets.
+    private const int LargestInline = 256 * 1024;
+
     private byte[] _buffer = [];
+    private BodyBudget? _budget;
     private int _length;
 
     public ReadOnlyMemory<byte> Bytes => _buffer.AsMemory(0, _length);
@@ -18,9 +26,14 @@ internal sealed class RequestBody : IDisposable
     public async ValueTask<ProxyError?> ReadAsync(HttpContext context, int limit)
     {
         var announced = context.Request.ContentLength;
+        if ((announced is null || announced > limit) && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        {
+            size.MaxRequestBodySize = limit; // what is beyond it the server does not even read to throw it away
+        }
+
         if (announced > limit)
         {
-            return Refuse(context, limit);
+            return Refuse(context, ProxyError.TooLarge(limit));
         }
 
         _buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(announced + 1 ?? 4096, LargestFirstBuffer));
@@ -31,20 +44,29 @@ internal sealed class RequestBody : IDisposable
                 var read = await context.Request.Body.ReadAsync(_buffer.AsMemory(_length), context.RequestAborted);
                 if (read == 0)
                 {
+                    if (_length > LargestInline)
+                    {
+                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    }
+
                     return null;
                 }
 
                 _length += read;
                 if (_length > limit)
                 {
-                    return Refuse(context, limit);
+                    return Refuse(context, ProxyError.TooLarge(limit));
                 }
 
-                if (_length == _buffer.Length)
+                if (_length == _buffer.Length && !TryGrow(context, limit))
                 {
-                    Grow();
+                    return Refuse(context, ProxyError.TooManyBodies);
                 }
             }
+        }
+        catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
+        {
+            return Refuse(context, ProxyError.TooLarge(limit));
         }
         catch (BadHttpRequestException e)
         {
@@ -52,26 +74,64 @@ internal sealed class RequestBody : IDisposable
         }
     }
 
+    /// <summary>Takes a property, with its comma, out of the body's object by writing spaces over it: every other byte stays where it is.</summary>
+    public void Blank(int start, int end)
+    {
+        var bytes = _buffer.AsSpan(0, _length);
+        var behind = end + bytes[end..].IndexOfAnyExcept(" \t\r\n"u8);
+        var before = bytes[..start].LastIndexOfAnyExcept(" \t\r\n"u8);
+        (start, end) = bytes[behind] == ',' ? (start, behind + 1) : bytes[before] == ',' ? (before, end) : (start, end);
+        bytes[start..end].Fill((byte)' ');
+    }
+
     public void Dispose()
     {
-        if (_buffer.Length > 0)
-        {
-            ArrayPool<byte>.Shared.Return(_buffer);
-            (_buffer, _length) = ([], 0);
-        }
+        Release();
+        (_buffer, _length) = ([], 0);
     }
 
-    private static ProxyError Refuse(HttpContext context, int limit)
+    private static ProxyError Refuse(HttpContext context, ProxyError error)
     {
         context.Response.Headers.Connection = "close"; // the rest of the body is not worth reading
-        return ProxyError.TooLarge(limit);
+        return error;
     }
 
-    private void Grow()
+    private bool TryGrow(HttpContext context, int limit)
     {
-        var larger = ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
+        var size = (int)Math.Min(_buffer.Length * 2L, Math.Max(limit + 1L, LargestFirstBuffer));
+        byte[] larger;
+        BodyBudget? budget = null;
+        if (size <= LargestFirstBuffer)
+        {
+            larger = ArrayPool<byte>.Shared.Rent(size);
+        }
+        else
+        {
+            budget = context.RequestServices.GetRequiredService<BodyBudget>();
+            if (!budget.TryTake(size))
+            {
+                return false;
+            }
+
+            larger = GC.AllocateUninitializedArray<byte>(size);
+        }
+
         Bytes.CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = larger;
+        Release();
+        (_buffer, _budget) = (larger, budget);
+        return true;
+    }
+
+    private void Release()
+    {
+        if (_budget is { } budget)
+        {
+            budget.Give(_buffer.Length);
+            _budget = null;
+        }
+        else if (_buffer.Length > 0)
+        {
+            ArrayPool<byte>.Shared.Return(_buffer);
+        }
     }
 }

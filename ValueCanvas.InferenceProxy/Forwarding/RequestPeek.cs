@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Unicode;
+using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Json;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -9,8 +11,8 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// prompt stands, and what matters of the rest to a stream.</summary>
 internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields, StreamFields Options)
 {
-    // Deeper than any tool's schema, and shallow enough that a hostile body costs nothing.
-    private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
+    /// <summary>How much depends on the answer, where the body says so.</summary>
+    public RiskField? Risk { get; init; }
 
     // A refusal repeats the name.
     private const int LongestModel = 512;
@@ -40,7 +42,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
     private static ProxyError? ReadObject(ReadOnlySpan<byte> body, out RequestPeek peek)
     {
         peek = default;
-        var reader = new Utf8JsonReader(body, Reading);
+        var reader = new JsonWalker(body);
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
         {
             return ProxyError.BadRequest("The request body must be a JSON object.");
@@ -48,6 +50,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
 
         string? model = null;
         var (start, end, stream) = (0, 0, false);
+        RiskField? risk = null;
         var fields = default(PromptFields);
         var options = default(StreamFields);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -66,7 +69,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
                     return ProxyError.BadRequest("The field 'model' stands in the body twice.", "model");
                 }
 
-                (model, start, end) = (reader.GetString(), (int)reader.TokenStartIndex, (int)reader.BytesConsumed);
+                (model, start, end) = (reader.GetString(), reader.TokenStartIndex, reader.BytesConsumed);
             }
             else if (reader.ValueTextEquals("stream"u8))
             {
@@ -77,6 +80,19 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
                 }
 
                 stream = reader.TokenType == JsonTokenType.True;
+            }
+            else if (reader.ValueTextEquals(RiskField.Name))
+            {
+                if (risk is not null)
+                {
+                    return ProxyError.BadRequest("The field 'risk_level' stands in the body twice.", "risk_level");
+                }
+
+                var name = reader.TokenStartIndex;
+                reader.Read();
+                var value = reader.TokenStartIndex;
+                reader.Skip();
+                risk = RiskField.Of(body, name, value, reader.BytesConsumed);
             }
             else
             {
@@ -96,7 +112,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
             return ProxyError.BadRequest($"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
         }
 
-        peek = new RequestPeek(model, start, end, stream, fields, options);
+        peek = new RequestPeek(model, start, end, stream, fields, options) { Risk = risk };
         return null;
     }
 }

@@ -36,6 +36,9 @@ internal sealed class RunningAttempt(
     /// <summary>The status that the client gets from it; zero while it gets none.</summary>
     public int Status { get; set; }
 
+    /// <summary>It declined, and its answer may yet be needed: it is over, but for that, until the call is.</summary>
+    public bool IsKept { get; set; }
+
     /// <summary>Judges the attempt, once: what comes later changes nothing.</summary>
     public void End()
     {
@@ -48,10 +51,11 @@ internal sealed class RunningAttempt(
 
     public void Dispose()
     {
-        if (!_disposed)
+        End();
+        if (!IsKept && !_disposed)
         {
             _disposed = true;
-            End();
+            runner.Answered(this);
             attempt.Dispose();
         }
     }

@@ -1,4 +1,7 @@
+using System.Buffers;
+using System.Text;
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -34,16 +37,17 @@ internal record struct StreamFields
     public bool IsUnusual { get; private set; }
 
     /// <summary>Looks at the property that the reader stands on.</summary>
-    public void Note(Utf8JsonReader reader)
+    public void Note(JsonWalker reader)
     {
         Span<char> text = stackalloc char[LongestName];
-        if (reader.ValueSpan.Length > LongestName)
+        if (reader.ValueSpan.Length > LongestName || Ascii.ToUtf16(reader.ValueSpan, text, out var length) != OperationStatus.Done)
         {
             IsUnusual = true;
             return;
         }
 
-        switch (text[..reader.CopyString(text)])
+        ReadOnlySpan<char> name = text[..length];
+        switch (reader.ValueIsEscaped ? reader.GetString() : name)
         {
             case "messages" or "prompt" or "max_tokens" or "max_completion_tokens" or "min_tokens" or "temperature" or "top_p" or "top_k" or "min_p"
                 or "seed" or "stop" or "stop_token_ids" or "presence_penalty" or "frequency_penalty" or "repetition_penalty" or "logit_bias"
@@ -82,7 +86,7 @@ internal record struct StreamFields
         }
     }
 
-    private void ReadOptions(ref Utf8JsonReader reader)
+    private void ReadOptions(ref JsonWalker reader)
     {
         var value = reader;
         value.Read();
@@ -116,13 +120,13 @@ internal record struct StreamFields
         HasOddOptions |= WantsRunningUsage && !WantsUsage; // vLLM ignores the one without the other: it must not come to life
     }
 
-    private bool IsYes(in Utf8JsonReader value)
+    private bool IsYes(in JsonWalker value)
     {
         HasOddOptions |= value.TokenType is not (JsonTokenType.True or JsonTokenType.False or JsonTokenType.Null);
         return value.TokenType == JsonTokenType.True;
     }
 
-    private static bool IsNothing(Utf8JsonReader value) => value.TokenType switch
+    private static bool IsNothing(JsonWalker value) => value.TokenType switch
     {
         JsonTokenType.Null or JsonTokenType.False => true,
         JsonTokenType.String => value.ValueSpan.IsEmpty,
@@ -132,7 +136,7 @@ internal record struct StreamFields
         _ => false,
     };
 
-    private static bool IsText(Utf8JsonReader value) =>
+    private static bool IsText(JsonWalker value) =>
         value.TokenType == JsonTokenType.StartObject
             && value.Read() && value.TokenType == JsonTokenType.PropertyName && value.ValueTextEquals("type"u8)
             && value.Read() && value.TokenType == JsonTokenType.String && value.ValueTextEquals("text"u8)

@@ -15,19 +15,20 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
     public async Task<ForwardedCall.Target?> NextAsync(HttpContext context, RunningAttempt failed)
     {
         var (call, failure) = (failed.Call, failed.Failure);
-        if (!failure.MovesOn())
+        if (failure.IsDecline() ? !call.Route.FallsBackOn(failure) : !failure.MovesOn())
         {
             return null;
         }
 
-        var otherKey = !PassOver(failed);
+        var otherKey = !failure.IsDecline() && !PassOver(failed);
         failed.Target.Place.Dispose(); // who waits for the next one holds none
-        if (call.Attempts >= call.Topology.Options.Retries.MaxAttempts && !otherKey)
+        if ((call.Attempts >= call.Topology.Options.Retries.MaxAttempts && !otherKey) || (failure.IsDecline() && !call.NextTarget()))
         {
             return null;
         }
 
-        var next = await ChooseAsync(context, call, failed.Attempt.Span, paid: otherKey);
+        // The budget is there for outages: a key or a model that says no is none.
+        var next = await ChooseAsync(context, call, failed.Attempt.Span, paid: otherKey || failure.IsDecline());
         if (next is not null)
         {
             signals.Retried(failure);
@@ -59,7 +60,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
             while (true)
             {
                 var route = new RouteRequest(call.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
-                var placing = admission.PlaceAsync(call.Turn.Replicas, options, route, call.Tried, call.Caller, context.RequestAborted);
+                var placing = admission.PlaceAsync(call.Turn, options, route, call.Tried, call.Caller, context.RequestAborted);
                 var (place, refused) = placing.IsCompleted || !call.Peek.Stream
                     ? await placing
                     : await KeepAlive.WaitAsync(context, call, placing.AsTask(), time);
@@ -77,14 +78,15 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
                     return null;
                 }
 
-                if (replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
+                if (replica.Upstream.Kind.Supports(call.Operation)
+                    && replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
                 {
                     signals.Moved(transition, span);
                     return new ForwardedCall.Target(place, pass, call.Turn, replica.Upstream.Credentials.Take());
                 }
 
                 place.Dispose();
-                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request
+                (call.Tried ??= []).Add(replica); // its last place for a probe went to another request, or it is new and of the wrong kind
             }
         }
         while (call.NextTarget());

@@ -19,7 +19,7 @@ internal static class UpstreamRequest
         StreamAdditions added, Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
         var kind = attempt.Replica.Upstream.Kind;
-        request = new HttpRequestMessage(HttpMethod.Post, attempt.Replica.Address.OriginalString + kind.PathOf(operation));
+        request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
         var messages = context.Features.Get<MessagesCall>();
         if (!kind.IsAnthropic && messages?.Unfit is { } unfit)
         {
@@ -62,11 +62,8 @@ internal static class UpstreamRequest
     /// <summary>The request that lets a broken stream go on.</summary>
     public static HttpRequestMessage Build(HttpContext context, ResumeRequest resume, Attempt attempt, Credential? credential)
     {
-        var replica = attempt.Replica;
-        var request = new HttpRequestMessage(HttpMethod.Post, replica.Address.OriginalString + replica.Upstream.Kind.PathOf(resume.Operation))
-        {
-            Content = new ByteArrayContent(resume.Body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } },
-        };
+        var request = attempt.Replica.Request(HttpMethod.Post, attempt.Replica.Upstream.Kind.PathOf(resume.Operation));
+        request.Content = new ByteArrayContent(resume.Body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
         Address(context, request, attempt, credential);
         return request;
     }

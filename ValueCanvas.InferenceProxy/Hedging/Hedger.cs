@@ -109,7 +109,7 @@ internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, H
     {
         if (behind != hedge)
         {
-            Remember(behind, behind.Attempt.Age); // it would have taken longer still
+            Remember(behind, behind.Attempt.Elapsed); // it would have taken longer still
         }
 
         behind.Attempt.Abandon(AttemptFailure.Outrun);

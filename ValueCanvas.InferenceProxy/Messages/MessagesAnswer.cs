@@ -39,13 +39,13 @@ internal static class MessagesAnswer
         return buffer.WrittenSpan.ToArray();
     }
 
-    /// <summary>The count of vLLM's <c>/tokenize</c>; Anthropic's own passes as it is.</summary>
+    /// <summary>The count that vLLM's <c>/tokenize</c> or Anthropic gave.</summary>
     public static byte[] TranslateCount(ReadOnlyMemory<byte> body)
     {
         using var document = JsonDocument.Parse(body);
-        return Get(document.RootElement, "count", JsonValueKind.Number) is { } count
-            ? [.. "{\"input_tokens\":"u8, .. Encoding.UTF8.GetBytes(count.GetRawText()), .. "}"u8]
-            : Get(document.RootElement, "input_tokens", JsonValueKind.Number) is not null ? body.ToArray() : throw new JsonException("no count");
+        var count = Get(document.RootElement, "count", JsonValueKind.Number) ?? Get(document.RootElement, "input_tokens", JsonValueKind.Number)
+            ?? throw new JsonException("no count");
+        return [.. "{\"input_tokens\":"u8, .. Encoding.UTF8.GetBytes(count.GetRawText()), .. "}"u8];
     }
 
     /// <summary>What an answer and the start of a stream begin with.</summary>
@@ -58,7 +58,8 @@ internal static class MessagesAnswer
         json.WriteString("model"u8, Text(completion, "model"));
     }
 
-    /// <summary>Why it ended. Servers say "stop" to a call that was asked for by name, and vLLM which of the client's strings it was.</summary>
+    /// <summary>Why it ended. Servers say "stop" to a call that was asked for by name, and vLLM says which of the client's strings it was.
+    /// </summary>
     public static void WriteStop(Utf8JsonWriter json, JsonElement choice, bool called, bool refused)
     {
         var sequence = Text(choice, "stop_reason");
@@ -120,8 +121,8 @@ internal static class MessagesAnswer
         json.WriteEndObject();
     }
 
-    /// <summary>Arguments are text in a chat and an object here. What a model wrote wrongly, or was cut off in, goes on under a name that no
-    /// tool has, so that the call fails where it can be told to the model.</summary>
+    /// <summary>Arguments are text in a chat and an object here. What a model wrote wrongly, or was cut off in, goes on under a name that
+    /// no tool has, so that the call fails where it can be told to the model.</summary>
     private static void WriteInput(Utf8JsonWriter json, string? arguments)
     {
         try

@@ -3,7 +3,8 @@ using static ValueCanvas.InferenceProxy.Providers.Anthropic.AnthropicRequest;
 
 namespace ValueCanvas.InferenceProxy.Messages;
 
-/// <summary>The conversation of a Messages request as a chat's messages. Tool results, blocks of a user's message here, are messages there.</summary>
+/// <summary>The conversation of a Messages request as a chat's messages. Tool results, here blocks of a user's message, are messages there.
+/// </summary>
 internal sealed class MessagesConversation(Utf8JsonWriter json)
 {
     /// <summary>What was left out because only Anthropic understands it; null if nothing.</summary>
@@ -98,7 +99,8 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
         json.WriteEndObject();
     }
 
-    /// <summary>What the model said earlier. Its thinking is left out: few servers take it back, and Anthropic's is signed for Anthropic.</summary>
+    /// <summary>What the model said earlier. Its thinking is left out: few servers take it back, and Anthropic's is signed for Anthropic.
+    /// </summary>
     private void WriteAnswer(JsonElement blocks)
     {
         var calls = blocks.EnumerateArray().Where(block => Text(block, "type") == "tool_use").ToArray();
@@ -134,7 +136,8 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
         json.WriteEndObject();
     }
 
-    /// <summary>Tool results first, since a chat wants them right behind the calls, then what else there is; images of results among it.</summary>
+    /// <summary>Tool results first, since a chat wants them right behind the calls, then what else there is; images of results among it.
+    /// </summary>
     private void WriteQuestion(string role, JsonElement blocks)
     {
         var parts = new List<JsonElement>();
@@ -175,7 +178,8 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
         if (Get(result, "content", JsonValueKind.Array) is { } blocks)
         {
             parts.AddRange(blocks.EnumerateArray().Where(block => Text(block, "type") == "image"));
-            text = string.Join("\n\n", blocks.EnumerateArray().Where(block => Text(block, "type") != "image").Select(BlockText).OfType<string>());
+            text = string.Join("\n\n",
+                blocks.EnumerateArray().Where(block => Text(block, "type") != "image").Select(BlockText).OfType<string>());
         }
         else if (result.TryGetProperty("content", out var content))
         {
@@ -184,7 +188,8 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
 
         json.WriteStartObject();
         json.WriteString("role"u8, "tool"u8);
-        json.WriteString("tool_call_id"u8, Text(result, "tool_use_id") ?? throw Wrong("A 'tool_result' must have a tool_use_id.", "messages"));
+        json.WriteString("tool_call_id"u8, Text(result, "tool_use_id")
+            ?? throw Wrong("A 'tool_result' must have a tool_use_id.", "messages"));
         json.WriteString("content"u8, Get(result, "is_error", JsonValueKind.True) is null ? text : $"Error: {text}");
         json.WriteEndObject();
     }

@@ -72,9 +72,9 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
         var type = Text(document.RootElement, "type") ?? throw new JsonException("no type");
         IsOver |= type is "message_stop" or "error";
         _started |= type == "message_start";
-        if (Get(document.RootElement, "index", JsonValueKind.Number) is { } index)
+        if (Get(document.RootElement, "index", JsonValueKind.Number) is { } number && number.TryGetInt32(out var index))
         {
-            _blocks = Math.Max(_blocks, index.GetInt32() + 1);
+            _blocks = Math.Max(_blocks, index + 1);
             _open = type == "content_block_stop" ? null : "";
         }
 

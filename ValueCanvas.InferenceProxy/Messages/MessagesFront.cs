@@ -7,8 +7,8 @@ namespace ValueCanvas.InferenceProxy.Messages;
 
 /// <summary>
 /// Anthropic's Messages API in front of the house. The request is made a chat's, goes the way of any other through the
-/// <see cref="Forwarder"/>, and what that answers is made a message's, piece by piece: routing, places, breakers, retries and limits know no
-/// difference. A target that is Anthropic's gets what the client sent (<see cref="MessagesCall"/>).
+/// <see cref="Forwarder"/>, and what that answers is made a message's, piece by piece: routing, places, breakers, retries and limits know
+/// no difference. A target that is Anthropic's gets what the client sent (<see cref="MessagesCall"/>).
 /// </summary>
 internal sealed partial class MessagesFront(Forwarder forwarder, Fleet fleet, ILogger<MessagesFront> logger)
 {
@@ -64,6 +64,7 @@ internal sealed partial class MessagesFront(Forwarder forwarder, Fleet fleet, IL
             return malformed;
         }
 
+        peek.Risk?.MoveToHeader(context.Request, body);
         if (MessagesRequest.TryTranslate(body.Bytes, operation == InferenceOperation.CountTokens, out var chat, out var unfit) is { } wrong)
         {
             return wrong;

@@ -10,12 +10,15 @@ namespace ValueCanvas.InferenceProxy.Messages;
 /// a target that is not Anthropic's must not get the rest as if it were all.</summary>
 internal sealed class MessagesRequest
 {
+    private static readonly (string Name, string ChatName)[] SamplingFields =
+        [("temperature", "temperature"), ("top_p", "top_p"), ("top_k", "top_k"), ("stop_sequences", "stop")];
+
     private readonly Utf8JsonWriter _json;
     private string? _unfit;
 
     private MessagesRequest(Utf8JsonWriter json) => _json = json;
 
-    /// <summary>The chat request, or what is wrong with the client's. <paramref name="unfit"/>: why no other target than Anthropic can have it.</summary>
+    /// <summary>The chat request, or what is wrong with the client's. <paramref name="unfit"/>: why only Anthropic can have it.</summary>
     public static ProxyError? TryTranslate(ReadOnlyMemory<byte> body, bool counting, out byte[] chat, out ProxyError? unfit)
     {
         (chat, unfit) = ([], null);
@@ -37,7 +40,9 @@ internal sealed class MessagesRequest
         }
 
         chat = buffer.WrittenSpan.ToArray();
-        unfit = request._unfit is { } reason ? ProxyError.BadRequest($"{reason} The model's provider is not Anthropic and cannot take it.") : null;
+        unfit = request._unfit is { } reason
+            ? ProxyError.BadRequest($"{reason} The model's provider is not Anthropic and cannot take it.")
+            : null;
         return null;
     }
 
@@ -55,7 +60,7 @@ internal sealed class MessagesRequest
             _json.WriteBoolean("add_generation_prompt"u8, false);
         }
 
-        WriteTools(request);
+        _unfit ??= MessagesTools.Write(_json, request);
         if (!counting)
         {
             WriteSampling(request);
@@ -73,9 +78,9 @@ internal sealed class MessagesRequest
 
     private void WriteSampling(JsonElement request)
     {
-        var most = Get(request, "max_tokens", JsonValueKind.Number) ?? throw Wrong("The field 'max_tokens' is required and must be a number.", "max_tokens");
-        Copy("max_tokens", most);
-        foreach (var (name, chatName) in new[] { ("temperature", "temperature"), ("top_p", "top_p"), ("top_k", "top_k"), ("stop_sequences", "stop") })
+        Copy("max_tokens", Get(request, "max_tokens", JsonValueKind.Number)
+            ?? throw Wrong("The field 'max_tokens' is required and must be a number.", "max_tokens"));
+        foreach (var (name, chatName) in SamplingFields)
         {
             if (request.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)
             {
@@ -99,16 +104,16 @@ internal sealed class MessagesRequest
 
     private void WriteOutput(JsonElement request)
     {
-        var output = Get(request, "output_config", JsonValueKind.Object);
-        var budget = Get(request, "thinking", JsonValueKind.Object) is { } thinking ? Get(thinking, "budget_tokens", JsonValueKind.Number) : null;
-        var effort = output is { } config ? Text(config, "effort") : null;
-        if ((effort ?? EffortOf(budget?.GetDouble())) is { } asked)
+        var output = Get(request, "output_config", JsonValueKind.Object) ?? default;
+        var thinking = Get(request, "thinking", JsonValueKind.Object) ?? default;
+        var budget = Get(thinking, "budget_tokens", JsonValueKind.Number)?.GetDouble();
+        if ((Text(output, "effort") ?? EffortOf(budget)) is { } asked)
         {
             _json.WriteString("reasoning_effort"u8, asked is "xhigh" or "max" ? "high" : asked);
         }
 
-        var format = (output is { } holder ? Get(holder, "format", JsonValueKind.Object) : null) ?? Get(request, "output_format", JsonValueKind.Object);
-        if (format is { } json && Get(json, "schema", JsonValueKind.Object) is { } schema)
+        var format = Get(output, "format", JsonValueKind.Object) ?? Get(request, "output_format", JsonValueKind.Object) ?? default;
+        if (Get(format, "schema", JsonValueKind.Object) is { } schema)
         {
             _json.WriteStartObject("response_format"u8);
             _json.WriteString("type"u8, "json_schema"u8);
@@ -122,78 +127,13 @@ internal sealed class MessagesRequest
     }
 
     // OpenAI has three words where Anthropic has a number of tokens.
-    private static string? EffortOf(double? budget) => budget switch { null => null, < 4096 => "low", < 16384 => "medium", _ => "high" };
-
-    private void WriteTools(JsonElement request)
+    private static string? EffortOf(double? budget) => budget switch
     {
-        var tools = Get(request, "tools", JsonValueKind.Array)?.EnumerateArray().ToArray() ?? [];
-        var own = tools.Where(tool => Text(tool, "type") is null or "custom").ToArray();
-        if (own.Length < tools.Length)
-        {
-            _unfit ??= "Among 'tools' is one of Anthropic's own; those with an 'input_schema' work everywhere.";
-        }
-
-        if (own.Length == 0)
-        {
-            return;
-        }
-
-        _json.WriteStartArray("tools"u8);
-        foreach (var tool in own)
-        {
-            _json.WriteStartObject();
-            _json.WriteString("type"u8, "function"u8);
-            _json.WriteStartObject("function"u8);
-            _json.WriteString("name"u8, Text(tool, "name") ?? throw Wrong("Each of 'tools' must have a name.", "tools"));
-            if (Text(tool, "description") is { } description)
-            {
-                _json.WriteString("description"u8, description);
-            }
-
-            Copy("parameters", Get(tool, "input_schema", JsonValueKind.Object) ?? throw Wrong("Each of 'tools' must have an input_schema.", "tools"));
-            if (Get(tool, "strict", JsonValueKind.True) is not null)
-            {
-                _json.WriteBoolean("strict"u8, true);
-            }
-
-            _json.WriteEndObject();
-            _json.WriteEndObject();
-        }
-
-        _json.WriteEndArray();
-        if (Get(request, "tool_choice", JsonValueKind.Object) is { } choice)
-        {
-            WriteToolChoice(choice);
-        }
-    }
-
-    private void WriteToolChoice(JsonElement choice)
-    {
-        switch (Text(choice, "type"))
-        {
-            case "tool":
-                _json.WriteStartObject("tool_choice"u8);
-                _json.WriteString("type"u8, "function"u8);
-                _json.WriteStartObject("function"u8);
-                _json.WriteString("name"u8, Text(choice, "name") ?? throw Wrong("A 'tool_choice' of type 'tool' must have a name.", "tool_choice"));
-                _json.WriteEndObject();
-                _json.WriteEndObject();
-                break;
-            case "any":
-                _json.WriteString("tool_choice"u8, "required"u8);
-                break;
-            case "auto" or "none":
-                _json.WriteString("tool_choice"u8, Text(choice, "type"));
-                break;
-            default:
-                throw Wrong("The field 'tool_choice' must have the type auto, any, tool or none.", "tool_choice");
-        }
-
-        if (Get(choice, "disable_parallel_tool_use", JsonValueKind.True) is not null)
-        {
-            _json.WriteBoolean("parallel_tool_calls"u8, false);
-        }
-    }
+        null => null,
+        < 4096 => "low",
+        < 16384 => "medium",
+        _ => "high",
+    };
 
     private void Copy(string name, JsonElement value)
     {

@@ -7,8 +7,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Messages;
 
 /// <summary>
-/// Stands in for the body of a response whose writer speaks OpenAI's language, and sends on Anthropic's. A stream goes on with each write; any
-/// other answer is kept, since its status and length may still change, and goes out with <see cref="CompleteAsync"/>.
+/// Stands in for the body of a response whose writer speaks OpenAI's language, and sends on Anthropic's. A stream goes on with each write;
+/// any other answer is kept, since its status and length may still change, and goes out with <see cref="CompleteAsync"/>.
 /// </summary>
 internal sealed class MessagesResponse : Stream
 {
@@ -17,7 +17,7 @@ internal sealed class MessagesResponse : Stream
 
     private readonly HttpResponse _response;
     private readonly Stream _client;
-    private readonly string _requestId;
+    private string _requestId;
     private readonly ArrayBufferWriter<byte> _input = new(1024); // an event's beginning, or all of an answer
     private readonly ArrayBufferWriter<byte> _output = new(1024);
     private MessagesEvents? _events;
@@ -64,11 +64,7 @@ internal sealed class MessagesResponse : Stream
     }
 
     /// <summary>Forgets an answer of which nothing has gone out: another one comes instead.</summary>
-    public void Reset()
-    {
-        _input.ResetWrittenCount();
-        _response.Headers.ContentEncoding = default;
-    }
+    public void Reset() => _input.ResetWrittenCount();
 
     /// <param name="counted">The answer is a count of tokens.</param>
     /// <param name="cancellationToken">Ends with the client.</param>
@@ -83,10 +79,10 @@ internal sealed class MessagesResponse : Stream
             return;
         }
 
+        Identify();
         var body = Translate(counted);
         _response.ContentType = "application/json";
         _response.ContentLength = body.Length;
-        _response.Headers.TryAdd(RequestId, _requestId);
         await _client.WriteAsync(body, cancellationToken);
     }
 
@@ -121,13 +117,24 @@ internal sealed class MessagesResponse : Stream
     private void Begin()
     {
         _begun = true;
-        if (_response.StatusCode == StatusCodes.Status200OK && _response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true)
+        var stream = _response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
+        if (stream && _response.StatusCode == StatusCodes.Status200OK)
         {
+            Identify();
             _events = new MessagesEvents(_output, _requestId);
             _response.ContentLength = null;
-            _response.Headers.TryAdd(RequestId, _requestId);
         }
     }
+
+    /// <summary>By Anthropic's own name for the request where it has given one.</summary>
+    private void Identify()
+    {
+        _requestId = _response.Headers.TryGetValue(RequestId, out var given) ? given.ToString() : _requestId;
+        _response.Headers[RequestId] = _requestId;
+    }
+
+    // The latter is how a string that holds half of a surrogate pair is refused.
+    private static bool IsMalformed(Exception exception) => exception is JsonException or InvalidOperationException;
 
     private async ValueTask SendAsync(CancellationToken cancellationToken)
     {
@@ -146,7 +153,7 @@ internal sealed class MessagesResponse : Stream
             {
                 return counted ? MessagesAnswer.TranslateCount(_input.WrittenMemory) : MessagesAnswer.Translate(_input.WrittenMemory);
             }
-            catch (JsonException)
+            catch (Exception e) when (IsMalformed(e))
             {
                 var error = ProxyError.UpstreamFailed;
                 _response.StatusCode = error.Status;
@@ -185,7 +192,7 @@ internal sealed class MessagesResponse : Stream
             }
             else if (line.Span.StartsWith(AnthropicExchange.NativeField))
             {
-                native = line[AnthropicExchange.NativeField.Length..];
+                native = line[AnthropicExchange.NativeField.Length..].TrimStart(" "u8);
             }
             else if (line.Span.StartsWith(": keep-alive"u8) || line.Span.StartsWith(": ping"u8))
             {
@@ -209,9 +216,9 @@ internal sealed class MessagesResponse : Stream
                 events.Translate(data);
             }
         }
-        catch (JsonException)
+        catch (Exception e) when (IsMalformed(e))
         {
-            // Half of an event too large to be judged; that the stream broke there is told by the next one.
+            // Half of an event too large to be judged; that the stream broke there is told by the next one. Or half of a character.
         }
     }
 }

@@ -14,10 +14,10 @@ internal static class MessagesUsage
             return default;
         }
 
-        var details = Get(usage, "prompt_tokens_details", JsonValueKind.Object);
-        var read = details is { } d ? Number(d, "cached_tokens") : 0;
-        var written = details is { } e ? Number(e, "cache_write_tokens") : 0;
-        return new AnthropicUsage(Math.Max(0, Number(usage, "prompt_tokens") - read - written), read, written, Number(usage, "completion_tokens"));
+        var details = Get(usage, "prompt_tokens_details", JsonValueKind.Object) ?? default;
+        var (read, written) = (Number(details, "cached_tokens"), Number(details, "cache_write_tokens"));
+        var fresh = Math.Max(0, Number(usage, "prompt_tokens") - read - written);
+        return new AnthropicUsage(fresh, read, written, Number(usage, "completion_tokens"));
     }
 
     public static void Write(Utf8JsonWriter json, AnthropicUsage usage)

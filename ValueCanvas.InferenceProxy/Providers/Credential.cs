@@ -10,10 +10,13 @@ internal sealed class Credential(string secret, TimeProvider time)
 
     public string Secret { get; } = secret;
 
-    public string Fingerprint { get; } = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(secret)).AsSpan(0, 4));
+    public string Fingerprint { get; } = FingerprintOf(secret);
 
     /// <summary>Since when and with which status the provider has refused the key; null while it is usable.</summary>
     public Disabling? Disabled => Volatile.Read(ref _disabled) is { } disabled && time.GetUtcNow() < disabled.Until ? disabled : null;
+
+    /// <summary>Eight hexadecimal digits by which a secret can be told from others, and not be found.</summary>
+    public static string FingerprintOf(string secret) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(secret)).AsSpan(0, 4));
 
     /// <summary>The provider has refused the key: it rests before it is tried again.</summary>
     public void Disable(int status, TimeSpan rest)

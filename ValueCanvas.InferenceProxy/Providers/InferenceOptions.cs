@@ -43,11 +43,17 @@ internal sealed class InferenceOptions
     /// <summary>The secret by which Api and Worker prove themselves; unset, no caller's tenant, priority, deadline or risk is believed.</summary>
     public string? InternalKey { get; set; }
 
+    /// <summary>The secret that opens, closes, resets and drains; unset, nobody does.</summary>
+    public string? OperatorKey { get; set; }
+
     /// <summary>How long a key rests that its provider has refused.</summary>
     public TimeSpan CredentialRest { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Larger request bodies are refused with 413.</summary>
     public int MaxBodyBytes { get; set; } = 32 * 1024 * 1024;
+
+    /// <summary>What the bodies above 256 KiB may take together; further ones are refused with 503.</summary>
+    public long MaxBufferedBytes { get; set; } = 256 * 1024 * 1024;
 
     /// <summary>Until a TCP connection stands. Read at start only.</summary>
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
@@ -91,4 +97,7 @@ internal sealed class InferenceOptions
 
     /// <summary>How long such a look may take.</summary>
     public TimeSpan ProbeTimeout { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>Between two questions for the addresses of own servers' hosts. Read at start only.</summary>
+    public TimeSpan ResolveInterval { get; set; } = TimeSpan.FromSeconds(5);
 }

@@ -50,6 +50,11 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
             wrong.Add("Inference:MaxBodyBytes must be from 1024 (1 KiB) to 1073741824 (1 GiB).");
         }
 
+        if (options.MaxBufferedBytes < 2L * options.MaxBodyBytes)
+        {
+            wrong.Add("Inference:MaxBufferedBytes must be at least twice Inference:MaxBodyBytes, so that one body can be read.");
+        }
+
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.HeadersTimeout, nameof(options.HeadersTimeout));
         Positive(options.FrozenTimeout, nameof(options.FrozenTimeout));
@@ -60,10 +65,16 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Positive(options.TotalTimeout, nameof(options.TotalTimeout));
         Positive(options.ProbeInterval, nameof(options.ProbeInterval));
         Positive(options.ProbeTimeout, nameof(options.ProbeTimeout));
+        Positive(options.ResolveInterval, nameof(options.ResolveInterval));
         Positive(options.CredentialRest, nameof(options.CredentialRest));
         if (options.InternalKey is { Length: > 0 and < 16 })
         {
             wrong.Add("Inference:InternalKey must have at least 16 characters.");
+        }
+
+        if (options.OperatorKey is { Length: > 0 and < 16 })
+        {
+            wrong.Add("Inference:OperatorKey must have at least 16 characters.");
         }
 
         void Positive(TimeSpan value, string key) => ResilienceValidation.Positive(value, $"Inference:{key}", wrong);

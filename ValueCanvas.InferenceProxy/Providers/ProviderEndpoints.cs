@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Serialization;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Errors;
@@ -24,6 +25,8 @@ internal static class ProviderEndpoints
         services.AddSingleton<Fleet>();
         services.AddSingleton<UpstreamClient>();
         services.AddSingleton<ReplicaProbe>();
+        services.AddSingleton<HostResolver>(_ => Dns.GetHostAddressesAsync);
+        services.AddHostedService<HostMonitor>();
         services.AddHostedService<ReplicaMonitor>();
         services.AddHealthChecks().AddCheck<FleetHealthCheck>("vllm");
         return services;

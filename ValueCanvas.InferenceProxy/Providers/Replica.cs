@@ -1,11 +1,12 @@
 using System.Collections.Frozen;
+using System.Net;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>One model server: where it is, what was last seen of it, and how many of its requests are under way.</summary>
-internal sealed class Replica(Upstream upstream, string name, Uri address, TimeProvider time)
+internal sealed class Replica(Upstream upstream, string name, Uri address, TimeProvider time, IPEndPoint? endPoint = null)
 {
     // A single slow look happens to a busy server; two in a row are an outage.
     private const int SlowLooksAreDown = 2;
@@ -16,6 +17,7 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     private static readonly TimeSpan ModelListRetry = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
+    private readonly string _base = endPoint is null ? address.OriginalString : $"{address.Scheme}://{endPoint}{address.AbsolutePath.TrimEnd('/')}";
     private Upstream _upstream = upstream;
     private ReplicaState _state = new(
         upstream.Kind.IsHosted && upstream.StaticModels.Count > 0 ? ReplicaStatus.Up : ReplicaStatus.Unknown,
@@ -28,11 +30,15 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
 
     public Upstream Upstream => Volatile.Read(ref _upstream);
 
-    /// <summary>Unique among the replicas: the endpoint's host, with the port where the URL names one.</summary>
+    /// <summary>Unique among the replicas: the endpoint's host, with the port where the URL names one, and with <c>#</c> and its address where
+    /// the host is several servers.</summary>
     public string Name { get; } = name;
 
     /// <summary>Base address, without a trailing slash.</summary>
     public Uri Address { get; } = address;
+
+    /// <summary>Where to connect to; null where the host's name says so.</summary>
+    public IPEndPoint? EndPoint { get; } = endPoint;
 
     /// <summary>What is held against it, per model.</summary>
     public ReplicaBreakers Breakers { get; } = new(name, time);
@@ -43,6 +49,18 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
 
     /// <summary>Requests of this proxy under way there.</summary>
     public int InFlight => Load.InFlight;
+
+    /// <summary>A request to a path of the server. It goes to <see cref="EndPoint"/>, but speaks (and in TLS asks) for the host's name.</summary>
+    public HttpRequestMessage Request(HttpMethod method, string path)
+    {
+        var request = new HttpRequestMessage(method, _base + path);
+        if (EndPoint is not null)
+        {
+            request.Headers.Host = Address.Authority;
+        }
+
+        return request;
+    }
 
     /// <summary>New settings of the provider; what is known of the server itself stays.</summary>
     public void Adopt(Upstream settings)

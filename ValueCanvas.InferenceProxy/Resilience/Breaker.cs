@@ -1,3 +1,5 @@
+using ValueCanvas.InferenceProxy.Operations;
+
 namespace ValueCanvas.InferenceProxy.Resilience;
 
 /// <summary>
@@ -18,6 +20,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     private readonly SlidingCounts _counts = new();
     private readonly Queue<BreakerTransition> _transitions = new(KeptTransitions);
     private readonly long _born = time.GetTimestamp();
+    private readonly DateTimeOffset _bornAt = time.GetUtcNow();
     private volatile BreakerState _state;
     private long _until; // ticks since birth: an open breaker's end
     private long _coolUntil; // ticks since birth; 0 for never
@@ -28,6 +31,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     private int _successes;
     private int _consecutive;
     private string? _lastFailure;
+    private long _followed; // the sequence of the operator's last word
 
     public string Replica { get; } = replica;
 
@@ -154,32 +158,27 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         }
     }
 
-    /// <summary>An operator's word: open until the time is over, or for good.</summary>
-    public BreakerTransition ForceOpen(TimeSpan? duration)
+    /// <summary>
+    /// An operator's word, unless it was followed before or a later one was: open until the time is over, or for good; closed, with nothing in
+    /// the window that could open it again at once; reset, as new but for the list of transitions, which shows it.
+    /// </summary>
+    public BreakerTransition? Follow(OperatorAction action)
     {
         lock (_gate)
         {
-            _until = duration is { } limited ? Now().Ticks + limited.Ticks : long.MaxValue;
-            return Move(BreakerState.ForcedOpen, "operator");
-        }
-    }
+            if (action.Sequence <= _followed)
+            {
+                return null;
+            }
 
-    /// <summary>An operator's word: closed, with nothing in the window that could open it again at once.</summary>
-    public BreakerTransition Close()
-    {
-        lock (_gate)
-        {
-            return CloseNow("operator");
-        }
-    }
-
-    /// <summary>As new but for the list of transitions, which shows the reset.</summary>
-    public BreakerTransition Reset()
-    {
-        lock (_gate)
-        {
-            (_coolUntil, _lastFailure) = (0, null);
-            return CloseNow("reset by operator");
+            _followed = action.Sequence;
+            return action.Verb switch
+            {
+                OperatorVerb.Open => ForceOpen(action.Until),
+                _ when action.At < _bornAt && _state == BreakerState.Closed => null, // what it ends was never here
+                OperatorVerb.Reset => ResetNow(),
+                _ => CloseNow("operator"),
+            };
         }
     }
 
@@ -235,6 +234,24 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         var longer = options.OpenDuration.Ticks * Math.Pow(2, Math.Min(_openings++, 30));
         _until = Now().Ticks + (long)Math.Min(longer, options.MaxOpenDuration.Ticks);
         return Move(BreakerState.Open, reason);
+    }
+
+    private BreakerTransition? ForceOpen(DateTimeOffset? until)
+    {
+        var left = until - time.GetUtcNow();
+        if (left <= TimeSpan.Zero)
+        {
+            return null;
+        }
+
+        _until = left is { } limited ? Now().Ticks + limited.Ticks : long.MaxValue;
+        return Move(BreakerState.ForcedOpen, "operator");
+    }
+
+    private BreakerTransition ResetNow()
+    {
+        (_coolUntil, _lastFailure) = (0, null);
+        return CloseNow("reset by operator");
     }
 
     private BreakerTransition CloseNow(string reason)

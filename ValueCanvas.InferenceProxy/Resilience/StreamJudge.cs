@@ -1,4 +1,5 @@
 using ValueCanvas.InferenceProxy.Forwarding;
+using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Resilience;
 
@@ -37,6 +38,9 @@ internal sealed class StreamJudge
 
     /// <summary>What the server last said that the answer costs: so far while it runs, all of it at the end. Null until it says something.</summary>
     public Usage? Usage { get; private set; }
+
+    /// <summary>Why it ended, as the last choice that did says.</summary>
+    public string? FinishReason { get; private set; }
 
     /// <summary>Events with content: about as many as tokens, where the server says nothing better.</summary>
     public int ContentEvents { get; private set; }
@@ -121,6 +125,7 @@ internal sealed class StreamJudge
         var data = Payload(bytes[from..]);
         var read = StreamEvent.Read(data);
         Signs |= read.Signs;
+        FinishReason = read.Signs.HasFlag(EventSigns.Finish) ? AnswerField.Short(read.FinishReason.Of(data)) : FinishReason;
         HasContent |= (Signs & (EventSigns.Content | EventSigns.Finish)) != 0;
         ContentEvents += read.Signs.HasFlag(EventSigns.Content) ? 1 : 0;
         if (read.Usage is { } usage)

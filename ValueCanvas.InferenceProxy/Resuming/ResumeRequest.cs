@@ -118,7 +118,7 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
     /// <summary>What both of vLLM's completion endpoints understand in the same way; of the others only what makes the prompt matters, and that
     /// is in the tokens, or is in no way plain.</summary>
     private static bool IsCarried(string name) => name is not ("model" or "messages" or "prompt" or "max_tokens" or "max_completion_tokens" or "min_tokens"
-        or "stream" or "stream_options" or "return_token_ids" or "add_generation_prompt" or "continue_final_message" or "request_id"
+        or "stream" or "stream_options" or "return_token_ids" or "add_generation_prompt" or "continue_final_message" or "request_id" or "risk_level"
         or "tools" or "tool_choice" or "functions" or "function_call" or "parallel_tool_calls" or "logprobs" or "top_logprobs" or "response_format");
 
     private static bool IsTextOnly(JsonElement asked) =>

@@ -1,9 +1,15 @@
 namespace ValueCanvas.InferenceProxy.Routing;
 
-/// <summary><c>Inference:Models:NAME</c>: the targets that a model's name means, in the order in which they are tried.</summary>
+/// <summary><c>Inference:Models:NAME</c>: the targets that a model's name means, in the order in which they are tried, and what may be declined by
+/// one of them and go on to the next: <see cref="ContextWindow"/>, <see cref="ContentPolicy"/>, both (also when empty) or <see cref="Nothing"/>.</summary>
 internal sealed record ModelOptions(
-    string Name, IReadOnlyList<TargetOptions> Targets, IReadOnlyDictionary<string, IReadOnlyList<TargetOptions>> Chains)
+    string Name, IReadOnlyList<TargetOptions> Targets, IReadOnlyDictionary<string, IReadOnlyList<TargetOptions>> Chains,
+    IReadOnlyList<string> FallbackOn)
 {
+    public const string ContextWindow = "context_window";
+    public const string ContentPolicy = "content_policy";
+    public const string Nothing = "none";
+
     /// <summary>By configuration key. <c>Name</c> gives the name that the key cannot hold, because it has a colon; <c>Chains</c> other targets
     /// for one risk level.</summary>
     public static Dictionary<string, ModelOptions> Read(IConfiguration models) => models.GetChildren().ToDictionary(
@@ -12,7 +18,8 @@ internal sealed record ModelOptions(
             model["Name"] is { Length: > 0 } name ? name : model.Key,
             TargetOptions.Read(model.GetSection("Targets")),
             model.GetSection("Chains").GetChildren().ToDictionary(
-                chain => chain.Key, chain => TargetOptions.Read(chain), StringComparer.OrdinalIgnoreCase)),
+                chain => chain.Key, chain => TargetOptions.Read(chain), StringComparer.OrdinalIgnoreCase),
+            [.. model.GetSection("FallbackOn").GetChildren().Select(cause => cause.Value ?? "")]),
         StringComparer.OrdinalIgnoreCase);
 }
 

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Routing;
@@ -9,11 +10,14 @@ internal sealed class ModelRoutes
 {
     private readonly ModelAliases _aliases;
     private readonly Replica[] _all;
+    private readonly FrozenDictionary<string, Replica[]> _byProvider;
     private readonly FrozenDictionary<string, Chains> _chains;
 
     public ModelRoutes(InferenceOptions options, Replica[] replicas, ModelAliases aliases)
     {
         (_aliases, _all) = (aliases, replicas);
+        _byProvider = replicas.GroupBy(r => r.Provider, StringComparer.OrdinalIgnoreCase)
+            .ToFrozenDictionary(provider => provider.Key, provider => provider.ToArray(), StringComparer.OrdinalIgnoreCase);
         _chains = options.Models.Values.ToFrozenDictionary(m => m.Name, Build, StringComparer.Ordinal);
     }
 
@@ -36,8 +40,11 @@ internal sealed class ModelRoutes
         var (model, json) = _aliases.Resolve(asked);
         return json is not null && _chains.TryGetValue(model, out chains)
             ? chains.For(risk)
-            : new ModelRoute([new ModelTarget(_all, model, json)]);
+            : new ModelRoute([new ModelTarget(null, _all, model, json)]);
     }
+
+    /// <summary>The replicas of a provider, or with null all.</summary>
+    public Replica[] ReplicasOf(string? provider) => provider is null ? _all : _byProvider.GetValueOrDefault(provider, []);
 
     private Chains Build(ModelOptions options)
     {
@@ -46,25 +53,26 @@ internal sealed class ModelRoutes
         {
             if (RiskLevels.TryParse(level, out var risk))
             {
-                byRisk[(int)risk] = Build(options.Name, targets);
+                byRisk[(int)risk] = Build(options, targets);
             }
         }
 
-        return new Chains(Build(options.Name, options.Targets), byRisk);
+        return new Chains(Build(options, options.Targets), byRisk);
     }
 
-    private ModelRoute Build(string name, IReadOnlyList<TargetOptions> targets) => targets.Count == 0
-        ? new ModelRoute([Target(_all, name)])
+    private ModelRoute Build(ModelOptions options, IReadOnlyList<TargetOptions> targets) => targets.Count == 0
+        ? new ModelRoute([Target(null, options.Name)])
         : new ModelRoute([.. targets.Select(target => Target(
-            string.IsNullOrEmpty(target.Provider)
-                ? _all
-                : Array.FindAll(_all, r => string.Equals(r.Provider, target.Provider, StringComparison.OrdinalIgnoreCase)),
-            string.IsNullOrEmpty(target.Model) ? name : target.Model))]);
+            string.IsNullOrEmpty(target.Provider) ? null : target.Provider,
+            string.IsNullOrEmpty(target.Model) ? options.Name : target.Model))])
+        {
+            FallbackOn = options.FallbackOn,
+        };
 
-    private ModelTarget Target(Replica[] replicas, string name)
+    private ModelTarget Target(string? provider, string name)
     {
         var model = _aliases.Resolve(name).Model;
-        return new ModelTarget(replicas, model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
+        return new ModelTarget(provider, ReplicasOf(provider), model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
     }
 
     private sealed record Chains(ModelRoute Default, ModelRoute?[] ByRisk)
@@ -74,10 +82,17 @@ internal sealed class ModelRoutes
 }
 
 /// <summary>Targets in the order in which they are tried; at least one.</summary>
-internal sealed record ModelRoute(ModelTarget[] Targets);
+internal sealed record ModelRoute(ModelTarget[] Targets)
+{
+    /// <summary>What one may decline and the next be asked; all there is when empty.</summary>
+    public IReadOnlyList<string> FallbackOn { get; init; } = [];
 
-/// <summary>Replicas that are alike, and the model to ask them for, also as a JSON string where clients may use another name.</summary>
-internal sealed record ModelTarget(Replica[] Replicas, string Model, byte[]? Json)
+    public bool FallsBackOn(AttemptFailure decline) => FallbackOn.Count == 0 || FallbackOn.Contains(decline.Label());
+}
+
+/// <summary>A provider, or null for any; its replicas at the time, and the model to ask them for, also as a JSON string where clients may use
+/// another name.</summary>
+internal sealed record ModelTarget(string? Provider, Replica[] Replicas, string Model, byte[]? Json)
 {
     /// <summary>The model as one of the replicas lists it.</summary>
     public ServedModel? Served() => Replicas.Select(r => r.State.Models.GetValueOrDefault(Model)).FirstOrDefault(m => m is not null);

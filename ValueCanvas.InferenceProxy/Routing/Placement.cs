@@ -12,6 +12,9 @@ internal sealed class Placement(Replica replica, long prefill, TimeProvider time
 
     public Replica Replica { get; } = replica;
 
+    /// <summary>Bytes of the prompt that the replica was believed to hold.</summary>
+    public int Cached { get; init; }
+
     /// <summary>The first bytes are there: the prompt is computed.</summary>
     public void Began()
     {

@@ -13,13 +13,11 @@ internal static class PrefixAffinity
     private const double RequestsApart = 32;
     private const double TimesApart = 1.1;
 
-    // Text in the languages and tokenizers of the day; what a prompt's bytes say about the tokens in a replica's cache.
-    private const int BytesPerToken = 4;
-
     private const int OnTheStack = 64;
 
-    /// <summary>The replica, and how many bytes of the prompt it must compute.</summary>
-    public static (Replica Replica, long Prefill) Choose(ReplicaPicker.Candidates candidates, in RouteRequest request, RoutingOptions options)
+    /// <summary>The replica, and how many bytes of the prompt it is believed to hold.</summary>
+    public static (Replica Replica, int Cached) Choose(
+        ReplicaPicker.Candidates candidates, in RouteRequest request, RoutingOptions options, double bytesPerToken)
     {
         // :: Step 1: who holds how much.
         var prefix = request.Prefix!;
@@ -39,7 +37,7 @@ internal static class PrefixAffinity
 
         // :: Step 2: does it pay to stay.
         var sticky = warm != long.MaxValue
-            && (cold == long.MaxValue || warm - cold <= options.StickyBacklogBytes)
+            && (cold == long.MaxValue || warm - cold <= options.StickyBacklogTokens * bytesPerToken)
             && (warmest - least <= RequestsApart || warmest <= least * TimesApart);
 
         // :: Step 3: the least work. Who is saturated loses what it kept, but is not shunned: what /metrics said is a second old, and all at
@@ -48,14 +46,14 @@ internal static class PrefixAffinity
     }
 
     /// <summary>How many blocks to remember: as many as the replica's cache can hold, if it says how large that is.</summary>
-    public static int Capacity(ReplicaLoad load, RoutingOptions options) => load.Live is { CacheTokens: > 0 } live
-        ? (int)Math.Clamp(live.CacheTokens * BytesPerToken / PromptPrefix.BlockBytes, 16, options.MaxPrefixBlocks)
+    public static int Capacity(ReplicaLoad load, RoutingOptions options, double bytesPerToken) => load.Live is { CacheTokens: > 0 } live
+        ? (int)Math.Clamp(live.CacheTokens * bytesPerToken / PromptPrefix.BlockBytes, 16, options.MaxPrefixBlocks)
         : options.MaxPrefixBlocks;
 
-    private static (Replica Replica, long Prefill)? Cheapest(
+    private static (Replica Replica, int Cached)? Cheapest(
         ReplicaPicker.Candidates candidates, ReadOnlySpan<int> cached, in RouteRequest request, double enough, bool unsaturated)
     {
-        (Replica, long)? best = null;
+        (Replica, int)? best = null;
         var least = double.MaxValue;
         for (var i = 0; i < candidates.Count; i++)
         {
@@ -65,11 +63,10 @@ internal static class PrefixAffinity
                 continue;
             }
 
-            var prefill = request.Prefill(cached[i]);
-            var work = load.Work + prefill;
+            var work = load.Work + request.Prefill(cached[i]);
             if (work < least)
             {
-                (best, least) = ((candidates[i], prefill), work);
+                (best, least) = ((candidates[i], cached[i]), work);
             }
         }
 

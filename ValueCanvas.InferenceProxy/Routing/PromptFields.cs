@@ -1,4 +1,4 @@
-using System.Text.Json;
+using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
@@ -8,16 +8,16 @@ internal record struct PromptFields(Range Salt, Range Tools, Range Prompt)
     public readonly int PromptBytes => Prompt.End.Value - Prompt.Start.Value + Tools.End.Value - Tools.Start.Value;
 
     /// <summary>Reads over the property that the reader stands on, and notes its value's place if it belongs to the prompt.</summary>
-    public void Skip(ref Utf8JsonReader reader)
+    public void Skip(ref JsonWalker reader)
     {
         var (salt, tools) = (reader.ValueTextEquals("cache_salt"u8), reader.ValueTextEquals("tools"u8));
         var prompt = reader.ValueTextEquals("messages"u8) || reader.ValueTextEquals("prompt"u8);
         reader.Read();
-        var start = (int)reader.TokenStartIndex;
+        var start = reader.TokenStartIndex;
         reader.Skip();
         if (salt || tools || prompt)
         {
-            var value = start..(int)reader.BytesConsumed;
+            var value = start..reader.BytesConsumed;
             (Salt, Tools, Prompt) = (salt ? value : Salt, tools ? value : Tools, prompt ? value : Prompt);
         }
     }

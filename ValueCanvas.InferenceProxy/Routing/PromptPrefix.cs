@@ -1,13 +1,14 @@
 using System.Buffers;
 using System.Text;
 using System.Text.Json;
+using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
 /// <summary>
 /// A prompt as a chain of hashes: salt and model as the seed, then tools and messages in the order in which a chat template writes them, in
 /// blocks of 256 bytes. Two prompts that begin alike have equal hashes up to where they part, wherever in the body their fields stand and
-/// however they are spaced; no tokenizer is needed.
+/// however they are spaced and escaped; no tokenizer is needed.
 /// </summary>
 internal sealed class PromptPrefix : IDisposable
 {
@@ -15,7 +16,6 @@ internal sealed class PromptPrefix : IDisposable
 
     // 1 MiB of prompt, more than a context of 128 K tokens: what comes behind does not decide.
     private const int MostBlocks = 4096;
-    private static readonly JsonReaderOptions Reading = new() { MaxDepth = 128 };
 
     private readonly ulong[] _blocks;
     private int _count;
@@ -26,6 +26,9 @@ internal sealed class PromptPrefix : IDisposable
 
     /// <summary>The prompt's length in bytes, the part behind the last whole block included.</summary>
     public int Bytes { get; private set; }
+
+    /// <summary>The prompt is longer than what was read of it.</summary>
+    public bool IsCut => _count == MostBlocks;
 
     /// <param name="body">Valid JSON.</param>
     /// <param name="fields">Where its prompt stands.</param>
@@ -45,7 +48,7 @@ internal sealed class PromptPrefix : IDisposable
 
     public void Dispose() => ArrayPool<ulong>.Shared.Return(_blocks);
 
-    // Strings as they are escaped, names and numbers as they are written, one byte for each bracket: all that counts but the spaces.
+    // What strings mean, however they are escaped, numbers as they are written, one byte for each bracket: all that counts but the spaces.
     private static void Walk(ReadOnlySpan<byte> json, ref Chain chain)
     {
         if (json.IsEmpty)
@@ -53,12 +56,32 @@ internal sealed class PromptPrefix : IDisposable
             return;
         }
 
-        var reader = new Utf8JsonReader(json, Reading);
+        var reader = new JsonWalker(json);
         while (reader.Read() && !chain.Full)
         {
             chain.Add((byte)reader.TokenType);
-            chain.Add(reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName or JsonTokenType.Number ? reader.ValueSpan : default);
+            if (reader.ValueIsEscaped)
+            {
+                Unescape(reader.ValueSpan, ref chain);
+            }
+            else if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName or JsonTokenType.Number)
+            {
+                chain.Add(reader.ValueSpan);
+            }
         }
+    }
+
+    private static void Unescape(ReadOnlySpan<byte> text, ref Chain chain)
+    {
+        Span<byte> means = stackalloc byte[JsonEscapes.MostBytes];
+        while (!chain.Full && text.IndexOf((byte)'\\') is var escape and >= 0)
+        {
+            chain.Add(text[..escape]);
+            text = text[(escape + JsonEscapes.Read(text[escape..], means, out var written))..];
+            chain.Add(means[..written]);
+        }
+
+        chain.Add(text);
     }
 
     private static ulong Seed(string tenant, string model, ReadOnlySpan<byte> salt)

@@ -36,6 +36,9 @@ internal sealed class ReplicaLoad
     /// <summary>The prompts that the replica's cache is believed to hold.</summary>
     public PrefixIndex Prefixes { get; } = new();
 
+    /// <summary>It has said of a prompt that a part of it was cached: so it counts them.</summary>
+    public bool ReportsCachedTokens { get; set; }
+
     /// <summary>Takes no new requests; those under way end as they would.</summary>
     public bool Draining
     {

@@ -6,7 +6,7 @@ namespace ValueCanvas.InferenceProxy.Routing;
 /// Chooses among the replicas that are up, serve the model, were not tried yet, are not drained, are let through by their breaker and have a
 /// place free, by the configured policy, and takes a place there. Ties take turns.
 /// </summary>
-internal sealed class ReplicaPicker(TimeProvider time, Random random)
+internal sealed class ReplicaPicker(TimeProvider time, Random random, BytesPerToken bytesPerToken)
 {
     private const int OnTheStack = 64;
 
@@ -20,6 +20,7 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random)
     {
         var (routing, limit) = (options.Routing, options.Admission.MaxRunningPerReplica);
         var places = replicas.Length <= OnTheStack ? stackalloc int[OnTheStack] : new int[replicas.Length];
+        var tokenBytes = request.Prefix is null ? BytesPerToken.Assumed : bytesPerToken.Of(request.Model);
         full = false;
         for (var i = 0; i < Tries; i++)
         {
@@ -42,17 +43,18 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random)
             }
 
             var candidates = new Candidates(replicas, places[..count], Interlocked.Increment(ref _turn));
-            var (chosen, prefill) = count == 1 || routing.Policy != RoutingOptions.PrefixAware || request.Prefix is null
-                ? (Choose(routing.Policy, candidates), request.Prefill(cached: 0))
-                : PrefixAffinity.Choose(candidates, request, routing);
+            var (chosen, cached) = routing.Policy != RoutingOptions.PrefixAware || request.Prefix is null
+                ? (Choose(routing.Policy, candidates), 0)
+                : PrefixAffinity.Choose(candidates, request, routing, tokenBytes);
+            var prefill = request.Prefill(cached);
             if (chosen.Load.TryEnter(limit, prefill))
             {
                 if (request.Prefix is { } prefix)
                 {
-                    chosen.Load.Prefixes.Record(prefix.Blocks, PrefixAffinity.Capacity(chosen.Load, routing));
+                    chosen.Load.Prefixes.Record(prefix.Blocks, PrefixAffinity.Capacity(chosen.Load, routing, tokenBytes));
                 }
 
-                return new Placement(chosen, prefill, time);
+                return new Placement(chosen, prefill, time) { Cached = cached };
             }
         }
 

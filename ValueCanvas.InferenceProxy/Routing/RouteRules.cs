@@ -20,6 +20,12 @@ internal static class RouteRules
                 wrong.Add($"{key}:Targets must name at least one target, for example vllm/{name}.");
             }
 
+            if (model.FallbackOn.Any(cause => cause is not (ModelOptions.ContextWindow or ModelOptions.ContentPolicy))
+                && model.FallbackOn is not [ModelOptions.Nothing])
+            {
+                wrong.Add($"{key}:FallbackOn must list {ModelOptions.ContextWindow}, {ModelOptions.ContentPolicy}, or {ModelOptions.Nothing} alone.");
+            }
+
             Targets(options, model.Targets, $"{key}:Targets", wrong);
             foreach (var (level, targets) in model.Chains)
             {

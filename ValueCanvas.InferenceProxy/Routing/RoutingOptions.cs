@@ -22,8 +22,8 @@ internal sealed class RoutingOptions
     /// <summary>From this share of the prompt on, a replica that has it in its cache keeps the conversation.</summary>
     public double StickyShare { get; set; } = 0.8;
 
-    /// <summary>Bytes of prompt that a replica may have before it, more than the idlest one, until it no longer keeps its conversations.</summary>
-    public int StickyBacklogBytes { get; set; } = 256 * 1024;
+    /// <summary>Tokens of prompt that a replica may have before it, more than the idlest one, until it no longer keeps its conversations.</summary>
+    public int StickyBacklogTokens { get; set; } = 64 * 1024;
 
     /// <summary>Adds what is wrong, each message with the key to set.</summary>
     public void Validate(List<string> wrong)
@@ -48,9 +48,9 @@ internal sealed class RoutingOptions
             wrong.Add("Inference:Routing:StickyShare must be above 0 and at most 1.");
         }
 
-        if (StickyBacklogBytes < 0)
+        if (StickyBacklogTokens < 0)
         {
-            wrong.Add("Inference:Routing:StickyBacklogBytes must not be negative.");
+            wrong.Add("Inference:Routing:StickyBacklogTokens must not be negative.");
         }
     }
 }

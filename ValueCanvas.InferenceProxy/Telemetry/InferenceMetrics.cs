@@ -10,12 +10,14 @@ internal sealed class InferenceMetrics
 {
     public const string MeterName = "ValueCanvas.InferenceProxy";
 
-    // Boundaries as the conventions give them, in seconds.
+    /// <summary>Boundaries as the conventions give them, in seconds.</summary>
+    internal static readonly double[] DurationBuckets = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+
     private static readonly double[] FirstTokenBuckets = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-    private static readonly double[] DurationBuckets = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
     private readonly Histogram<double> _timeToFirstToken;
     private readonly Histogram<double> _duration;
+    private readonly Histogram<double> _attemptDuration;
     private readonly UpDownCounter<int> _inFlight;
     private readonly Counter<long> _attempts;
     private readonly Counter<long> _failures;
@@ -29,6 +31,8 @@ internal sealed class InferenceMetrics
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = FirstTokenBuckets });
         _duration = meter.CreateHistogram("gen_ai.server.request.duration", "s", "From the request to the end of the answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = DurationBuckets });
+        _attemptDuration = meter.CreateHistogram("gen_ai.client.operation.duration", "s", "From sending a request to a replica to the end of its answer.",
+            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = DurationBuckets });
         _inFlight = meter.CreateUpDownCounter<int>("valuecanvas.inference.in_flight", "{request}", "Requests under way at a replica.");
         _attempts = meter.CreateCounter<long>("valuecanvas.inference.attempts", "{attempt}", "Requests sent to a replica.");
         _failures = meter.CreateCounter<long>("valuecanvas.inference.failures", "{attempt}", "Attempts that gave no complete answer, by cause.");
@@ -41,13 +45,18 @@ internal sealed class InferenceMetrics
         _inFlight.Add(1, target);
     }
 
-    public void AttemptEnded(Replica replica, AttemptFailure failure)
+    public void AttemptEnded(InferenceOperation operation, string model, Replica replica, AttemptFailure failure, TimeSpan elapsed)
     {
         var target = new KeyValuePair<string, object?>(GenAi.Target, replica.Name);
         _inFlight.Add(-1, target);
         if (failure != AttemptFailure.None)
         {
             _failures.Add(1, target, new KeyValuePair<string, object?>("cause", failure.Label()));
+        }
+
+        if (_attemptDuration.Enabled)
+        {
+            _attemptDuration.Record(elapsed.TotalSeconds, Labels(operation, model, replica, failure));
         }
     }
 
@@ -57,29 +66,28 @@ internal sealed class InferenceMetrics
         span?.SetTag(GenAi.TimeToFirstChunk, elapsed);
         if (_timeToFirstToken.Enabled)
         {
-            _timeToFirstToken.Record(elapsed, new TagList
-            {
-                { GenAi.Operation, operation.Name }, { GenAi.Model, model }, { GenAi.Provider, replica.Provider },
-            });
+            _timeToFirstToken.Record(elapsed, GenAi.Labels(operation, model, replica));
         }
     }
 
     public void Answered(InferenceOperation operation, string model, Replica replica, int statusCode, AttemptFailure failure, long started)
     {
-        if (!_duration.Enabled)
+        if (_duration.Enabled)
         {
-            return;
+            var labels = Labels(operation, model, replica, failure);
+            labels.Add(GenAi.StatusCode, statusCode);
+            _duration.Record(_time.GetElapsedTime(started).TotalSeconds, labels);
         }
+    }
 
-        var tags = new TagList
-        {
-            { GenAi.Operation, operation.Name }, { GenAi.Model, model }, { GenAi.Provider, replica.Provider }, { GenAi.StatusCode, statusCode },
-        };
+    private static TagList Labels(InferenceOperation operation, string model, Replica replica, AttemptFailure failure)
+    {
+        var labels = GenAi.Labels(operation, model, replica);
         if (failure != AttemptFailure.None)
         {
-            tags.Add(GenAi.Error, failure.Label());
+            labels.Add(GenAi.Error, failure.Label());
         }
 
-        _duration.Record(_time.GetElapsedTime(started).TotalSeconds, tags);
+        return labels;
     }
 }

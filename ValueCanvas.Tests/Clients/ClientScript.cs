@@ -7,6 +7,8 @@ namespace ValueCanvas.Tests.Clients;
 /// <summary>Runs the script of one library, once, against a proxy of its own with the simulator behind it. Each check of the script is a test.</summary>
 public abstract class ClientScript(string script) : IAsyncLifetime
 {
+    private const string SlowModel = "slow-model";
+
     private readonly Dictionary<string, string?> _errors = [];
     private string? _missing;
     private string _told = "";
@@ -20,12 +22,17 @@ public abstract class ClientScript(string script) : IAsyncLifetime
             return;
         }
 
-        // With a pace, so that there is a middle of a stream to leave in.
-        using var simulator = SimulatorServer.Start(("ZeroDelay", "false"), ("StepBaseMilliseconds", "3"));
-        await using var proxy = ProxyHost.Start([simulator.Address.OriginalString], ("Inference:DefaultModel", SimulatorServer.Model));
-        await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("state").GetString() == "up");
+        using var simulator = SimulatorServer.Start();
+        using var slow = SimulatorServer.Start(("Model", SlowModel), ("ZeroDelay", "false"), ("StepBaseMilliseconds", "100"));
+        await using var proxy = ProxyHost.Start(
+            [simulator.Address.OriginalString, slow.Address.OriginalString], ("Inference:DefaultModel", SimulatorServer.Model));
+        foreach (var replica in new[] { 0, 1 })
+        {
+            await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(replica)).GetProperty("state").GetString() == "up");
+        }
+
         var run = await NodePackages.RunAsync("node", [script], folder.Path, TimeSpan.FromSeconds(120),
-            ("PROXY", Address(proxy.Client)), ("REPLICA", Address(simulator.Client)), ("MODEL", SimulatorServer.Model));
+            ("PROXY", Address(proxy.Client)), ("MODEL", SimulatorServer.Model), ("SLOW_REPLICA", Address(slow.Client)), ("SLOW_MODEL", SlowModel));
         _told = run!.Value.Output + run.Value.Errors;
         foreach (var line in run.Value.Output.Split('\n').Where(line => line.StartsWith('{')))
         {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import Anthropic from '@anthropic-ai/sdk';
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import { z } from 'zod';
-import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, weather } from './checks.mjs';
+import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, slowModel, weather } from './checks.mjs';
 
 const client = new Anthropic({ apiKey: 'none', baseURL: proxy });
 const ask = { model, max_tokens: 400, messages: [{ role: 'user', content: question }] };
@@ -94,7 +94,7 @@ await check('count_tokens', async () => {
 });
 
 await check('cancel', () => leaves(async () => {
-    const stream = client.messages.stream(ask);
+    const stream = client.messages.stream({ ...ask, model: slowModel });
     stream.once('text', () => stream.abort());
     await assert.rejects(stream.done(), Anthropic.APIUserAbortError);
 }));

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 
 export const proxy = process.env.PROXY;
 export const model = process.env.MODEL;
+export const slowModel = process.env.SLOW_MODEL; // takes seconds over an answer, so that there is a middle to leave in
 export const question = 'How can a bakery reduce food waste?';
 export const weather = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
-export const limited = { 'x-simulator-fault': 'status=429; retry-after=1' };
-export const overloaded = { 'x-simulator-fault': 'status=503; retry-after=1' };
+export const limited = { 'x-simulator-fault': 'status=429; retry-after=2' };
+export const overloaded = { 'x-simulator-fault': 'status=503; retry-after=2' };
 
 export async function check(name, run) {
     let timer;
@@ -27,9 +28,9 @@ export function counting() {
     return counted;
 }
 
-/** How many requests their clients left, as the model server itself counts them. */
+/** How many requests their clients left, as the slow model server itself counts them. */
 async function aborted() {
-    const metrics = await (await fetch(`${process.env.REPLICA}/metrics`)).text();
+    const metrics = await (await fetch(`${process.env.SLOW_REPLICA}/metrics`)).text();
     return Number(/^vllm:request_success_total\{.*finished_reason="abort"\} (.+)$/m.exec(metrics)[1]);
 }
 
@@ -44,7 +45,7 @@ export async function leaves(run) {
     }
 }
 
-/** The time that a call took, which must have been made again after the second for which the model server asked for patience. */
+/** The time that a call took, which must have been made again after the two seconds for which the model server asked for patience. */
 export async function patiently(run) {
     const start = Date.now();
     await run();

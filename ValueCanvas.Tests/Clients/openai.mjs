@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, weather } from './checks.mjs';
+import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, slowModel, weather } from './checks.mjs';
 
 const client = new OpenAI({ apiKey: 'none', baseURL: `${proxy}/v1` });
 const messages = [{ role: 'user', content: question }];
@@ -75,7 +75,7 @@ await check('embeddings', async () => {
 });
 
 await check('cancel', () => leaves(async () => {
-    const stream = await client.chat.completions.create({ model, messages, stream: true });
+    const stream = await client.chat.completions.create({ model: slowModel, messages, stream: true });
     for await (const _ of stream) {
         break; // the client aborts what it no longer reads
     }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, embedMany, generateObject, generateText, Output, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
-import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question } from './checks.mjs';
+import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, slowModel } from './checks.mjs';
 
 const make = (more = {}) => createOpenAICompatible({
     name: 'valuecanvas', apiKey: 'none', baseURL: `${proxy}/v1`, includeUsage: true, supportsStructuredOutputs: true, ...more,
@@ -70,7 +70,7 @@ await check('embeddings', async () => {
 
 await check('cancel', () => leaves(async () => {
     const leaving = new AbortController();
-    const stream = streamText({ model: chat, prompt: question, abortSignal: leaving.signal, onError: () => { } });
+    const stream = streamText({ model: provider(slowModel), prompt: question, abortSignal: leaving.signal, onError: () => { } });
     for await (const _ of stream.textStream) {
         leaving.abort();
     }

@@ -46,6 +46,14 @@ internal sealed class FakeReplica : IAsyncDisposable
         return replica;
     }
 
+    /// <summary>At an address of the test's own.</summary>
+    public static async Task<FakeReplica> StartAtAsync(string address, RequestDelegate answer)
+    {
+        var replica = new FakeReplica(answer, ["small-model"]) { Address = address };
+        await replica.StartAsync();
+        return replica;
+    }
+
     public static async Task AnswerAsync(HttpContext context)
     {
         context.Response.ContentType = "application/json";

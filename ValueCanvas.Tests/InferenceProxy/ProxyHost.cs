@@ -12,6 +12,8 @@ namespace ValueCanvas.Tests.InferenceProxy;
 /// <summary>The proxy, whole, on Kestrel and a free port.</summary>
 internal sealed class ProxyHost : IAsyncDisposable
 {
+    public const string OperatorKey = "the-operators-key-in-tests";
+
     private readonly Factory _factory;
 
     private ProxyHost(Factory factory)
@@ -33,13 +35,18 @@ internal sealed class ProxyHost : IAsyncDisposable
     public IServiceProvider Services => _factory.Services;
 
     public static ProxyHost Start(IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
-        Start(time: null, endpoints, settings);
+        Start(TimeProvider.System, endpoints, settings);
 
     /// <summary>With a clock of the test's own: limits and breakers go by it.</summary>
-    public static ProxyHost Start(TimeProvider? time, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
-        new(new Factory(time, [
+    public static ProxyHost Start(TimeProvider time, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+        Start(services => services.AddSingleton(time), endpoints, settings);
+
+    /// <summary>With other services of the test's own.</summary>
+    public static ProxyHost Start(Action<IServiceCollection> services, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+        new(new Factory(services, [
             ("LOG_LEVEL", "none"),
             ("Inference:DefaultModel", "small-model"),
+            ("Inference:OperatorKey", OperatorKey),
             ("Inference:ProbeInterval", "00:00:00.1"),
             .. endpoints.Select((endpoint, i) => ($"Inference:Providers:vllm:Endpoints:{i}", endpoint)),
             .. settings,
@@ -55,6 +62,22 @@ internal sealed class ProxyHost : IAsyncDisposable
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new ByteArrayContent(body) };
         request.Content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
         return await Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel ?? TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Acts as an operator, for example <c>vllm-0/drain</c>, and says which proxies follow.</summary>
+    public async Task<string?> OperateAsync(string action)
+    {
+        using var response = await SendActionAsync(action, OperatorKey);
+        Assert.Equal(System.Net.HttpStatusCode.OK, response.StatusCode);
+        var answer = await response.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
+        return answer.GetProperty("scope").GetString();
+    }
+
+    public async Task<HttpResponseMessage> SendActionAsync(string action, string? key)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, $"/providers/{action}");
+        request.Headers.Authorization = key is null ? null : new AuthenticationHeaderValue("Bearer", key);
+        return await Client.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
     public async Task<JsonElement> ReplicaAsync(int index)
@@ -81,7 +104,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         await _factory.DisposeAsync();
     }
 
-    private sealed class Factory(TimeProvider? time, IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
+    private sealed class Factory(Action<IServiceCollection> services, IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
@@ -91,10 +114,7 @@ internal sealed class ProxyHost : IAsyncDisposable
                 builder.UseSetting(key, value);
             }
 
-            if (time is not null)
-            {
-                builder.ConfigureServices(services => services.AddSingleton(time));
-            }
+            builder.ConfigureServices(services);
         }
     }
 }

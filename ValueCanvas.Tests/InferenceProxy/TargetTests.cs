@@ -144,6 +144,47 @@ public sealed class TargetTests
         Assert.DoesNotContain(received.Headers.Keys, name => name.StartsWith("x-valuecanvas-", StringComparison.OrdinalIgnoreCase));
     }
 
+    // The field means what the header does, and is as little believed from anybody; no provider sees it, wherever it stands.
+    [Theory]
+    [InlineData(InternalKey, null, """{"model":"clever","risk_level":"critical"}""", "together", """{"model":"X"}""")]
+    [InlineData(InternalKey, null, """{"risk_level":"Critical","model":"clever"}""", "together", """{"model":"X"}""")]
+    [InlineData(InternalKey, null, """{"model":"clever" , "risk_level" : "low" , "n":1}""", "vllm", """{"model":"X","n":1}""")]
+    [InlineData(InternalKey, "critical", """{"model":"clever","risk_level":"low"}""", "together", """{"model":"X"}""")]
+    [InlineData(InternalKey, null, """{"model":"clever","risk_level":null}""", "vllm", """{"model":"X"}""")]
+    [InlineData(null, null, """{"model":"clever","risk_level":"critical"}""", "vllm", """{"model":"X"}""")]
+    [InlineData(null, null, """{"model":"clever","risk_level":[1,{"a":2}]}""", "vllm", """{"model":"X"}""")]
+    public async Task Risk_AsAField_ChoosesTheChainForInternalCallersOnly(string? key, string? header, string body, string provider, string sent)
+    {
+        await using var first = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        await using var second = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        await using var proxy = ProxyHost.Start(first,
+            [.. Chain(second.Address), ("Inference:InternalKey", InternalKey), ("Inference:Models:clever:Chains:critical:0", "together/org/hosted-model")]);
+
+        using var response = await SendAsync(proxy, key, header, body);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(provider, response.Headers.GetValues("x-valuecanvas-provider").Single());
+        var received = (provider == "vllm" ? first : second).Received.Single();
+        Assert.Equal(sent.Replace("X", provider == "vllm" ? "small-model" : "org/hosted-model"), received.Text.Replace(" ", ""));
+        Assert.DoesNotContain(received.Headers.Keys, name => name.StartsWith("x-valuecanvas-", StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Theory]
+    [InlineData("""{"model":"clever","risk_level":"huge"}""", "risk_level")]
+    [InlineData("""{"model":"clever","risk_level":7}""", "risk_level")]
+    [InlineData("""{"model":"clever","risk_level":"low","risk_level":"low"}""", "twice")]
+    public async Task Risk_FieldThatMakesNoSense_Is400ForInternalCallers(string body, string message)
+    {
+        await using var first = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        await using var proxy = ProxyHost.Start(first, ("Inference:InternalKey", InternalKey));
+
+        using var response = await SendAsync(proxy, InternalKey, risk: null, body);
+
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains(message, (await response.ErrorAsync()).GetProperty("message").GetString());
+        Assert.Empty(first.Received);
+    }
+
     [Fact]
     public async Task Risk_Unknown_Is400ForInternalCallers()
     {
@@ -156,9 +197,9 @@ public sealed class TargetTests
         Assert.Contains("x-valuecanvas-risk", (await response.ErrorAsync()).GetProperty("message").GetString());
     }
 
-    private static async Task<HttpResponseMessage> SendAsync(ProxyHost proxy, string? key, string? risk)
+    private static async Task<HttpResponseMessage> SendAsync(ProxyHost proxy, string? key, string? risk, string body = """{"model":"clever"}""")
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("""{"model":"clever"}""") };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(body) };
         request.Headers.TryAddWithoutValidation("x-valuecanvas-internal", key);
         request.Headers.TryAddWithoutValidation("x-valuecanvas-risk", risk);
         return await proxy.Client.SendAsync(request, Cancel);

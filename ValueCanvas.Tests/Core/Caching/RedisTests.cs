@@ -3,8 +3,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using StackExchange.Redis;
-using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Caching;

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Configuration;
-using ValueCanvas.Core.Caching;
+using ValueCanvas.ServiceDefaults.Caching;
 
 namespace ValueCanvas.Tests.Core.Caching;
 

@@ -1,10 +1,10 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
-using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Database;

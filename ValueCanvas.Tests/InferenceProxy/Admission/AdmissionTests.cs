@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Admission;
@@ -90,6 +91,47 @@ public sealed class AdmissionTests
         (await running).Dispose();
     }
 
+    // What the client of a stream gets while it waits, and how its waiting ends: with a place, or refused when status 200 is out.
+    [Theory]
+    [InlineData("00:00:30")]
+    [InlineData("00:00:00.5")]
+    public async Task Stream_WaitingForAPlace_GetsCommentsUntilItsAnswerOrAnErrorEvent(string maxWait)
+    {
+        var held = new HeldReplica(stream: true);
+        await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var proxy = Start(replica, limit: 1, ("Inference:KeepAlive", "00:00:00.1"), ("Inference:Admission:MaxWait", maxWait));
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+
+        using var response = await proxy.PostAsync("""{"model":"default","stream":true}""");
+        Assert.Equal((HttpStatusCode.OK, "text/event-stream"), (response.StatusCode, response.Content.Headers.ContentType?.MediaType));
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
+        Assert.Equal(": keep-alive", await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(5), Cancel));
+        Assert.Single(replica.Received);
+        if (maxWait == "00:00:30")
+        {
+            held.Release();
+        }
+
+        var text = await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        if (maxWait == "00:00:30")
+        {
+            Assert.Contains("\"content\":\"hello\"", text);
+            Assert.Contains("[DONE]\n\n: x-valuecanvas-target: ", text);
+            Assert.Equal(2, replica.Received.Count);
+        }
+        else
+        {
+            Assert.Contains("\"code\":\"overloaded\"", text);
+            Assert.Single(replica.Received);
+            held.Release();
+        }
+
+        Assert.Equal(0, Queue(proxy).Waiting);
+        (await running).Dispose();
+        await ProxyHost.UntilAsync(() => Task.FromResult(Replica(proxy).InFlight == 0));
+    }
+
     [Fact]
     public async Task Client_ThatLeaves_LeavesTheQueueAtOnce()
     {
@@ -137,7 +179,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
         var (queue, topology) = (Queue(proxy), proxy.Services.GetRequiredService<Fleet>().Current);
-        var (first, _) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, Who("a"), Cancel);
+        var (first, _) = await queue.PlaceAsync(Target(topology), topology.Options, Small, null, Who("a"), Cancel);
         var order = new List<string>();
         var soon = TimeProvider.System.GetUtcNow().AddSeconds(20);
         List<Task> all =
@@ -154,7 +196,7 @@ public sealed class AdmissionTests
 
         async Task WaitAsync(string name, Caller caller)
         {
-            var (place, refused) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel);
+            var (place, refused) = await queue.PlaceAsync(Target(topology), topology.Options, Small, null, caller, Cancel);
             Assert.Null(refused);
             order.Add(name); // one at a time: only who has the place is here
             place!.Dispose();
@@ -167,7 +209,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(replica, limit: 1, ("Inference:Admission:MaxWaiting", "4"));
         var (queue, topology) = (Queue(proxy), proxy.Services.GetRequiredService<Fleet>().Current);
-        var (first, _) = await queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, Who("a"), Cancel);
+        var (first, _) = await queue.PlaceAsync(Target(topology), topology.Options, Small, null, Who("a"), Cancel);
         var low = Wait(Who("b") with { Priority = Priority.Low });
         Task<(Placement? Placement, ProxyError? Refused)>[] greedy = [Wait(Who("greedy")), Wait(Who("greedy")), Wait(Who("greedy"))];
 
@@ -190,7 +232,64 @@ public sealed class AdmissionTests
         Assert.Equal((0, 0), (queue.Waiting, Replica(proxy).InFlight));
 
         Task<(Placement? Placement, ProxyError? Refused)> Wait(Caller caller) =>
-            queue.PlaceAsync(topology.Replicas, topology.Options, Small, null, caller, Cancel).AsTask();
+            queue.PlaceAsync(Target(topology), topology.Options, Small, null, caller, Cancel).AsTask();
+    }
+
+    [Fact]
+    public async Task Waiting_WhenAReplicaIsAdded_IsServedThere_AndWhenAllAreGone_NoLonger()
+    {
+        var held = new HeldReplica();
+        await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var added = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var proxy = Start(replica, limit: 1);
+        var configuration = (IConfigurationRoot)proxy.Services.GetRequiredService<IConfiguration>();
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var waiting = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+
+        configuration["Inference:Providers:vllm:Endpoints:1"] = added.Address;
+        configuration.Reload();
+        await ProxyHost.UntilAsync(() => Task.FromResult(added.Received.Count == 1 && Queue(proxy).Waiting == 0));
+
+        var late = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        configuration["Inference:Providers:vllm:Endpoints:0"] = DeadAddress.Take();
+        configuration["Inference:Providers:vllm:Endpoints:1"] = DeadAddress.Take();
+        configuration.Reload();
+        using (var refused = await late.WaitAsync(TimeSpan.FromSeconds(5), Cancel))
+        {
+            Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+            Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
+            Assert.NotNull(refused.Headers.RetryAfter);
+        }
+
+        held.Release();
+        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        {
+            Assert.Equal(HttpStatusCode.OK, answer.StatusCode); // those under way end where they are
+            answer.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task Drained_ThatOthersWaitFor_IsWaitedForNoLonger()
+    {
+        var held = new HeldReplica();
+        await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
+        await using var proxy = Start(replica, limit: 1);
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var waiting = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+
+        await proxy.OperateAsync($"{Replica(proxy).Name}/drain");
+
+        using var refused = await waiting.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
+        held.Release();
+        using var answer = await running;
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }
 
     [Theory]
@@ -203,6 +302,8 @@ public sealed class AdmissionTests
     private static ProxyHost Start(FakeReplica replica, int limit, params (string Key, string Value)[] settings) =>
         ProxyHost.Start(replica, [("Inference:Admission:MaxRunningPerReplica", $"{limit}"), .. settings]);
 
+    private static ModelTarget Target(Topology topology) => topology.Routes.Resolve("small-model", null).Targets[0];
+
     private static AdmissionQueue Queue(ProxyHost proxy) => proxy.Services.GetRequiredService<AdmissionQueue>();
 
     private static Replica Replica(ProxyHost proxy) => proxy.Services.GetRequiredService<Fleet>().Current.Replicas[0];
@@ -210,7 +311,7 @@ public sealed class AdmissionTests
     private static Caller Who(string tenant) => new(tenant, Priority.Normal, null);
 
     /// <summary>A model server that answers when the test lets it.</summary>
-    private sealed class HeldReplica
+    private sealed class HeldReplica(bool stream = false)
     {
         private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -223,7 +324,7 @@ public sealed class AdmissionTests
         {
             _reached.TrySetResult();
             await _released.Task.WaitAsync(context.RequestAborted);
-            await FakeReplica.AnswerAsync(context);
+            await (stream ? FakeReplica.StreamAsync(context) : FakeReplica.AnswerAsync(context));
         }
     }
 }

@@ -1,3 +1,4 @@
+using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
@@ -7,6 +8,7 @@ public sealed class BreakerTests
     private readonly SteppedClock _clock = new();
     private readonly BreakerOptions _options = new();
     private readonly Breaker _breaker;
+    private long _sequence;
 
     public BreakerTests() => _breaker = new Breaker("vllm-0", "small-model", _clock);
 
@@ -144,22 +146,46 @@ public sealed class BreakerTests
     [Fact]
     public void Operator_OpensClosesAndResets_AtOnce()
     {
-        _breaker.ForceOpen(TimeSpan.FromSeconds(5));
+        Operate(OperatorVerb.Open, TimeSpan.FromSeconds(5));
         Assert.Equal(TimeSpan.FromSeconds(5), _breaker.Blocked(_options)!.Value.Time);
         _clock.Advance(TimeSpan.FromSeconds(5));
         Assert.Null(_breaker.Blocked(_options));
 
-        _breaker.ForceOpen(null);
+        Operate(OperatorVerb.Open);
         _clock.Advance(TimeSpan.FromDays(2));
         Assert.NotNull(_breaker.Blocked(_options));
-        _breaker.Close();
+        Operate(OperatorVerb.Close);
         Assert.Null(_breaker.Blocked(_options));
 
         Fail(2);
         _breaker.Cool(TimeSpan.FromSeconds(9), rateLimited: true, _options);
-        _breaker.Reset();
+        Operate(OperatorVerb.Reset);
         Assert.Null(_breaker.Blocked(_options));
         Assert.Equal((0, 0, null), (_breaker.View(_options).Samples, _breaker.View(_options).Consecutive, _breaker.View(_options).LastFailure));
+    }
+
+    [Fact]
+    public void Operator_EarlierWordThatComesLate_IsNotFollowed()
+    {
+        Operate(OperatorVerb.Open);
+        var late = new OperatorAction(1, "vllm-0", null, OperatorVerb.Close, _clock.GetUtcNow(), null);
+
+        Assert.Null(_breaker.Follow(late with { Sequence = 0 }));
+        Assert.Equal(BreakerState.ForcedOpen, _breaker.State);
+        Assert.NotNull(_breaker.Follow(late with { Sequence = 99 }));
+        Assert.Null(_breaker.Follow(late with { Sequence = 99 }));
+    }
+
+    [Fact]
+    public void Operator_WordAboutAllModels_HoldsForThoseThatComeLater_UntilOneIsClosed()
+    {
+        var breakers = new ReplicaBreakers("vllm-0", _clock);
+        breakers.Follow(new OperatorAction(7, "vllm-0", null, OperatorVerb.Open, _clock.GetUtcNow(), null));
+        Assert.Equal(BreakerState.ForcedOpen, breakers.Of("later").State);
+
+        breakers.Follow(new OperatorAction(8, "vllm-0", "later", OperatorVerb.Close, _clock.GetUtcNow(), null));
+        breakers.Follow(new OperatorAction(7, "vllm-0", null, OperatorVerb.Open, _clock.GetUtcNow(), null));
+        Assert.Equal((BreakerState.Closed, BreakerState.ForcedOpen), (breakers.Of("later").State, breakers.Of("another").State));
     }
 
     [Fact]
@@ -180,8 +206,8 @@ public sealed class BreakerTests
     {
         for (var i = 0; i < 100; i++)
         {
-            _breaker.ForceOpen(null);
-            _breaker.Close();
+            Operate(OperatorVerb.Open);
+            Operate(OperatorVerb.Close);
         }
 
         Assert.Equal(16, _breaker.View(_options).Transitions.Count);
@@ -213,6 +239,9 @@ public sealed class BreakerTests
     }
 
     private void Record(BreakerVerdict verdict, bool slow = false) => _breaker.Record(Enter(), verdict, slow, "cut", _options);
+
+    private void Operate(OperatorVerb verb, TimeSpan? duration = null) => _breaker.Follow(
+        new OperatorAction(++_sequence, "vllm-0", null, verb, _clock.GetUtcNow(), _clock.GetUtcNow() + duration));
 
     private void Fail(int times)
     {

@@ -378,6 +378,35 @@ public sealed class FaultWallTests
         Assert.InRange(one.Received.Count + two.Received.Count, 51, 60);
     }
 
+    // Slow is what the option says, or the model's own limit.
+    [Theory]
+    [InlineData(FaultyPair.Ask, "Inference:Breaker:SlowAnswer", 10, true)]
+    [InlineData(FaultyPair.Ask, "Inference:ModelLimits:0:SlowAnswer", 10, true)]
+    [InlineData(FaultyPair.Ask, "Inference:Breaker:SlowFirstToken", 10, false)]
+    [InlineData(FaultyPair.Ask, "Inference:Breaker:SlowAnswer", 4, false)]
+    [InlineData(FaultyPair.AskStream, "Inference:Breaker:SlowAnswer", 10, false)]
+    [InlineData(FaultyPair.AskStream, "Inference:ModelLimits:0:SlowFirstToken", 10, true)]
+    public async Task SlowAnswers_LongerThanTheLimit_OpenTheBreaker(string ask, string key, int seconds, bool opens)
+    {
+        FaultyPair? pair = null;
+        await using var started = pair = await FaultyPair.StartAsync(
+            context =>
+            {
+                pair!.Clock.Advance(TimeSpan.FromSeconds(seconds));
+                return FakeReplica.StreamAsync(context);
+            },
+            alone: true, ("Inference:ModelLimits:0:Model", "small-model"), (key, "00:00:05"), ("Inference:Breaker:Window", "01:00:00"));
+
+        for (var i = 0; i < 10; i++)
+        {
+            (await pair.AskAsync(ask)).AssertWhole();
+        }
+
+        await ProxyHost.UntilAsync(async () => (await pair.BreakerAsync()).GetProperty("samples").GetInt32() == 10);
+        Assert.Equal(opens ? 10 : 0, (await pair.BreakerAsync()).GetProperty("slow").GetInt32());
+        Assert.Equal(opens ? "open" : "closed", await pair.StateAsync());
+    }
+
     [Theory]
     [InlineData("400")]
     [InlineData("404")]

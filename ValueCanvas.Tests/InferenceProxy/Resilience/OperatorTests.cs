@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using System.Net;
 using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -15,15 +14,15 @@ public sealed class OperatorTests
     public async Task Open_ByAnOperator_NothingIsSentThereUntilItIsClosedOrTheTimeIsOver()
     {
         await using var pair = await FaultyPair.StartAsync(FakeReplica.StreamAsync, alone: true);
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(pair, "open"));
+        await pair.Proxy.OperateAsync($"{Name(pair)}/open");
         var refused = await pair.AskAsync();
         Assert.Equal((503, 0), (refused.Status, refused.Attempts));
         Assert.Equal("forced_open", await pair.StateAsync());
 
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(pair, "close"));
+        await pair.Proxy.OperateAsync($"{Name(pair)}/close");
         (await pair.AskAsync()).AssertWhole();
 
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(pair, "open?duration=00:01:30&model=small-model"));
+        await pair.Proxy.OperateAsync($"{Name(pair)}/open?duration=00:01:30&model=small-model");
         Assert.Equal(TimeSpan.FromSeconds(90), (await pair.AskAsync()).RetryAfter);
         Assert.Equal(pair.Clock.GetUtcNow().AddSeconds(90), (await pair.BreakerAsync()).GetProperty("openUntil").GetDateTimeOffset());
         pair.Clock.Advance(TimeSpan.FromSeconds(90));
@@ -44,7 +43,7 @@ public sealed class OperatorTests
         }
 
         Assert.Equal("open", await pair.StateAsync());
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(pair, "reset"));
+        await pair.Proxy.OperateAsync($"{Name(pair)}/reset");
 
         var breaker = await pair.BreakerAsync();
         Assert.Equal("closed", breaker.GetProperty("state").GetString());
@@ -65,7 +64,7 @@ public sealed class OperatorTests
     public async Task Request_ThatMakesNoSense_IsRefusedAndChangesNothing(string path, int status, string words)
     {
         await using var pair = await FaultyPair.StartAsync(FakeReplica.StreamAsync, alone: true);
-        using var response = await pair.Proxy.Client.PostAsync("/providers/" + path.Replace("{replica}", Name(pair)), null, Cancel);
+        using var response = await pair.Proxy.SendActionAsync(path.Replace("{replica}", Name(pair)), ProxyHost.OperatorKey);
 
         Assert.Equal(status, (int)response.StatusCode);
         Assert.Contains(words, (await response.ErrorAsync()).GetRawText());
@@ -141,10 +140,4 @@ public sealed class OperatorTests
     }
 
     private static string Name(FaultyPair pair) => new Uri(pair.Primary.Address).Authority;
-
-    private static async Task<HttpStatusCode> PostAsync(FaultyPair pair, string what)
-    {
-        using var response = await pair.Proxy.Client.PostAsync($"/providers/{Name(pair)}/{what}", null, Cancel);
-        return response.StatusCode;
-    }
 }

@@ -29,7 +29,7 @@ public sealed class DrainTests
             await Task.WhenAny(reached.Task, running[^1]).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
         }
 
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(proxy, $"/providers/{name}/drain"));
+        Assert.Equal("this proxy", await proxy.OperateAsync($"{name}/drain"));
         var (received, before) = (one.Received.Count, two.Received.Count);
         for (var i = 0; i < 4; i++)
         {
@@ -49,7 +49,7 @@ public sealed class DrainTests
         }
 
         await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("inFlight").GetInt32() == 0);
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(proxy, $"/providers/{name}/undrain"));
+        Assert.Equal("this proxy", await proxy.OperateAsync($"{name}/undrain"));
         for (var i = 0; i < 4; i++)
         {
             using var response = await proxy.PostAsync(Ask);
@@ -64,17 +64,12 @@ public sealed class DrainTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = ProxyHost.Start(["http://fleet"], ("services:fleet:http:0", replica.Address), ("services:fleet:http:1", DeadAddress.Take()));
 
-        Assert.Equal(HttpStatusCode.NoContent, await PostAsync(proxy, "/providers/fleet%230/drain"));
-        Assert.Equal(HttpStatusCode.NotFound, await PostAsync(proxy, "/providers/nobody/drain"));
+        Assert.Equal("this proxy", await proxy.OperateAsync("fleet%230/drain"));
+        using var unknown = await proxy.SendActionAsync("nobody/drain", ProxyHost.OperatorKey);
+        Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
 
         using var response = await proxy.PostAsync(Ask);
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
         Assert.Empty(replica.Received);
-    }
-
-    private static async Task<HttpStatusCode> PostAsync(ProxyHost proxy, string path)
-    {
-        using var response = await proxy.Client.PostAsync(path, null, Cancel);
-        return response.StatusCode;
     }
 }

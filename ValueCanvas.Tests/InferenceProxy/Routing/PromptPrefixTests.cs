@@ -41,6 +41,25 @@ public sealed class PromptPrefixTests
     }
 
     [Theory]
+    [InlineData("é", "\\u00e9")]
+    [InlineData("é", "\\u00E9")]
+    [InlineData("/", "\\/")]
+    [InlineData("\\n", "\\u000a")]
+    [InlineData("😀", "\\ud83d\\uDE00")]
+    [InlineData("\\\"\\\\\\t\\r\\b\\f", "\\u0022\\u005c\\u0009\\u000D\\u0008\\u000C")]
+    public void Text_EscapedOtherwise_IsTheSamePrompt(string one, string two)
+    {
+        var (first, second) = (Blocks(Of(one)), Blocks(Of(two)));
+
+        Assert.True(first.Length >= 39);
+        Assert.Equal(first, second);
+        Assert.Equal(Blocks(Of("\\ud83d")), Blocks(Of("\\ud83d"))); // half a pair is no reason to fail
+        Assert.NotEqual(first, Blocks(Of("x")));
+
+        static string Of(string text) => $$"""{"model":"m","messages":[{"role":"user","content":"{{text}}{{Long}}{{text}}{{Long}}"}]}""";
+    }
+
+    [Theory]
     [InlineData("""{"model":"other","messages":[{"role":"user","content":"$"}]}""", "")]
     [InlineData("""{"model":"m","messages":[{"role":"user","content":"$"}],"cache_salt":"x"}""", "")]
     [InlineData("""{"model":"m","messages":[{"role":"user","content":"$"}],"tools":[]}""", "")]
@@ -64,10 +83,13 @@ public sealed class PromptPrefixTests
         Assert.Equal(4096, Blocks(JsonSerializer.Serialize(new { model = "m", prompt = new string('x', 8_000_000) })).Length);
 
     /// <summary>Not a measurement: a bound that only a wrong complexity breaks. The time is reported.</summary>
-    [Fact]
-    public void Hashing_AndMatching_CostsMicrosecondsForAKilobyte()
+    [Theory]
+    [InlineData("")]
+    [InlineData("\n")] // every 32 bytes, as in code
+    public void Hashing_AndMatching_CostsMicrosecondsForAKilobyte(string lineEnd)
     {
-        var body = Encoding.UTF8.GetBytes(Chat([.. Enumerable.Range(0, 64).Select(i => (i % 2 == 0 ? "user" : "assistant", i + Long[..780]))]));
+        var text = string.Join(lineEnd, Long[..780].Chunk(31).Select(line => new string(line)));
+        var body = Encoding.UTF8.GetBytes(Chat([.. Enumerable.Range(0, 64).Select(i => (i % 2 == 0 ? "user" : "assistant", i + text))]));
         RequestPeek.Read(body, out var peek);
         var replicas = Enumerable.Range(0, 4).Select(_ => new PrefixIndex()).ToArray();
         var best = TimeSpan.MaxValue;

@@ -117,7 +117,7 @@ public sealed class RoutingTests
     [InlineData("Inference:Routing:MetricsInterval", "00:00:00")]
     [InlineData("Inference:Routing:MaxPrefixBlocks", "0")]
     [InlineData("Inference:Routing:StickyShare", "1.5")]
-    [InlineData("Inference:Routing:StickyBacklogBytes", "-1")]
+    [InlineData("Inference:Routing:StickyBacklogTokens", "-1")]
     public void Setting_MakesNoSense_StopsTheStartAndNamesTheKey(string key, string value) =>
         Assert.Contains(key, Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
 

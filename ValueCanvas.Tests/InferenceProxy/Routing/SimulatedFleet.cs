@@ -32,8 +32,9 @@ internal sealed class SimulatedFleet
         _servers = [.. Enumerable.Range(0, servers).Select(i => new Server(i, kvBlocks, _clock))];
         var replicas = _servers.Select(server => server.Replica).ToArray();
         var aliases = new ModelAliases(options);
-        _topology = new Topology(options, replicas, aliases, new ModelRoutes(options, replicas, aliases), new Dictionary<string, Upstream>());
-        _picker = new ReplicaPicker(_clock, new Random(7));
+        _topology = new Topology(options, replicas, aliases, new ModelRoutes(options, replicas, aliases), new Dictionary<string, Upstream>(),
+            HostAddresses.None);
+        _picker = new ReplicaPicker(_clock, new Random(7), new BytesPerToken());
     }
 
     public List<TimeSpan> FirstTokens { get; } = [];

@@ -4,7 +4,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 
-namespace ValueCanvas.Core.Caching;
+namespace ValueCanvas.ServiceDefaults.Caching;
 
 public static class CacheExtensions
 {
@@ -14,10 +14,11 @@ public static class CacheExtensions
     /// <summary>
     /// Adds Redis (<c>IConnectionMultiplexer</c>) and the health check <c>redis</c>, which degrades and never fails readiness. The service
     /// starts without Redis, and the connection comes back by itself. Bound every call: the client's asynchronous calls do not.
-    /// With <c>REDIS_ENABLED=false</c> nothing is added: take <c>IConnectionMultiplexer?</c> with the default null.
+    /// With <c>REDIS_ENABLED=false</c> nothing is added, nor where none is named and none is required: take <c>IConnectionMultiplexer?</c>
+    /// with the default null.
     /// </summary>
-    /// <exception cref="InvalidOperationException">There is neither <c>ConnectionStrings:cache</c> nor <c>REDIS_HOST</c>.</exception>
-    public static IHostApplicationBuilder AddValueCanvasCache(this IHostApplicationBuilder builder)
+    /// <exception cref="InvalidOperationException">It is required, and there is neither <c>ConnectionStrings:cache</c> nor <c>REDIS_HOST</c>.</exception>
+    public static IHostApplicationBuilder AddValueCanvasCache(this IHostApplicationBuilder builder, bool required = true)
     {
         builder.Services.TryAddSingleton(TimeProvider.System);
         if (!RedisVariables.IsEnabled(builder.Configuration))
@@ -25,8 +26,10 @@ public static class CacheExtensions
 
         var named = RedisVariables.ConnectionString(builder.Configuration);
         if (named is null && string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
-            throw new InvalidOperationException(
-                $"ConnectionStrings:{ConnectionName} is missing: set it to Redis' connection string, or REDIS_HOST to its host.");
+            return required
+                ? throw new InvalidOperationException(
+                    $"ConnectionStrings:{ConnectionName} is missing: set it to Redis' connection string, or REDIS_HOST to its host.")
+                : builder;
 
         builder.AddRedisClient(
             ConnectionName,

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Configuration;
 
-namespace ValueCanvas.Core.Caching;
+namespace ValueCanvas.ServiceDefaults.Caching;
 
 /// <summary>
 /// The variables that other deployments of ValueCanvas set: <c>REDIS_ENABLED</c>, and <c>REDIS_URL</c> or <c>REDIS_HOST</c> with

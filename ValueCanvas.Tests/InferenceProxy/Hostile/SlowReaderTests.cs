@@ -1,0 +1,47 @@
+namespace ValueCanvas.Tests.InferenceProxy.Hostile;
+
+public sealed class SlowReaderTests
+{
+    private const int Readers = 20;
+
+    [Fact]
+    public async Task Readers_ThatDoNotRead_HoldTheServerBackAndNotTheMemory()
+    {
+        var cancel = TestContext.Current.CancellationToken;
+        var events = new string('x', 64 * 1024);
+        var sent = 0L;
+        await using var replica = await FakeReplica.StartAsync(async context =>
+        {
+            while (!context.RequestAborted.IsCancellationRequested)
+            {
+                await FakeReplica.EventAsync(context, $$"""{"choices":[{"index":0,"delta":{"content":"{{events}}"},"finish_reason":null}]}""");
+                Interlocked.Add(ref sent, events.Length);
+            }
+        });
+        await using var proxy = await ProxyProcess.StartAsync([replica.Address]);
+        using var client = new HttpClient { BaseAddress = proxy.Address };
+        var responses = new List<HttpResponseMessage>();
+        for (var i = 0; i < Readers; i++)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+            {
+                Content = new StringContent("""{"model":"default","stream":true}"""),
+            };
+            responses.Add(await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel));
+        }
+
+        // It stands still, here for half a second, when every buffer between the two ends is full.
+        var (before, still) = (0L, 0);
+        await ProxyHost.UntilAsync(() =>
+        {
+            var now = Interlocked.Read(ref sent);
+            still = now == before && now > 0 ? still + 1 : 0;
+            before = now;
+            return Task.FromResult(still == 25);
+        });
+
+        Assert.InRange(before, 1, Readers * 24L * 1024 * 1024);
+        Assert.InRange(proxy.PeakMemory, 0, 300L * 1024 * 1024);
+        responses.ForEach(response => response.Dispose());
+    }
+}
