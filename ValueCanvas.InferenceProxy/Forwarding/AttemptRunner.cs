@@ -41,14 +41,14 @@ internal sealed partial class AttemptRunner(
         if (resume is not null)
         {
             attempt.Judge.HoldsErrors = true;
-            request = UpstreamRequest.Build(context, resume, attempt, target.Credential);
+            request = UpstreamRequest.Build(context, resume, call, attempt, target.Credential);
             return null;
         }
 
         var added = StreamAdditions.Of(call, target.Replica);
         attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
         return UpstreamRequest.Build(
-            context, body, call.Operation, call.Peek, attempt, target.Model, added, target.Credential, time, out request);
+            context, body, call, attempt, target.Model, added, target.Credential, time, out request);
     }
 
     /// <summary>Notes whether the first content has come, and draws the conclusions for later requests when it has not.</summary>

@@ -5,8 +5,8 @@ using ValueCanvas.InferenceProxy.Errors;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// The client's body in one buffer, read once and kept until no further attempt can need it. Small ones are pooled; large ones are paid from
-/// <see cref="BodyBudget"/> and left to the collector, because a pool would keep them.
+/// The client's body in one buffer, read once and kept until no further attempt can need it. Small ones are pooled; large ones are paid
+/// from <see cref="BodyBudget"/> and left to the collector, because a pool would keep them.
 /// </summary>
 internal sealed class RequestBody : IDisposable
 {
@@ -26,7 +26,8 @@ internal sealed class RequestBody : IDisposable
     public async ValueTask<ProxyError?> ReadAsync(HttpContext context, int limit)
     {
         var announced = context.Request.ContentLength;
-        if ((announced is null || announced > limit) && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
+        if ((announced is null || announced > limit)
+            && context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } size)
         {
             size.MaxRequestBodySize = limit; // what is beyond it the server does not even read to throw it away
         }

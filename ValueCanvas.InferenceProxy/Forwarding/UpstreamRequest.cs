@@ -15,9 +15,10 @@ internal static class UpstreamRequest
 
     /// <summary>The request, or why the provider could not understand it.</summary>
     public static ProxyError? Build(
-        HttpContext context, RequestBody body, InferenceOperation operation, RequestPeek peek, Attempt attempt, ModelTarget target,
-        StreamAdditions added, Credential? credential, TimeProvider time, out HttpRequestMessage request)
+        HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt, ModelTarget target, StreamAdditions added,
+        Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
+        var (operation, peek) = (call.Operation, call.Peek);
         var kind = attempt.Replica.Upstream.Kind;
         request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
         var messages = context.Features.Get<MessagesCall>();
@@ -31,12 +32,12 @@ internal static class UpstreamRequest
         {
             var edits = ModelEdit(peek, target);
             added.Splice(body.Bytes.Span, peek.Options, edits);
+            CacheSalt.Splice(body.Bytes.Span, peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
             request.Content = new ForwardedBody(body.Bytes, edits);
         }
         else if (messages is not null)
         {
-            var (sent, original) = (messages.Body, messages.Peek);
-            request.Content = new ForwardedBody(sent, ModelEdit(original, target));
+            request.Content = new ForwardedBody(messages.Body, ModelEdit(messages.Peek, target));
             if (operation == InferenceOperation.Chat)
             {
                 request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
@@ -60,10 +61,13 @@ internal static class UpstreamRequest
     }
 
     /// <summary>The request that lets a broken stream go on.</summary>
-    public static HttpRequestMessage Build(HttpContext context, ResumeRequest resume, Attempt attempt, Credential? credential)
+    public static HttpRequestMessage Build(HttpContext context, ResumeRequest resume, ForwardedCall call, Attempt attempt, Credential? credential)
     {
-        var request = attempt.Replica.Request(HttpMethod.Post, attempt.Replica.Upstream.Kind.PathOf(resume.Operation));
-        request.Content = new ByteArrayContent(resume.Body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+        var kind = attempt.Replica.Upstream.Kind;
+        var request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(resume.Operation));
+        var edits = new List<BodyEdit>();
+        CacheSalt.Splice(resume.Body, call.Peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
+        request.Content = new ForwardedBody(resume.Body, edits);
         Address(context, request, attempt, credential);
         return request;
     }

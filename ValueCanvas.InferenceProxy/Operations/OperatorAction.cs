@@ -13,10 +13,10 @@ internal enum OperatorVerb
 }
 
 /// <summary>
-/// What an operator has said about a replica, or about one model there (<see cref="Model"/> is null for all, also for those that it will serve
-/// one day). Of two words about the same subject the one with the higher <see cref="Sequence"/> counts, whichever comes first: it is higher than
-/// that of any action that was known where it was taken, and grows with time. <see cref="Until"/> is the end of an <see cref="OperatorVerb.Open"/>;
-/// null: until it is closed.
+/// What an operator has said about a replica, or about one model there (<see cref="Model"/> is null for all, also for those that it will
+/// serve one day). Of two words about the same subject the one with the higher <see cref="Sequence"/> counts, whichever comes first: it is
+/// higher than that of any action that was known where it was taken, and grows with time. <see cref="Until"/> is the end of an
+/// <see cref="OperatorVerb.Open"/>; null: until it is closed.
 /// </summary>
 internal sealed record OperatorAction(
     long Sequence, string Replica, string? Model, OperatorVerb Verb, DateTimeOffset At, DateTimeOffset? Until)

@@ -1,6 +1,8 @@
 namespace ValueCanvas.InferenceProxy.Operations;
 
-/// <summary>The latest action about each subject, as far as this proxy knows. Boards of several proxies become equal by exchanging what they hold.</summary>
+/// <summary>
+/// The latest action about each subject, as far as this proxy knows. Boards of several proxies become equal by exchanging what they hold.
+/// </summary>
 internal sealed class OperatorBoard(TimeProvider time)
 {
     private readonly Lock _gate = new();
@@ -49,7 +51,8 @@ internal sealed class OperatorBoard(TimeProvider time)
             var now = time.GetUtcNow();
             var forgotten = _latest.Values.Where(action => action.IsForgotten(now)).ToArray();
             Array.ForEach(forgotten, action => _latest.Remove(action.Subject));
-            var lacking = _latest.Values.Where(ours => known.GetValueOrDefault(ours.Subject) is not { } their || their.Sequence < ours.Sequence);
+            var lacking = _latest.Values
+                .Where(ours => known.GetValueOrDefault(ours.Subject) is not { } their || their.Sequence < ours.Sequence);
             return ([.. lacking], forgotten);
         }
     }

@@ -27,15 +27,16 @@ internal static partial class OperatorEndpoints
         foreach (var verb in Enum.GetValues<OperatorVerb>())
         {
             endpoints.MapPost($"/providers/{{replica}}/{Word(verb)}",
-                (HttpContext context, string replica, Fleet fleet, OperatorBoard board, OperatorExchange exchange, ILogger<OperatorBoard> logger) =>
-                    ActAsync(context, replica, verb, fleet.Current, board, exchange, logger));
+                (HttpContext context, string replica, Fleet fleet, OperatorBoard board, OperatorExchange exchange,
+                    ILogger<OperatorBoard> logger) => ActAsync(context, replica, verb, fleet.Current, board, exchange, logger));
         }
 
         return endpoints;
     }
 
     private static async Task ActAsync(
-        HttpContext context, string name, OperatorVerb verb, Topology topology, OperatorBoard board, OperatorExchange exchange, ILogger logger)
+        HttpContext context, string name, OperatorVerb verb, Topology topology, OperatorBoard board, OperatorExchange exchange,
+        ILogger logger)
     {
         if (Refuse(context, name, verb, topology, out var model, out var duration) is { } refused)
         {
@@ -72,7 +73,8 @@ internal static partial class OperatorEndpoints
         var query = context.Request.Query;
         if (verb == OperatorVerb.Open && !TryReadDuration(query["duration"], out duration))
         {
-            return ProxyError.BadRequest("The duration must be positive and at most seven days: seconds (90) or hh:mm:ss (00:01:30).", "duration");
+            return ProxyError.BadRequest(
+                "The duration must be positive and at most seven days: seconds (90) or hh:mm:ss (00:01:30).", "duration");
         }
 
         model = verb is OperatorVerb.Drain or OperatorVerb.Undrain ? null : (string?)query["model"];
@@ -114,6 +116,8 @@ internal static partial class OperatorEndpoints
     }
 }
 
-/// <summary>What was done, to all models where none is named, and which proxies follow: <c>all proxies</c> (within a second) or <c>this proxy</c>,
-/// with the reason.</summary>
+/// <summary>
+/// What was done, to all models where none is named, and which proxies follow: <c>all proxies</c> (within a second) or <c>this proxy</c>, with
+/// the reason.
+/// </summary>
 internal sealed record OperatorAnswer(string Action, string Replica, string? Model, string Scope, string? Message);

@@ -6,12 +6,12 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Operations;
 
 /// <summary>
-/// Brings every proxy to what operators said at any of them, through one hash in Redis that each reads twice a second. It holds nothing that
-/// the proxies do not hold: what is lost there they write again, and without Redis each keeps what it was told.
+/// Brings every proxy to what operators said at any of them, through one hash in Redis that each reads twice a second. It holds nothing
+/// that the proxies do not hold: what is lost there they write again, and without Redis each keeps what it was told.
 /// </summary>
 internal sealed partial class OperatorExchange(
-    Fleet fleet, OperatorBoard board, ResilienceSignals signals, TimeProvider time, ILogger<OperatorExchange> logger, IConnectionMultiplexer? redis = null)
-    : BackgroundService
+    Fleet fleet, OperatorBoard board, ResilienceSignals signals, TimeProvider time, ILogger<OperatorExchange> logger,
+    IConnectionMultiplexer? redis = null) : BackgroundService
 {
     private static readonly RedisKey Key = "valuecanvas:inference:operator";
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
@@ -108,17 +108,16 @@ internal sealed partial class OperatorExchange(
         }
     }
 
-    private static RedisValue Write(OperatorAction action) => JsonSerializer.SerializeToUtf8Bytes(action, OperatorJsonContext.Default.OperatorAction);
+    private static RedisValue Write(OperatorAction action) =>
+        JsonSerializer.SerializeToUtf8Bytes(action, OperatorJsonContext.Default.OperatorAction);
 
     /// <summary>Null for what is no action: a newer version's, or a stranger's.</summary>
     private static OperatorAction? Read(HashEntry entry)
     {
         try
         {
-            return JsonSerializer.Deserialize((byte[]?)entry.Value, OperatorJsonContext.Default.OperatorAction) is { Replica: not null } action
-                && action.Subject == entry.Name
-                    ? action
-                    : null;
+            var action = JsonSerializer.Deserialize((byte[]?)entry.Value, OperatorJsonContext.Default.OperatorAction);
+            return action is { Replica: not null } && action.Subject == entry.Name ? action : null;
         }
         catch (JsonException)
         {
@@ -128,7 +127,7 @@ internal sealed partial class OperatorExchange(
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Debug, "Redis did not answer: {ExceptionType}. Actions of operators at other proxies are not followed until it does")]
+        [LoggerMessage(LogLevel.Debug, "Redis did not answer ({ExceptionType}): what operators say at other proxies comes later")]
         public static partial void Unanswered(ILogger logger, string exceptionType);
 
         [LoggerMessage(LogLevel.Information, "Replica {Replica} is {State}")]

@@ -10,7 +10,8 @@ namespace ValueCanvas.InferenceProxy.Operations;
 internal static class OperatorKey
 {
     private static readonly ProxyError NotConfigured = new(StatusCodes.Status403Forbidden, "permission_error", "operator_key_not_configured", null,
-        "Operator actions are switched off. Set Inference:OperatorKey (16 characters or more) at every proxy, and send it as 'Authorization: Bearer KEY'.");
+        "Operator actions are switched off. Set Inference:OperatorKey (16 characters or more) at every proxy, and send it as "
+        + "'Authorization: Bearer KEY'.");
 
     private static readonly ProxyError Refused = new(StatusCodes.Status401Unauthorized, "authentication_error", "invalid_operator_key", null,
         "This takes the operator's key, the value of Inference:OperatorKey: send it as 'Authorization: Bearer KEY'.");

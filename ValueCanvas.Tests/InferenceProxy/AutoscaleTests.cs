@@ -80,6 +80,42 @@ public sealed class AutoscaleTests
     }
 
     [Fact]
+    public async Task Saturation_CallsForMoreAtOnce_AndItsEndForFewerOnlyAfterAWhile()
+    {
+        var clock = new SteppedClock();
+        var released = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var replica = await FakeReplica.StartAsync(async context =>
+        {
+            await released.Task.WaitAsync(context.RequestAborted);
+            await FakeReplica.AnswerAsync(context);
+        });
+        await using var proxy = ProxyHost.Start(clock, [replica.Address],
+            ("Inference:ProbeInterval", "01:00:00"), ("Inference:Admission:MaxRunningPerReplica", "1"),
+            ("Inference:Autoscale:RequestsPerReplica", "1"), ("Inference:Autoscale:ScaleDownAfter", "00:05:00"));
+        Assert.Equal((0, 0, 2), await LookAsync());
+
+        var asked = Enumerable.Range(0, 5).Select(_ => proxy.PostAsync("""{"model":"default"}""")).ToArray();
+        await ProxyHost.UntilAsync(async () => await LookAsync() == (1, 4, 5));
+        released.SetResult();
+        foreach (var answer in await Task.WhenAll(asked).WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken))
+        {
+            answer.Dispose();
+        }
+
+        await ProxyHost.UntilAsync(async () => await LookAsync() == (0, 0, 5));
+        clock.Advance(TimeSpan.FromMinutes(4));
+        Assert.Equal((0, 0, 5), await LookAsync());
+        clock.Advance(TimeSpan.FromMinutes(2));
+        Assert.Equal((0, 0, 2), await LookAsync());
+
+        async Task<(int Running, int Queued, int Desired)> LookAsync()
+        {
+            var view = await proxy.Client.GetFromJsonAsync<JsonElement>("/autoscale", TestContext.Current.CancellationToken);
+            return (view.GetProperty("running").GetInt32(), view.GetProperty("queueDepth").GetInt32(), view.GetProperty("desiredReplicas").GetInt32());
+        }
+    }
+
+    [Fact]
     public async Task Endpoint_OverARealSimulator_SeesItsLoad()
     {
         using var simulator = SimulatorServer.Start();

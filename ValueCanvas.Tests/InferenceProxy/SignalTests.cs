@@ -174,6 +174,30 @@ public sealed class SignalTests
     }
 
     [Fact]
+    public async Task Breaker_ThatOpens_IsCountedAndStandsInTheSpan()
+    {
+        await using var broken = await FakeReplica.StartAsync(context =>
+        {
+            context.Abort();
+            return Task.CompletedTask;
+        });
+        await using var proxy = ProxyHost.Start(broken, ("Inference:Breaker:ConsecutiveFailures", "1"));
+        var measured = new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>();
+        using var listener = Listen(proxy, measured);
+        var trace = ActivityTraceId.CreateRandom();
+        var spans = new ConcurrentQueue<Activity>();
+        using var activities = Listen("ValueCanvas.InferenceProxy", trace, spans);
+
+        using var request = Ask("""{"model":"default"}""", trace);
+        using var response = await proxy.Client.SendAsync(request, Cancel);
+
+        var moved = Assert.Single(measured, m => m.Name == "valuecanvas.inference.breaker.transitions").Tags;
+        Assert.Equal(("closed", "open", "consecutive failures"), (moved["from"], moved["to"], moved["reason"]));
+        Assert.Equal(("small-model", new Uri(broken.Address).Authority), (moved["gen_ai.request.model"], moved["valuecanvas.target"]));
+        Assert.Equal("breaker.transition", Assert.Single(Assert.Single(spans).Events).Name);
+    }
+
+    [Fact]
     public async Task Queue_DepthWaitsAndRefusals_AreMeasured()
     {
         var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -275,7 +299,7 @@ public sealed class SignalTests
         {
             InstrumentPublished = (instrument, listener) =>
             {
-                if (instrument.Meter.Name == "ValueCanvas.InferenceProxy" && ReferenceEquals(instrument.Meter.Scope, own))
+                if (instrument.Meter.Name.StartsWith("ValueCanvas.InferenceProxy", StringComparison.Ordinal) && ReferenceEquals(instrument.Meter.Scope, own))
                 {
                     listener.EnableMeasurementEvents(instrument);
                 }

@@ -2,6 +2,7 @@ using System.Diagnostics.Metrics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hedging;
@@ -119,7 +120,8 @@ public sealed class HedgingTests
         switch (why)
         {
             case "half-open":
-                breaker.ForceOpen(TimeSpan.FromMilliseconds(1)); // its time is over before the hedge is due
+                var now = fleet.Clock.GetUtcNow(); // its time is over before the hedge is due
+                breaker.Follow(new OperatorAction(1, other.Name, null, OperatorVerb.Open, now, now.AddMilliseconds(1)));
                 break;
             case "saturated":
                 other.Load.Live = new(Running: 9, Waiting: 9, KvCacheUsage: 1, CacheTokens: 0, Foreign: 0);
