@@ -13,7 +13,8 @@ internal sealed partial class AttemptRunner(
     ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
-    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false, ResumeRequest? resume = null)
+    public RunningAttempt Start(
+        HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false, ResumeRequest? resume = null)
     {
         call.Attempts++;
         var parent = Activity.Current;
