@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Diagnostics;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -80,6 +81,34 @@ internal sealed class Attempt : IDisposable
     public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
 
     public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+
+    /// <summary>What has gone out, where another replica could go on with it.</summary>
+    public AnswerSoFar? Answer { get; private set; }
+
+    /// <summary>What was added to the request is taken out of the answer; and where the answer is kept, a server's error is held back.</summary>
+    public void Expect(StreamAdditions added, AnswerSoFar? answer)
+    {
+        Answer = answer;
+        Judge.HoldsErrors = answer is not null;
+        Judge.Filter = added == default && answer is null ? null : new EventFilter(added, answer);
+    }
+
+    /// <summary>Another replica can go on with the answer, which broke so.</summary>
+    public bool CanGoOn(AttemptFailure failure) => failure.MovesOn() && !IsMidEvent && Answer is { CanGoOn: true };
+
+    /// <summary>What has gone out, which then is the caller's to dispose of.</summary>
+    public AnswerSoFar TakeAnswer()
+    {
+        var taken = Answer!;
+        Answer = null;
+        return taken;
+    }
+
+    /// <summary>The server's own error event where it was held back; null where there is none.</summary>
+    public byte[]? HeldError() =>
+        Judge is { HoldsErrors: true, Failure: AttemptFailure.ErrorEvent } && StreamJudge.EventEnd(_buffer.AsSpan(_ready, _held - _ready)) is var end and > 0
+            ? _buffer.AsSpan(_ready, end).ToArray()
+            : null;
 
     /// <summary>Ends what is under way, at once and for this reason.</summary>
     public void Abandon(AttemptFailure why)
@@ -190,6 +219,7 @@ internal sealed class Attempt : IDisposable
         _cancel.Dispose();
         Span?.Dispose();
         ArrayPool<byte>.Shared.Return(_buffer);
+        Answer?.Dispose();
         _placement.Dispose();
     }
 
@@ -264,20 +294,35 @@ internal sealed class Attempt : IDisposable
 
         if (!IsMidEvent)
         {
-            _ready += Judge.Read(_buffer.AsSpan(_ready, _held - _ready));
-            if (end && _held > _ready && Judge.Failure != AttemptFailure.Malformed && Judge.ReadLast(_buffer.AsSpan(_ready, _held - _ready)))
+            var room = Judge.Filter is null || _buffer.Length - _held < EventFilter.Room ? 0 : EventFilter.Room;
+            _buffer.AsSpan(_ready, _held - _ready).CopyTo(_buffer.AsSpan(_ready + room));
+            _held += room;
+            Pass(Judge.Read(_buffer.AsSpan(_ready, _held - _ready), room));
+            if (end && _held > _ready && !Judge.IsStopped && Judge.ReadLast(_buffer.AsSpan(_ready, _held - _ready)) is { } left)
             {
-                _ready = _held;
+                Pass((_held - _ready, left));
             }
         }
 
-        if (_ready == 0 && _held == _buffer.Length && Judge.Failure != AttemptFailure.Malformed)
+        if (_ready == 0 && _held == _buffer.Length && !Judge.IsStopped)
         {
             Grow();
         }
         else if (_held == _buffer.Length && !Judge.HasContent && Judge.Failure == AttemptFailure.None)
         {
             Grow(); // much has come and none of it is content
+        }
+    }
+
+    /// <summary>Makes ready what is left of what was judged, and closes the gap behind it.</summary>
+    private void Pass((int Read, int Left) judged)
+    {
+        var gap = judged.Read - judged.Left;
+        _ready += judged.Left;
+        if (gap > 0)
+        {
+            _buffer.AsSpan(_ready + gap, _held - _ready - gap).CopyTo(_buffer.AsSpan(_ready));
+            _held -= gap;
         }
     }
 

@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -11,7 +13,8 @@ internal sealed partial class AttemptRunner(
     ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
-    public RunningAttempt Start(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false)
+    public RunningAttempt Start(
+        HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false, ResumeRequest? resume = null)
     {
         call.Attempts++;
         var parent = Activity.Current;
@@ -27,10 +30,26 @@ internal sealed partial class AttemptRunner(
             Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
         };
         metrics.AttemptStarted(target.Replica);
-        var unfit = UpstreamRequest.Build(context, body, call, attempt, target.Model, target.Credential, time, out var request);
+        var unfit = Build(context, body, call, target, attempt, resume, out var request);
         call.Overhead.Stop();
         var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
         return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit, IsHedge = hedge };
+    }
+
+    private ProxyError? Build(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, Attempt attempt,
+        ResumeRequest? resume, out HttpRequestMessage request)
+    {
+        if (resume is not null)
+        {
+            attempt.Judge.HoldsErrors = true;
+            request = UpstreamRequest.Build(context, resume, call, attempt, target.Credential);
+            return null;
+        }
+
+        var added = StreamAdditions.Of(call, target.Replica);
+        attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
+        return UpstreamRequest.Build(
+            context, body, call, attempt, target.Model, added, target.Credential, time, out request);
     }
 
     /// <summary>Notes whether the first content has come, and draws the conclusions for later requests when it has not.</summary>
@@ -73,7 +92,7 @@ internal sealed partial class AttemptRunner(
     {
         running.Pass = running.Pass.Breaker.Began(running.Pass);
         running.Attempt.Span?.Answered(running.Attempt.Ready.Span);
-        if (running.Attempt.IsEventStream)
+        if (running.Attempt.IsEventStream && !running.Call.IsResuming)
         {
             var (call, target) = (running.Call, running.Target);
             metrics.FirstBytes(call.Operation, target.Model.Model, target.Replica, call.Started, running.Attempt.Span);

@@ -2,6 +2,7 @@ using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -69,6 +70,19 @@ internal sealed class ForwardedCall : IDisposable
     /// <summary>A provider was passed over because it does not have this operation.</summary>
     public bool Unsupported { get; private set; }
 
+    /// <summary>The answer has begun: nobody else than a replica of this target can go on with it.</summary>
+    public bool IsResuming { get; private set; }
+
+    /// <summary>From now on only those are asked that can go on with the answer, within what is left of its time; false when nothing is.</summary>
+    public bool Resume(TimeProvider time)
+    {
+        IsResuming = true;
+        PassOver();
+        var limits = TimeLimits.Of(Topology.Options, Model, Peek.Stream);
+        Limits = limits with { Total = limits.Total - time.GetElapsedTime(Started) };
+        return Limits.Total > TimeSpan.Zero;
+    }
+
     /// <summary>Keeps the answer of the first attempt whose model declined.</summary>
     public void Keep(RunningAttempt declined)
     {
@@ -90,7 +104,7 @@ internal sealed class ForwardedCall : IDisposable
     /// <summary>Makes it the next target's turn; false when there is none.</summary>
     public bool NextTarget()
     {
-        if (_target + 1 >= Route.Targets.Length)
+        if (IsResuming || _target + 1 >= Route.Targets.Length)
         {
             return false;
         }
@@ -109,7 +123,7 @@ internal sealed class ForwardedCall : IDisposable
         {
             var upstream = replica.Upstream;
             var (supported, exhausted) = (upstream.Kind.Supports(Operation), upstream.Credentials.IsExhausted);
-            if (supported && !exhausted)
+            if (supported && !exhausted && (!IsResuming || Resumable.IsAble(replica)))
             {
                 continue;
             }

@@ -16,6 +16,7 @@ internal static class ForwardedHeaders
     public const string Target = "x-valuecanvas-target";
     public const string Attempts = "x-valuecanvas-attempts";
     public const string Provider = "x-valuecanvas-provider";
+    public const string Resumed = "x-valuecanvas-resumed";
     public const string Overhead = "x-valuecanvas-overhead-ms";
     public const string ShouldRetry = "x-should-retry";
 

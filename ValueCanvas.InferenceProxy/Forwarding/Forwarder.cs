@@ -6,6 +6,7 @@ using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -22,7 +23,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, Hedger hedger, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, Resumer resumer, Hedger hedger, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
 {
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
@@ -119,9 +120,13 @@ internal sealed partial class Forwarder(
         }
 
         attempts.Adopted(running);
-        body.Dispose(); // its buffer is free for others
         var attempt = running.Attempt;
         var answered = running.Failure.IsDecline() ? AttemptFailure.None : running.Failure; // the status says what it is
+        if (attempt.Answer is null)
+        {
+            body.Dispose(); // its buffer is free for others
+        }
+
         (running.Status, running.Failure) = ((int)attempt.Response.StatusCode, AttemptFailure.ClientGone);
         var broken = await RelayAsync(context, running.Call, attempt);
         running.Failure = broken == AttemptFailure.None ? answered : broken;
@@ -134,6 +139,11 @@ internal sealed partial class Forwarder(
         if (!attempt.IsEventStream)
         {
             throw new BrokenAnswerException(broken);
+        }
+
+        if (attempt.CanGoOn(broken) && (broken = await resumer.GoOnAsync(context, body, running)) is AttemptFailure.None or AttemptFailure.ClientGone)
+        {
+            return;
         }
 
         // The status 200 has gone out: without this the server's span would tell of a success.

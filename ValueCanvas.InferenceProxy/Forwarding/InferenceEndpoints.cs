@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Hedging;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 using ValueCanvas.InferenceProxy.Telemetry;
 
@@ -18,6 +19,8 @@ internal static partial class InferenceEndpoints
         services.AddSingleton<TokenMetrics>();
         services.AddSingleton<TargetChooser>();
         services.AddSingleton<AttemptRunner>();
+        services.AddSingleton<ResumeSignals>();
+        services.AddSingleton<Resumer>();
         services.AddSingleton<Forwarder>();
         services.AddSingleton<BodyBudget>();
         // The limit is Inference:MaxBodyBytes, and its refusal an OpenAI error object.

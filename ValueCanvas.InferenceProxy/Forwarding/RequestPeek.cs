@@ -7,9 +7,9 @@ using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, whether a stream is asked for, and where
-/// the prompt stands.</summary>
-internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields)
+/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, whether a stream is asked for, where the
+/// prompt stands, and what matters of the rest to a stream.</summary>
+internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields, StreamFields Options)
 {
     /// <summary>How much depends on the answer, where the body says so.</summary>
     public RiskField? Risk { get; init; }
@@ -52,6 +52,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
         var (start, end, stream) = (0, 0, false);
         RiskField? risk = null;
         var fields = default(PromptFields);
+        var options = default(StreamFields);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (reader.ValueTextEquals("model"u8))
@@ -95,6 +96,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
             }
             else
             {
+                options.Note(reader);
                 fields.Skip(ref reader);
             }
         }
@@ -110,7 +112,7 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
             return ProxyError.BadRequest($"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
         }
 
-        peek = new RequestPeek(model, start, end, stream, fields) { Risk = risk };
+        peek = new RequestPeek(model, start, end, stream, fields, options) { Risk = risk };
         return null;
     }
 }

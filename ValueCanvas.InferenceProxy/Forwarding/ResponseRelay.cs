@@ -8,6 +8,9 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// </summary>
 internal static class ResponseRelay
 {
+    // Closes an event of which a part has gone out.
+    private static readonly byte[] MidEvent = "\n\n"u8.ToArray();
+
     public static async Task<AttemptFailure> CopyAsync(Attempt attempt, HttpResponse response)
     {
         while (true)
@@ -31,7 +34,7 @@ internal static class ResponseRelay
                 await response.Body.WriteAsync(attempt.Ready, attempt.Client);
             }
 
-            var (read, failure) = judge.Failure == AttemptFailure.Malformed ? (0, AttemptFailure.Malformed) : await attempt.ReadAsync();
+            var (read, failure) = judge.IsStopped ? (0, judge.Failure) : await attempt.ReadAsync();
             if (read > 0)
             {
                 continue;
@@ -47,7 +50,7 @@ internal static class ResponseRelay
                 await response.Body.WriteAsync(attempt.Ready, attempt.Client); // the last event, without its empty line
             }
 
-            if (judge.Failure == AttemptFailure.ErrorEvent || judge.IsClientFault)
+            if (judge.IsClientFault || (judge.Failure == AttemptFailure.ErrorEvent && !judge.HoldsErrors))
             {
                 return judge.Failure; // told by the server itself
             }
@@ -57,8 +60,13 @@ internal static class ResponseRelay
                 return AttemptFailure.None;
             }
 
-            await WriteBreakAsync(response, attempt.IsMidEvent, attempt.Client);
-            return failure == AttemptFailure.None ? AttemptFailure.Cut : failure;
+            failure = failure != AttemptFailure.None ? failure : judge.Failure != AttemptFailure.None ? judge.Failure : AttemptFailure.Cut;
+            if (!attempt.CanGoOn(failure))
+            {
+                await WriteBreakAsync(response, attempt.IsMidEvent ? MidEvent : attempt.HeldError(), attempt.Client);
+            }
+
+            return failure;
         }
     }
 
@@ -69,13 +77,17 @@ internal static class ResponseRelay
         await response.Body.WriteAsync(told, cancellationToken);
     }
 
-    private static async Task WriteBreakAsync(HttpResponse response, bool midEvent, CancellationToken cancellationToken)
+    /// <summary>Ends a stream that broke: in the server's own words where it had any, else in ours.</summary>
+    public static async Task WriteBreakAsync(HttpResponse response, byte[]? error, CancellationToken cancellationToken)
     {
-        if (midEvent)
+        if (error is not null)
         {
-            await response.Body.WriteAsync("\n\n"u8.ToArray(), cancellationToken);
+            await response.Body.WriteAsync(error, cancellationToken);
         }
 
-        await WriteErrorAsync(response, ProxyError.StreamInterrupted, cancellationToken);
+        if (error is null || error == MidEvent)
+        {
+            await WriteErrorAsync(response, ProxyError.StreamInterrupted, cancellationToken);
+        }
     }
 }

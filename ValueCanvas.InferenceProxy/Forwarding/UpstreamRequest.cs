@@ -3,6 +3,7 @@ using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -14,8 +15,8 @@ internal static class UpstreamRequest
 
     /// <summary>The request, or why the provider could not understand it.</summary>
     public static ProxyError? Build(
-        HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt, ModelTarget target, Credential? credential, TimeProvider time,
-        out HttpRequestMessage request)
+        HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt, ModelTarget target, StreamAdditions added,
+        Credential? credential, TimeProvider time, out HttpRequestMessage request)
     {
         var (operation, peek) = (call.Operation, call.Peek);
         var kind = attempt.Replica.Upstream.Kind;
@@ -30,6 +31,7 @@ internal static class UpstreamRequest
         if (!kind.IsAnthropic)
         {
             var edits = ModelEdit(peek, target);
+            added.Splice(body.Bytes.Span, peek.Options, edits);
             CacheSalt.Splice(body.Bytes.Span, peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
             request.Content = new ForwardedBody(body.Bytes, edits);
         }
@@ -49,14 +51,31 @@ internal static class UpstreamRequest
         else
         {
             request.Content = new ByteArrayContent(translated) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
-            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(AnthropicRequest.WantsUsage(body.Bytes), native: false, time));
+            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(added.Usage || peek.Options.WantsUsage, native: false, time));
         }
 
-        ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
-        kind.Authorize(request, credential);
+        Address(context, request, attempt, credential);
         // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
         request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
         return null;
+    }
+
+    /// <summary>The request that lets a broken stream go on.</summary>
+    public static HttpRequestMessage Build(HttpContext context, ResumeRequest resume, ForwardedCall call, Attempt attempt, Credential? credential)
+    {
+        var kind = attempt.Replica.Upstream.Kind;
+        var request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(resume.Operation));
+        var edits = new List<BodyEdit>();
+        CacheSalt.Splice(resume.Body, call.Peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
+        request.Content = new ForwardedBody(resume.Body, edits);
+        Address(context, request, attempt, credential);
+        return request;
+    }
+
+    private static void Address(HttpContext context, HttpRequestMessage request, Attempt attempt, Credential? credential)
+    {
+        ForwardedHeaders.ToReplica(context.Request, request, attempt.Span);
+        attempt.Replica.Upstream.Kind.Authorize(request, credential);
     }
 
     private static List<BodyEdit> ModelEdit(RequestPeek peek, ModelTarget target) =>

@@ -3,6 +3,7 @@ using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Hedging;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.InferenceProxy.Resuming;
 using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Providers;
@@ -84,6 +85,9 @@ internal sealed class InferenceOptions
     public BreakerOptions Breaker { get; set; } = new();
 
     public RetryOptions Retries { get; set; } = new();
+
+    /// <summary>Streams that break and go on elsewhere.</summary>
+    public ResumeOptions Resume { get; set; } = new();
 
     /// <summary>When a stream is asked for a second time.</summary>
     public HedgingOptions Hedging { get; set; } = new();

@@ -18,6 +18,7 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         options.Admission.Validate(wrong);
         options.Autoscale.Validate(wrong);
         options.Batch.Validate(wrong);
+        options.Resume.Validate(wrong);
         options.Hedging.Validate(wrong);
         ResilienceValidation.Check(options, wrong);
         return wrong.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(wrong);

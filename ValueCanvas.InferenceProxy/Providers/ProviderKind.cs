@@ -6,20 +6,20 @@ namespace ValueCanvas.InferenceProxy.Providers;
 /// <summary>What the wire format of a provider asks for; everything else about a provider is configuration.</summary>
 internal sealed class ProviderKind
 {
-    public static readonly ProviderKind Vllm = new("vllm");
+    public static readonly ProviderKind Vllm = new("vllm") { StreamsUsage = true };
 
     private static readonly ProviderKind[] All =
     [
         Vllm,
-        new("ollama"),
-        new("openai") { PublicEndpoint = "https://api.openai.com", KeyVariable = "OPENAI_API_KEY" },
+        new("ollama") { StreamsUsage = true },
+        new("openai") { PublicEndpoint = "https://api.openai.com", KeyVariable = "OPENAI_API_KEY", StreamsUsage = true },
         new("gemini")
         {
-            PublicEndpoint = "https://generativelanguage.googleapis.com", Prefix = "/v1beta/openai", KeyVariable = "GEMINI_API_KEY",
+            PublicEndpoint = "https://generativelanguage.googleapis.com", Prefix = "/v1beta/openai", KeyVariable = "GEMINI_API_KEY", StreamsUsage = true,
         },
         new("together") { PublicEndpoint = "https://api.together.ai", KeyVariable = "TOGETHER_API_KEY" },
         new("deepseek") { PublicEndpoint = "https://api.deepseek.com", KeyVariable = "DEEPSEEK_API_KEY" },
-        new("anthropic") { PublicEndpoint = "https://api.anthropic.com", KeyVariable = "ANTHROPIC_API_KEY", IsAnthropic = true },
+        new("anthropic") { PublicEndpoint = "https://api.anthropic.com", KeyVariable = "ANTHROPIC_API_KEY", IsAnthropic = true, StreamsUsage = true },
     ];
 
     private static readonly FrozenDictionary<string, ProviderKind> ByName = All.ToFrozenDictionary(k => k.Name, StringComparer.OrdinalIgnoreCase);
@@ -40,6 +40,9 @@ internal sealed class ProviderKind
 
     /// <summary>The variable in which the key of such a provider is usually kept; used where no key is configured.</summary>
     public string? KeyVariable { get; private init; }
+
+    /// <summary>Tells a stream's usage if asked by <c>stream_options</c>. The others tell it anyway.</summary>
+    public bool StreamsUsage { get; private init; }
 
     /// <summary>Speaks Anthropic's Messages API, both ways translated.</summary>
     public bool IsAnthropic { get; private init; }

@@ -3,14 +3,6 @@ using ValueCanvas.InferenceProxy.Forwarding;
 
 namespace ValueCanvas.InferenceProxy.Resilience;
 
-/// <summary>Where in an event a property stands: from its name, and its value.</summary>
-internal readonly record struct JsonField(int Name, int Start, int End)
-{
-    public bool IsPresent => End > 0;
-
-    public ReadOnlySpan<byte> Of(ReadOnlySpan<byte> data) => data[Start..End];
-}
-
 /// <summary>The payload of one <c>data:</c> event: what it says, and where its parts stand in it. An event with just a role, or with no
 /// choices, says nothing yet.</summary>
 internal struct StreamEvent
@@ -26,6 +18,9 @@ internal struct StreamEvent
 
     /// <summary>The number of the last choice in it; most events have just one.</summary>
     public int Choice { get; private set; }
+
+    /// <summary>It has a delta, and nothing in it.</summary>
+    public bool HasEmptyDelta { get; private set; }
 
     /// <summary>It has content that is more than the text of the only choice.</summary>
     public bool HasMore { get; private set; }
@@ -87,15 +82,14 @@ internal struct StreamEvent
             }
             else if (reader.ValueTextEquals("usage"u8))
             {
-                var name = (int)reader.TokenStartIndex;
-                reader.Read();
-                var start = (int)reader.TokenStartIndex;
-                Usage = Forwarding.Usage.Read(ref reader);
-                UsageField = new JsonField(name, start, (int)reader.BytesConsumed);
+                var value = reader;
+                value.Read();
+                Usage = Forwarding.Usage.Read(ref value);
+                UsageField = JsonField.Skip(ref reader);
             }
             else if (reader.ValueTextEquals("prompt_token_ids"u8))
             {
-                PromptTokenIds = Skip(ref reader);
+                PromptTokenIds = JsonField.Skip(ref reader);
             }
             else if (reader.ValueTextEquals("error"u8))
             {
@@ -153,7 +147,7 @@ internal struct StreamEvent
             }
             else if (reader.ValueTextEquals("finish_reason"u8))
             {
-                FinishReason = Skip(ref reader);
+                FinishReason = JsonField.Skip(ref reader);
                 Signs |= reader.TokenType == JsonTokenType.String ? EventSigns.Finish : EventSigns.None;
             }
             else if (reader.ValueTextEquals("index"u8))
@@ -165,15 +159,15 @@ internal struct StreamEvent
             }
             else if (reader.ValueTextEquals("token_ids"u8))
             {
-                TokenIds = Skip(ref reader);
+                TokenIds = JsonField.Skip(ref reader);
             }
             else if (reader.ValueTextEquals("prompt_token_ids"u8))
             {
-                PromptTokenIds = Skip(ref reader);
+                PromptTokenIds = JsonField.Skip(ref reader);
             }
             else if (reader.ValueTextEquals("stop_reason"u8))
             {
-                StopReason = Skip(ref reader);
+                StopReason = JsonField.Skip(ref reader);
             }
             else
             {
@@ -191,8 +185,10 @@ internal struct StreamEvent
             return;
         }
 
+        HasEmptyDelta = true;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
+            HasEmptyDelta = false;
             if (reader.ValueTextEquals("content"u8))
             {
                 ReadText(ref reader);
@@ -213,27 +209,15 @@ internal struct StreamEvent
 
     private void ReadText(ref Utf8JsonReader reader)
     {
-        var name = (int)reader.TokenStartIndex;
-        reader.Read();
-        if (IsSomething(ref reader))
+        var value = reader;
+        value.Read();
+        if (IsSomething(ref value))
         {
             Signs |= EventSigns.Content;
-            HasMore |= reader.TokenType != JsonTokenType.String;
+            HasMore |= value.TokenType != JsonTokenType.String;
         }
 
-        var start = (int)reader.TokenStartIndex;
-        reader.Skip();
-        Text = new JsonField(name, start, (int)reader.BytesConsumed);
-    }
-
-    /// <summary>Reads over the property that the reader stands on.</summary>
-    private static JsonField Skip(ref Utf8JsonReader reader)
-    {
-        var name = (int)reader.TokenStartIndex;
-        reader.Read();
-        var start = (int)reader.TokenStartIndex;
-        reader.Skip();
-        return new JsonField(name, start, (int)reader.BytesConsumed);
+        Text = JsonField.Skip(ref reader);
     }
 
     private static bool IsSomething(ref Utf8JsonReader reader) => reader.TokenType switch

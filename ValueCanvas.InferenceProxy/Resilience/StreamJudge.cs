@@ -10,6 +10,15 @@ internal sealed class StreamJudge
 
     private Dictionary<int, int>? _choices; // completion tokens so far, where there is more than one choice
 
+    /// <summary>Takes out what the client has not asked for; null where nothing was added.</summary>
+    public EventFilter? Filter { get; set; }
+
+    /// <summary>The stream may go on elsewhere: a server's error shall not reach the client yet.</summary>
+    public bool HoldsErrors { get; set; }
+
+    /// <summary>Nothing passes any more: a malformed event came, or an error that is held.</summary>
+    public bool IsStopped => Failure == AttemptFailure.Malformed || (HoldsErrors && Failure == AttemptFailure.ErrorEvent);
+
     /// <summary>Something came that the client shall have: until then another replica can take over unseen.</summary>
     public bool HasContent { get; private set; }
 
@@ -38,31 +47,40 @@ internal sealed class StreamJudge
 
     private EventSigns Signs { get; set; }
 
-    /// <summary>Judges whole events and says how many bytes of them may pass: all up to a malformed one.</summary>
-    public int Read(ReadOnlySpan<byte> bytes)
+    /// <summary>Judges whole events, all up to one that stops the stream, and says where it has come to, and how many bytes of what was read are left,
+    /// at the start, to go out.</summary>
+    /// <param name="bytes">Free bytes, and the events.</param>
+    /// <param name="read">Where the events begin.</param>
+    public (int Read, int Left) Read(Span<byte> bytes, int read = 0)
     {
-        var passed = 0;
-        while (!Signs.HasFlag(EventSigns.Malformed) && EventEnd(bytes[passed..]) is var length and > 0)
+        var left = 0;
+        while (EventEnd(bytes[read..]) is var length and > 0)
         {
-            Judge(bytes.Slice(passed, length));
-            passed += Signs.HasFlag(EventSigns.Malformed) ? 0 : length;
+            var passes = Judge(bytes[left..(read + length)], read - left);
+            if (IsStopped)
+            {
+                break;
+            }
+
+            (read, left) = (read + length, left + passes);
         }
 
-        return passed;
+        return (read, left);
     }
 
-    /// <summary>Judges what stands at the stream's end without its empty line. False: half an event, which must not pass.</summary>
-    public bool ReadLast(ReadOnlySpan<byte> bytes)
+    /// <summary>Judges what stands at the stream's end without its empty line, and says how much of it is left to go out. Null: half an event, which
+    /// must not pass.</summary>
+    public int? ReadLast(Span<byte> bytes)
     {
         var before = Signs;
-        Judge(bytes);
+        var left = Judge(bytes, 0);
         if (!Signs.HasFlag(EventSigns.Malformed))
         {
-            return true;
+            return IsStopped ? 0 : left;
         }
 
         Signs = before; // it was cut, which is worse than malformed and has a name of its own
-        return false;
+        return null;
     }
 
     /// <summary>The length of the first whole event with its empty line; zero when none is whole.</summary>
@@ -86,30 +104,25 @@ internal sealed class StreamJudge
         return 0;
     }
 
-    private void Judge(ReadOnlySpan<byte> whole)
+    /// <summary>What an event says, behind its <c>data:</c>. Several such lines are one text, and that is a copy.</summary>
+    internal static ReadOnlySpan<byte> Payload(ReadOnlySpan<byte> whole)
     {
         ReadOnlySpan<byte> data = default;
-        byte[]? joined = null;
         foreach (var range in whole.Split((byte)'\n'))
         {
             var line = whole[range];
-            if (!line.StartsWith("data:"u8))
+            if (line.StartsWith("data:"u8))
             {
-                continue;
-            }
-
-            if (data.IsEmpty)
-            {
-                data = line[5..];
-            }
-            else
-            {
-                joined = [.. data, (byte)'\n', .. line[5..]];
-                data = joined;
+                data = data.IsEmpty ? line[5..] : (byte[])[.. data, (byte)'\n', .. line[5..]];
             }
         }
 
-        data = data.Trim(" \t\r\n"u8);
+        return data.Trim(" \t\r\n"u8);
+    }
+
+    private int Judge(Span<byte> bytes, int from)
+    {
+        var data = Payload(bytes[from..]);
         var read = StreamEvent.Read(data);
         Signs |= read.Signs;
         FinishReason = read.Signs.HasFlag(EventSigns.Finish) ? AnswerField.Short(read.FinishReason.Of(data)) : FinishReason;
@@ -119,6 +132,13 @@ internal sealed class StreamJudge
         {
             Usage = read.HasNoChoices ? usage : Running(usage, read.Choice);
         }
+
+        if (Filter is null || IsStopped)
+        {
+            return bytes.Length - from; // without a filter there is no gap to close
+        }
+
+        return Filter.Apply(bytes, from, data, ((ReadOnlySpan<byte>)bytes).Overlaps(data, out var at) ? at : -1, read);
     }
 
     /// <summary>While a stream runs, each of several choices is counted by itself.</summary>

@@ -27,15 +27,15 @@ public sealed class UsageTests
     public void Stream_RunningUsageOfTwoChoices_IsTheirSumUntilTheBill()
     {
         var judge = new StreamJudge();
-        judge.Read("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}\n\n"u8);
-        judge.Read("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n"u8);
+        judge.Read("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":1}}\n\n"u8.ToArray());
+        judge.Read("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"b\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n"u8.ToArray());
         Assert.Equal(new Usage(5, 2), judge.Usage);
-        judge.Read("data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"c\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":4}}\n\n"u8);
+        judge.Read("data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"c\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":4}}\n\n"u8.ToArray());
         Assert.Equal(new Usage(5, 6), judge.Usage);
-        judge.Read("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"d\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":3}}\n\n"u8);
+        judge.Read("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"d\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":3}}\n\n"u8.ToArray());
         Assert.Equal(new Usage(5, 7), judge.Usage);
         Assert.Equal(4, judge.ContentEvents);
-        judge.Read("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}\n\n"u8);
+        judge.Read("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":8}}\n\n"u8.ToArray());
         Assert.Equal(new Usage(5, 8), judge.Usage);
     }
 }

@@ -17,6 +17,8 @@ internal static class PlainPrompt
         if (ChatTemplate.Parse(text) is { } chat)
             return Answerer.Answer(new Question(chat.Turns, chat.Answered, format), sampling);
 
+        // A prompt of token ids brings the beginning that a text is given.
+        text = ChatTemplate.WithoutBegin(text);
         var plain = format.Kind == OutputKind.Text;
         if (plain && sampling.Choices == 1)
         {

@@ -55,14 +55,6 @@ internal static class AnthropicRequest
         return buffer.WrittenSpan.ToArray();
     }
 
-    /// <summary>Whether the client has asked for the usage of a stream.</summary>
-    public static bool WantsUsage(ReadOnlyMemory<byte> body)
-    {
-        using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 128 });
-        return Get(document.RootElement, "stream_options", JsonValueKind.Object) is { } options
-            && Get(options, "include_usage", JsonValueKind.True) is not null;
-    }
-
     internal static JsonElement? Get(JsonElement parent, string name, JsonValueKind kind) =>
         parent.ValueKind == JsonValueKind.Object && parent.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : null;
 

@@ -37,11 +37,11 @@ public sealed class StreamJudgeTests
         var whole = $": c{newline}{newline}data: {{\"choices\":[{{\"delta\":{newline}data:{{\"content\":\"x\"}}}}]}}{newline}{newline}";
         var bytes = Encoding.UTF8.GetBytes(whole + "data: [DO");
 
-        Assert.Equal(Encoding.UTF8.GetByteCount(whole), judge.Read(bytes));
+        Assert.Equal(Encoding.UTF8.GetByteCount(whole), judge.Read(bytes).Left);
         Assert.True(judge.HasContent);
         Assert.False(judge.IsComplete);
-        Assert.False(judge.ReadLast("data: {\"half"u8));
-        Assert.True(judge.ReadLast("data: [DONE]"u8));
+        Assert.Null(judge.ReadLast("data: {\"half"u8.ToArray()));
+        Assert.Equal(12, judge.ReadLast("data: [DONE]"u8.ToArray()));
         Assert.True(judge.IsDone);
     }
 
@@ -51,7 +51,7 @@ public sealed class StreamJudgeTests
         var judge = new StreamJudge();
         var good = "data: {\"n\":1}\n\n"u8.Length;
 
-        Assert.Equal(good, judge.Read("data: {\"n\":1}\n\ndata: {\"n\":\n\ndata: {\"n\":3}\n\n"u8));
+        Assert.Equal(good, judge.Read("data: {\"n\":1}\n\ndata: {\"n\":\n\ndata: {\"n\":3}\n\n"u8.ToArray()).Read);
         Assert.Equal(ValueCanvas.InferenceProxy.Forwarding.AttemptFailure.Malformed, judge.Failure);
     }
 }
