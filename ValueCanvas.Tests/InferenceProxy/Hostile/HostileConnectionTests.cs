@@ -25,6 +25,7 @@ public sealed class HostileConnectionTests(HostileProxy proxy)
     {
         await proxy.StartedAsync();
         using var client = await proxy.ConnectAsync(Post + "Transfer-Encoding: chunked\n\n");
+        var stream = client.GetStream();
         var answer = AnswerAsync(client);
         var chunk = Encoding.ASCII.GetBytes("10000\r\n" + new string(' ', 0x10000) + "\r\n");
         var sent = 0;
@@ -32,7 +33,7 @@ public sealed class HostileConnectionTests(HostileProxy proxy)
         {
             while (!answer.IsCompleted && sent < 1600)
             {
-                await client.GetStream().WriteAsync(chunk, Cancel);
+                await stream.WriteAsync(chunk, Cancel);
                 sent++;
             }
         }
@@ -119,9 +120,10 @@ public sealed class HostileConnectionTests(HostileProxy proxy)
     {
         using var text = new MemoryStream();
         var buffer = new byte[16 * 1024];
+        var stream = client.GetStream();
         try
         {
-            while (await client.GetStream().ReadAsync(buffer, Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(25), Cancel) is > 0 and var read)
+            while (await stream.ReadAsync(buffer, Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(25), Cancel) is > 0 and var read)
             {
                 text.Write(buffer, 0, read);
             }
