@@ -12,6 +12,7 @@ internal static class Answers
     public const int EventGapMilliseconds = 20;
     public const byte Mark = (byte)'@';
     public const int StampDigits = 19;
+    public const int LargestEvent = 4096;
 
     private const string Chunk = """
         data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench-model","choices":[{"index":0,
@@ -39,16 +40,14 @@ internal static class Answers
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
         + "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n");
 
-    private static readonly byte[] First = Framed(
-        Chunk + "\"delta\":{\"role\":\"assistant\",\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
-    private static readonly byte[] Next = Framed(Chunk + "\"delta\":{\"content\":\"@0000000000000000000\"},\"finish_reason\":null}]}\n\n");
-    private static readonly byte[] Last = [.. Framed(Chunk + "\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"),
-        .. Framed("data: [DONE]\n\n"), .. "0\r\n\r\n"u8];
+    private static readonly Stream Plain = new(verbose: false);
+    private static readonly Stream Verbose = new(verbose: true);
 
-    /// <summary>Writes event number <paramref name="index"/>, with what belongs before and after it, stamped with the present
-    /// time.</summary>
-    public static int WriteEvent(int index, Span<byte> to)
+    /// <summary>Writes event number <paramref name="index"/>, with what belongs before and after it, stamped with the present time.
+    /// <paramref name="verbose"/>: as vLLM writes it when asked for token ids and running usage.</summary>
+    public static int WriteEvent(int index, bool verbose, Span<byte> to)
     {
+        var stream = verbose ? Verbose : Plain;
         var length = 0;
         if (index == 0)
         {
@@ -56,14 +55,14 @@ internal static class Answers
             length = StreamHead.Length;
         }
 
-        var frame = index == 0 ? First : Next;
+        var frame = index == 0 ? stream.First : stream.Next;
         frame.CopyTo(to[length..]);
         var stamp = to.Slice(length + frame.AsSpan().IndexOf(Mark) + 1, StampDigits);
         length += frame.Length;
         if (index == Events - 1)
         {
-            Last.CopyTo(to[length..]);
-            length += Last.Length;
+            stream.Last.CopyTo(to[length..]);
+            length += stream.Last.Length;
         }
 
         Utf8Formatter.TryFormat(Stopwatch.GetTimestamp(), stamp, out _, new System.Buffers.StandardFormat('D', StampDigits));
@@ -74,4 +73,26 @@ internal static class Answers
 
     private static byte[] Whole(string status, string type, string body) =>
         Encoding.ASCII.GetBytes($"HTTP/1.1 {status}\r\nContent-Type: {type}\r\nContent-Length: {body.Length}\r\n\r\n{body}");
+
+    private sealed class Stream
+    {
+        public Stream(bool verbose)
+        {
+            var usage = verbose ? ",\"usage\":{\"prompt_tokens\":256,\"total_tokens\":298,\"completion_tokens\":42}" : "";
+            var ids = verbose ? "[15496]" : "null";
+            var promptIds = verbose ? $"[{string.Join(',', Enumerable.Range(10_000, 256))}]" : "null";
+            var content = "\"content\":\"@0000000000000000000\"},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":" + ids + "}]";
+            First = Framed(Chunk + "\"delta\":{\"role\":\"assistant\"," + content + usage + ",\"prompt_token_ids\":" + promptIds + "}\n\n");
+            Next = Framed(Chunk + "\"delta\":{" + content + usage + "}\n\n");
+            var last = Chunk + "\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\",\"stop_reason\":null,\"token_ids\":null}]" + usage + "}\n\n";
+            var bill = verbose ? Chunk[..Chunk.IndexOf('[', StringComparison.Ordinal)] + "[]" + usage + "}\n\n" : "";
+            Last = [.. Framed(last), .. verbose ? Framed(bill) : [], .. Framed("data: [DONE]\n\n"), .. "0\r\n\r\n"u8];
+        }
+
+        public byte[] First { get; }
+
+        public byte[] Next { get; }
+
+        public byte[] Last { get; }
+    }
 }

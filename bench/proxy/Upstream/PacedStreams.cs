@@ -8,18 +8,18 @@ internal sealed class PacedStreams : IDisposable
 {
     private readonly List<PacedStream>[] _slots = [.. Enumerable.Range(0, Answers.EventGapMilliseconds).Select(_ =>
         new List<PacedStream>())];
-    private readonly byte[] _frame = new byte[2048];
+    private readonly byte[] _frame = new byte[Answers.LargestEvent];
     private readonly Ticker _ticker;
     private long _now;
 
     public PacedStreams() => _ticker = new Ticker(TimeSpan.FromMilliseconds(1), OnTick);
 
     /// <summary>The first event goes out now, the others each a gap after the one before.</summary>
-    public PacedStream Start(Socket socket)
+    public PacedStream Start(Socket socket, bool verbose)
     {
         var now = Volatile.Read(ref _now);
-        var stream = new PacedStream(socket, now + Answers.EventGapMilliseconds);
-        Span<byte> frame = stackalloc byte[2048];
+        var stream = new PacedStream(socket, verbose, now + Answers.EventGapMilliseconds);
+        Span<byte> frame = stackalloc byte[Answers.LargestEvent];
         stream.Send(frame);
         var slot = _slots[now % _slots.Length];
         lock (slot)
@@ -50,7 +50,7 @@ internal sealed class PacedStreams : IDisposable
     }
 }
 
-internal sealed class PacedStream(Socket socket, long due)
+internal sealed class PacedStream(Socket socket, bool verbose, long due)
 {
     private volatile bool _abandoned;
     private int _sent;
@@ -70,7 +70,7 @@ internal sealed class PacedStream(Socket socket, long due)
 
         try
         {
-            var length = Answers.WriteEvent(_sent, frame);
+            var length = Answers.WriteEvent(_sent, verbose, frame);
             socket.Send(frame[..length]);
             return ++_sent < Answers.Events;
         }

@@ -50,13 +50,14 @@ internal sealed class UpstreamServer : IDisposable
 
                 var (length, answer, chat) = Read(buffer.AsSpan(0, end + 2));
                 end += 4;
-                var wanted = Math.Min(end + length, end + 64); // "stream" stands at the body's start
+                var wanted = Math.Min(end + length, end + 256); // what matters stands at the body's start
                 while (held < wanted)
                 {
                     held += await ReadAsync(socket, buffer.AsMemory(held));
                 }
 
                 var streamed = chat && buffer.AsSpan(end, wanted - end).IndexOf("\"stream\":true"u8) >= 0;
+                var verbose = streamed && buffer.AsSpan(end, wanted - end).IndexOf("\"return_token_ids\":true"u8) >= 0;
                 var total = end + length;
                 while (held < total)
                 {
@@ -74,7 +75,7 @@ internal sealed class UpstreamServer : IDisposable
 
                 if (streamed)
                 {
-                    stream = _streams.Start(socket);
+                    stream = _streams.Start(socket, verbose);
                 }
                 else
                 {
