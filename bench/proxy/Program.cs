@@ -23,6 +23,10 @@ try
             }
 
             return 0;
+        case ["bare", var port, var upstream]:
+            await BareForwarder.RunAsync(int.Parse(port, CultureInfo.InvariantCulture), int.Parse(upstream, CultureInfo.InvariantCulture),
+                stop.Token);
+            return 0;
         case ["run", .. var options]:
             return await ProxyBenchmark.RunAsync(Settings.Parse(options), stop.Token);
         default:

@@ -9,6 +9,12 @@ internal sealed class Servers(Settings settings) : IDisposable
 {
     public const string PolicyVariable = "Inference__Routing__Policy";
 
+    // As the proxy sets it for itself.
+    private static readonly Dictionary<string, string> Lean = new()
+    {
+        ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1", ["DOTNET_ThreadPool_UnfairSemaphoreSpinLimit"] = "0", ["DOTNET_gcServer"] = "0",
+    };
+
     private readonly List<ServerProcess> _all = [];
     private readonly HttpClient _client = new() { Timeout = TimeSpan.FromSeconds(2) };
 
@@ -16,10 +22,7 @@ internal sealed class Servers(Settings settings) : IDisposable
     {
         var port = FreePort();
         var dll = settings.Binary("ValueCanvas.ProxyBench") + ".dll";
-        var process = Start(name, "dotnet", [dll, "upstream", port.ToString()], new()
-        {
-            ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1", ["DOTNET_gcServer"] = "0", ["DOTNET_TieredPGO"] = "0",
-        });
+        var process = Start(name, "dotnet", [dll, "upstream", port.ToString()], new(Lean) { ["DOTNET_TieredPGO"] = "0" });
         await ReadyAsync(process, port, "/health", cancellationToken);
         return port;
     }
@@ -58,6 +61,10 @@ internal sealed class Servers(Settings settings) : IDisposable
                     "Bearer bench"),
             ]));
         }
+
+        var barePort = FreePort();
+        targets.Add(new(Target.Bare, barePort, await UpAsync(Target.Bare, barePort, "/health", "dotnet",
+            [settings.Binary("ValueCanvas.ProxyBench") + ".dll", "bare", barePort.ToString(), upstream.ToString()], Lean, cancellationToken), []));
 
         // Two replicas, so that there is something to choose from; both are the one upstream.
         string[] replicas = [$"127.0.0.1:{upstream}", $"127.0.0.2:{upstream}"];

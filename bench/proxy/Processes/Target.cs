@@ -8,6 +8,9 @@ internal sealed record Target(string Name, int Port, ServerProcess? Process, IRe
     public const string Haproxy = "haproxy";
     public const string Portkey = "portkey";
 
+    /// <summary>Kestrel and SocketsHttpHandler with nothing in between.</summary>
+    public const string Bare = "bare";
+
     /// <summary>This project's proxy as it runs under the AppHost: telemetry is collected and sent.</summary>
     public const string Ours = "valuecanvas";
 

@@ -15,7 +15,8 @@ internal static class HalfRateStage
         var body = Prompts.Chat(1024, stream: false);
         var duration = TimeSpan.FromSeconds(settings.Quick ? 2 : 10);
         var results = new JsonArray();
-        foreach (var target in targets.Where(t => t.Process is not null && (!settings.Quick || t.Name is Target.Nginx or Target.Ours)))
+        foreach (var target in targets.Where(t =>
+            t.Process is not null && (settings.Quick ? t.Name is Target.Nginx or Target.Ours : t.Name != Target.Bare)))
         {
             var maximum = (double)(await Wrk.RunAsync(settings, target, Connections, body, settings.Quick ? 1 : 5,
                 cancellationToken))["requests_per_second"]!;

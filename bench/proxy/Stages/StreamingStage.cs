@@ -11,9 +11,9 @@ internal static class StreamingStage
 
     public static async Task<JsonObject> RunAsync(Settings settings, IReadOnlyList<Target> targets, CancellationToken cancellationToken)
     {
-        var duration = TimeSpan.FromSeconds(settings.Quick ? 2.5 : 15);
+        var duration = TimeSpan.FromSeconds(settings.Quick ? 2.5 : settings.Seconds * 3);
         var runs = new JsonArray();
-        foreach (var target in settings.Quick ? targets.Where(t => t.Name is Target.Direct or Target.Ours) : targets)
+        foreach (var target in targets.Where(t => settings.Quick ? t.Name is Target.Direct or Target.Ours : t.Name != Target.Bare))
         {
             await new StreamLoad(target, 64).RunAsync(TimeSpan.FromSeconds(settings.Quick ? 1 : 4), cancellationToken);
             foreach (var streams in Streams)
