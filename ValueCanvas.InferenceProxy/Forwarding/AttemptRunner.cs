@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Resuming;
@@ -30,26 +29,23 @@ internal sealed partial class AttemptRunner(
             Gaps = call.Peek.Stream ? tokens.Gaps(call, target) : null,
         };
         metrics.AttemptStarted(target.Replica);
-        var unfit = Build(context, body, call, target, attempt, resume, out var request);
+        var request = Build(context, body, call, target, attempt, resume);
         call.Overhead.Stop();
-        var first = unfit is null ? attempt.StartAsync(upstream, request) : Task.FromResult(AttemptFailure.None);
-        return new RunningAttempt(this, call, target, attempt, first) { Unfit = unfit, IsHedge = hedge };
+        return new RunningAttempt(this, call, target, attempt, attempt.StartAsync(upstream, request)) { IsHedge = hedge };
     }
 
-    private ProxyError? Build(HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, Attempt attempt,
-        ResumeRequest? resume, out HttpRequestMessage request)
+    private HttpRequestMessage Build(
+        HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, Attempt attempt, ResumeRequest? resume)
     {
         if (resume is not null)
         {
             attempt.Judge.HoldsErrors = true;
-            request = UpstreamRequest.Build(context, resume, call, attempt, target.Credential);
-            return null;
+            return UpstreamRequest.Build(context, resume, call, attempt, target.Credential);
         }
 
         var added = StreamAdditions.Of(call, target.Replica);
         attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
-        return UpstreamRequest.Build(
-            context, body, call, attempt, target.Model, added, target.Credential, time, out request);
+        return UpstreamRequest.Build(context, body, call, attempt, target.Model, added, target.Credential, time);
     }
 
     /// <summary>Notes whether the first content has come, and draws the conclusions for later requests when it has not.</summary>

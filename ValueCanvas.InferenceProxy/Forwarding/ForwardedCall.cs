@@ -12,9 +12,11 @@ internal sealed class ForwardedCall : IDisposable
 {
     private int _target = -1;
 
-    public ForwardedCall(Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, TimeProvider time, long started)
+    public ForwardedCall(
+        Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, Translation translation, TimeProvider time, long started)
     {
-        (Topology, Operation, Route, Peek, Overhead, Started, LastSign) = (topology, operation, route, peek, new Overhead(time), started, started);
+        (Topology, Operation, Route, Peek, Translation) = (topology, operation, route, peek, translation);
+        (Overhead, Started, LastSign) = (new Overhead(time), started, started);
         NextTarget();
     }
 
@@ -32,6 +34,8 @@ internal sealed class ForwardedCall : IDisposable
     public string Model => Turn.Model;
 
     public RequestPeek Peek { get; }
+
+    public Translation Translation { get; }
 
     /// <summary>The proxy's own part in the time that the request takes.</summary>
     public Overhead Overhead { get; }
@@ -69,6 +73,12 @@ internal sealed class ForwardedCall : IDisposable
 
     /// <summary>A provider was passed over because it does not have this operation.</summary>
     public bool Unsupported { get; private set; }
+
+    /// <summary>Why the first provider was passed over that could not have understood the request; null while there is none.</summary>
+    public ProxyError? Unfit { get; private set; }
+
+    /// <summary>There is a provider that understands the request, whether or not it can be asked at the moment.</summary>
+    public bool IsUnderstood { get; private set; }
 
     /// <summary>The answer has begun: nobody else than a replica of this target can go on with it.</summary>
     public bool IsResuming { get; private set; }
@@ -123,17 +133,23 @@ internal sealed class ForwardedCall : IDisposable
         {
             var upstream = replica.Upstream;
             var (supported, exhausted) = (upstream.Kind.Supports(Operation), upstream.Credentials.IsExhausted);
-            if (supported && !exhausted && (!IsResuming || Resumable.IsAble(replica)))
+            var serves = replica.State.Models.ContainsKey(Model);
+            var unfit = serves && supported && !IsResuming ? Translation.Unfit(upstream.Kind, Turn) : null;
+            if (unfit is null && supported && !exhausted && (!IsResuming || Resumable.IsAble(replica)))
             {
+                IsUnderstood |= serves;
                 continue;
             }
 
             (Tried ??= []).Add(replica);
-            var serves = replica.State.Models.ContainsKey(Model);
+            Unfit ??= unfit;
             Unsupported |= serves && !supported;
-            CredentialsExhausted |= serves && supported && exhausted;
+            CredentialsExhausted |= serves && supported && exhausted && unfit is null;
         }
     }
+
+    /// <summary>The replica's provider has the operation and understands the request.</summary>
+    public bool IsFor(Replica replica) => replica.Upstream.Kind.Supports(Operation) && Translation.Unfit(replica.Upstream.Kind, Turn) is null;
 
     /// <summary>What is asked: a place at a replica whose breaker has let the request through, for a model, with a key where its provider has any.</summary>
     public readonly record struct Target(Placement Place, BreakerPass Pass, ModelTarget Model, Credential? Credential)

@@ -4,6 +4,7 @@ using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Hedging;
+using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
 using ValueCanvas.InferenceProxy.Resuming;
@@ -63,7 +64,8 @@ internal sealed partial class Forwarder(
             && operation != InferenceOperation.CountTokens // which leaves nothing in a cache
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;
-        using var call = new ForwardedCall(topology, operation, route, peek, time, started) { Caller = caller, Prefix = prefix };
+        var translation = new Translation(body, context.Features.Get<MessagesCall>());
+        using var call = new ForwardedCall(topology, operation, route, peek, translation, time, started) { Caller = caller, Prefix = prefix };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.
         var next = await chooser.FirstAsync(context, call);
@@ -112,13 +114,6 @@ internal sealed partial class Forwarder(
     /// <summary>From here on it is this attempt's answer, whole or with its break told.</summary>
     private async Task AnswerAsync(HttpContext context, RequestBody body, RunningAttempt running)
     {
-        if (running.Unfit is { } unfit)
-        {
-            running.Status = unfit.Status;
-            await TellAsync(context, unfit);
-            return;
-        }
-
         attempts.Adopted(running);
         var attempt = running.Attempt;
         var answered = running.Failure.IsDecline() ? AttemptFailure.None : running.Failure; // the status says what it is

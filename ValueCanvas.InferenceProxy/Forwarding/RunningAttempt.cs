@@ -1,4 +1,3 @@
-using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -26,9 +25,6 @@ internal sealed class RunningAttempt(
 
     /// <summary>What the breaker is told the end of.</summary>
     public BreakerPass Pass { get; set; } = target.Pass;
-
-    /// <summary>Why the provider could not have understood the request, which was not sent.</summary>
-    public ProxyError? Unfit { get; init; }
 
     /// <summary>What became of it, as far as is known. Until more is, its client has gone: that is what an exception out of a write means.</summary>
     public AttemptFailure Failure { get; set; } = AttemptFailure.ClientGone;

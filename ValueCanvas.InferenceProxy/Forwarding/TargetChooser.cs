@@ -78,7 +78,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
                     return null;
                 }
 
-                if (replica.Upstream.Kind.Supports(call.Operation)
+                if (call.IsFor(replica)
                     && replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
                 {
                     signals.Moved(transition, span);

@@ -1,5 +1,4 @@
 using System.Net.Http.Headers;
-using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
@@ -13,24 +12,21 @@ internal static class UpstreamRequest
 {
     private const int LargeBody = 1024 * 1024;
 
-    /// <summary>The request, or why the provider could not understand it.</summary>
-    public static ProxyError? Build(
+    public static HttpRequestMessage Build(
         HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt, ModelTarget target, StreamAdditions added,
-        Credential? credential, TimeProvider time, out HttpRequestMessage request)
+        Credential? credential, TimeProvider time)
     {
-        var (operation, peek) = (call.Operation, call.Peek);
+        var (operation, peek, messages) = (call.Operation, call.Peek, call.Translation.Messages);
         var kind = attempt.Replica.Upstream.Kind;
-        request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
-        var messages = context.Features.Get<MessagesCall>();
-        if (!kind.IsAnthropic && messages?.Unfit is { } unfit)
-        {
-            request.Dispose();
-            return unfit;
-        }
-
+        var request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(operation));
         if (!kind.IsAnthropic)
         {
             var edits = ModelEdit(peek, target);
+            if (messages is not null && kind.LimitsByCompletionTokens)
+            {
+                edits.Add(MessagesRequest.LimitByCompletionTokens(peek));
+            }
+
             added.Splice(body.Bytes.Span, peek.Options, edits);
             CacheSalt.Splice(body.Bytes.Span, peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
             request.Content = new ForwardedBody(body.Bytes, edits);
@@ -43,21 +39,19 @@ internal static class UpstreamRequest
                 request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
             }
         }
-        else if (AnthropicRequest.TryTranslate(body.Bytes, target.Model, out var translated) is { } untranslatable)
-        {
-            request.Dispose();
-            return untranslatable;
-        }
         else
         {
-            request.Content = new ByteArrayContent(translated) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
+            request.Content = new ByteArrayContent(call.Translation.ForAnthropic(target))
+            {
+                Headers = { ContentType = new MediaTypeHeaderValue("application/json") },
+            };
             request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(added.Usage || peek.Options.WantsUsage, native: false, time));
         }
 
         Address(context, request, attempt, credential);
         // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
         request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
-        return null;
+        return request;
     }
 
     /// <summary>The request that lets a broken stream go on.</summary>

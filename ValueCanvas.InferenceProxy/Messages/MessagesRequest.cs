@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
 using static ValueCanvas.InferenceProxy.Providers.Anthropic.AnthropicRequest;
 
@@ -13,10 +14,14 @@ internal sealed class MessagesRequest
     private static readonly (string Name, string ChatName)[] SamplingFields =
         [("temperature", "temperature"), ("top_p", "top_p"), ("top_k", "top_k"), ("stop_sequences", "stop")];
 
+    private static readonly byte[] CompletionLimitName = "\"max_completion_tokens\""u8.ToArray();
+
     private readonly Utf8JsonWriter _json;
     private string? _unfit;
 
     private MessagesRequest(Utf8JsonWriter json) => _json = json;
+
+    private static ReadOnlySpan<byte> LimitName => "\"max_tokens\""u8;
 
     /// <summary>The chat request, or what is wrong with the client's. <paramref name="unfit"/>: why only Anthropic can have it.</summary>
     public static ProxyError? TryTranslate(ReadOnlyMemory<byte> body, bool counting, out byte[] chat, out ProxyError? unfit)
@@ -46,10 +51,23 @@ internal sealed class MessagesRequest
         return null;
     }
 
+    /// <summary>Gives the limit of a chat request, which <paramref name="peek"/> has read, the name that OpenAI's newer models insist on.</summary>
+    public static BodyEdit LimitByCompletionTokens(RequestPeek peek)
+    {
+        var start = peek.ModelEnd + 1; // the limit stands behind the model and a comma
+        return new BodyEdit(start, start + LimitName.Length, CompletionLimitName);
+    }
+
     private void Write(JsonElement request, bool counting)
     {
         _json.WriteStartObject();
         _json.WriteString("model"u8, Text(request, "model"));
+        if (!counting)
+        {
+            Copy("max_tokens", Get(request, "max_tokens", JsonValueKind.Number)
+                ?? throw Wrong("The field 'max_tokens' is required and must be a number.", "max_tokens"));
+        }
+
         var conversation = new MessagesConversation(_json);
         conversation.Write(request);
         _unfit = conversation.Unfit;
@@ -78,8 +96,6 @@ internal sealed class MessagesRequest
 
     private void WriteSampling(JsonElement request)
     {
-        Copy("max_tokens", Get(request, "max_tokens", JsonValueKind.Number)
-            ?? throw Wrong("The field 'max_tokens' is required and must be a number.", "max_tokens"));
         foreach (var (name, chatName) in SamplingFields)
         {
             if (request.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)

@@ -12,7 +12,10 @@ internal sealed class ProviderKind
     [
         Vllm,
         new("ollama") { StreamsUsage = true },
-        new("openai") { PublicEndpoint = "https://api.openai.com", KeyVariable = "OPENAI_API_KEY", StreamsUsage = true },
+        new("openai")
+        {
+            PublicEndpoint = "https://api.openai.com", KeyVariable = "OPENAI_API_KEY", StreamsUsage = true, LimitsByCompletionTokens = true,
+        },
         new("gemini")
         {
             PublicEndpoint = "https://generativelanguage.googleapis.com", Prefix = "/v1beta/openai", KeyVariable = "GEMINI_API_KEY", StreamsUsage = true,
@@ -43,6 +46,9 @@ internal sealed class ProviderKind
 
     /// <summary>Tells a stream's usage if asked by <c>stream_options</c>. The others tell it anyway.</summary>
     public bool StreamsUsage { get; private init; }
+
+    /// <summary>Its newer models refuse <c>max_tokens</c>: they want <c>max_completion_tokens</c>, which the others may not know.</summary>
+    public bool LimitsByCompletionTokens { get; private init; }
 
     /// <summary>Speaks Anthropic's Messages API, both ways translated.</summary>
     public bool IsAnthropic { get; private init; }

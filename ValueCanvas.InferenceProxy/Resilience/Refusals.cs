@@ -31,6 +31,11 @@ internal static class Refusals
                 : ProxyError.Unsupported(call.Peek.Model, call.Operation.Path);
         }
 
+        if (call is { Failure: AttemptFailure.None, IsUnderstood: false, Unfit: { } unfit })
+        {
+            return unfit;
+        }
+
         // Before every replica has been heard once, an unknown name may yet turn out to be served.
         var states = call.Topology.Replicas.Select(r => r.State).ToArray();
         var known = Array.Exists(call.Route.Targets, target => target.Served() is not null) || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);

@@ -155,6 +155,61 @@ public sealed class MessagesTargetTests
         Assert.Empty(provider.Received);
     }
 
+    // OpenAI's newer models refuse max_tokens. A tool may have a property of that name, which stays.
+    [Theory]
+    [InlineData("openai", "max_completion_tokens", false)]
+    [InlineData("openai", "max_completion_tokens", true)]
+    [InlineData("together", "max_tokens", false)]
+    public async Task Limit_HasTheNameThatTheProviderWants(string kind, string name, bool stream)
+    {
+        await using var provider = await FakeReplica.StartAsync(stream ? FakeReplica.StreamAsync : FakeReplica.AnswerAsync);
+        await using var proxy = ProxyHost.Start([],
+            ($"Inference:Providers:{kind}:Endpoints:0", provider.Address), ($"Inference:Providers:{kind}:ApiKeys:0", "some-key-0123456789"),
+            ("Inference:Models:gpt:Targets:0", $"{kind}/gpt-\u00e4-large"));
+
+        using var response = await proxy.PostAsync($$$"""
+            {"model":"gpt","max_tokens":99,{{{(stream ? "\"stream\":true," : "")}}}"messages":[{"role":"user","content":"\"max_tokens\":1"}],
+             "tools":[{"name":"t","input_schema":{"type":"object","properties":{"max_tokens":{"type":"integer"} } } }]}
+            """, "/v1/messages");
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var sent = JsonNode.Parse(Assert.Single(provider.Received).Body)!.AsObject();
+        Assert.Equal("gpt-\u00e4-large", (string?)sent["model"]);
+        Assert.Equal(99, (int)sent[name]!);
+        Assert.Single(sent, field => field.Key.StartsWith("max_", StringComparison.Ordinal));
+        Assert.NotNull(sent["tools"]![0]!["function"]!["parameters"]!["properties"]!["max_tokens"]);
+    }
+
+    // As on the chat path: believed from callers of the house, and seen by no provider.
+    [Theory]
+    [InlineData("an-internal-key-of-the-house", "anthropic")]
+    [InlineData(null, "vllm")]
+    public async Task RiskLevel_ChoosesTheChainAndReachesNoProvider(string? key, string provider)
+    {
+        await using var anthropic = await FakeReplica.StartAsync(context => AnswerAsync(context, Message));
+        await using var vllm = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        await using var proxy = ProxyHost.Start(vllm,
+            ("Inference:InternalKey", "an-internal-key-of-the-house"),
+            ("Inference:Providers:anthropic:Endpoints:0", anthropic.Address),
+            ("Inference:Providers:anthropic:ApiKeys:0", "anthropic-key-0123456789"),
+            ("Inference:Models:clever:Targets:0", "vllm/default"),
+            ("Inference:Models:clever:Chains:critical:0", "anthropic/claude-large"));
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/messages")
+        {
+            Content = new StringContent(
+                """{"model":"clever","risk_level":"critical","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"""),
+        };
+        request.Headers.TryAddWithoutValidation("x-valuecanvas-internal", key);
+
+        using var response = await proxy.Client.SendAsync(request, Cancel);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(provider, response.Headers.GetValues("x-valuecanvas-provider").Single());
+        var received = Assert.Single((provider == "vllm" ? vllm : anthropic).Received);
+        Assert.DoesNotContain("risk", received.Text, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain(received.Headers.Keys, name => name.StartsWith("x-valuecanvas-", StringComparison.OrdinalIgnoreCase));
+    }
+
     private static ProxyHost Start(FakeReplica provider) => ProxyHost.Start([],
         ("Inference:Providers:anthropic:Endpoints:0", provider.Address),
         ("Inference:Providers:anthropic:ApiKeys:0", "anthropic-key-0123456789"),

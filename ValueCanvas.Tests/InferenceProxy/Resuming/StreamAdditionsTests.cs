@@ -18,6 +18,8 @@ public sealed class StreamAdditionsTests
         """{"stream_options":{"include_usage":true,"continuous_usage_stats":true },"stream":true,"model":"small-model","return_token_ids":true}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_usage":false,"x":1},"n":2}""",
         """{"stream":true,"model":"small-model","stream_options":{"continuous_usage_stats":true,"include_usage":true,"x":1},"n":2}""")]
+    [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_obfuscation":false},"n":2}""",
+        """{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true,"include_obfuscation":false},"n":2}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true},"tools":[{}]}""",
         """{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true},"tools":[{}]}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_usage":false},"stream_options":{"include_usage":true},"n":2}""",
