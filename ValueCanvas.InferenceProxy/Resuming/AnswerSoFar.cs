@@ -28,6 +28,9 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     /// <summary>The last event had a finish reason: only the stream's end is missing.</summary>
     public bool IsFinished { get; private set; }
 
+    /// <summary>The usage of the whole stream, which comes behind the finish reason, has gone out.</summary>
+    public bool HasUsage { get; private set; }
+
     /// <summary>How each chunk begins: the object's brace, id, kind, time and model, as in the first.</summary>
     public byte[]? Head { get; private set; }
 
@@ -58,6 +61,7 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         PromptTokens = PromptTokens == 0 && read.Usage is { } usage ? usage.PromptTokens : PromptTokens;
         if (_lost || read.HasNoChoices)
         {
+            HasUsage |= read.Usage is not null;
             return;
         }
 
@@ -108,6 +112,10 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
             _events++;
             _text.Append(text);
             _withoutIds |= ids.IsEmpty;
+        }
+
+        if (!text.IsEmpty || read.Signs.HasFlag(EventSigns.Finish)) // with which nothing is held back any more
+        {
             (_idsSent, _tokensSent) = (_ids.Length, _tokens);
         }
     }

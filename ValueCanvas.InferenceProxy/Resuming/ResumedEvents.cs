@@ -12,7 +12,7 @@ namespace ValueCanvas.InferenceProxy.Resuming;
 internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation operation, in StreamFields fields) : IDisposable
 {
     private readonly PooledBytes _out = new();
-    private readonly bool _usage = fields.WantsUsage;
+    private readonly bool _usage = fields.WantsUsage && !answer.HasUsage;
     private readonly bool _runningUsage = fields.WantsUsage && fields.WantsRunningUsage;
     private readonly bool _tokenIds = fields.WantsTokenIds;
     private readonly int _before = answer.Tokens;
@@ -81,7 +81,11 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
             var data = StreamJudge.Payload(events[..(end > 0 ? end : events.Length)]);
             events = events[(end > 0 ? end : events.Length)..];
             var read = StreamEvent.Read(data);
-            answer.Add(data, read);
+            if (!read.HasNoChoices) // its usage is of one part: that of both goes out with the end
+            {
+                answer.Add(data, read);
+            }
+
             if (read.HasMore)
             {
                 return false;
