@@ -45,25 +45,31 @@ public sealed class FaultTableTests
     public async Task Fault_OfTheFirstServer_IsAsTheTableSays(
         string fault, string client, string attempts, int reached, int limit, string? cause, string usage)
     {
-        await using var wall = await FaultWall.StartAsync(fault, context => FailAsync(context, fault));
-        var (healthy, took) = (await wall.HealthyAsync(), new List<TimeSpan>());
-        for (var failures = 1; failures <= (limit == 0 ? 3 : 1); failures++)
+        var added = new List<TimeSpan>();
+        // A server without a connection is down after one failure: there three walls make the three tries.
+        var (walls, failures) = limit > 0 ? (1, 1) : cause is "connect" or "dns" or "tls" ? (3, 1) : (1, 3);
+        for (var i = 0; i < walls; i++)
         {
-            var outcome = await wall.AskAsync(TimeSpan.FromSeconds(limit), begins: client == Part);
-            Assert.Equal((client, attempts, reached, usage), (outcome.Client, outcome.Attempts, outcome.Reached, outcome.Usage));
-            took.Add(outcome.Took);
-            if (fault != "down")
+            await using var wall = await FaultWall.StartAsync(fault, context => FailAsync(context, fault));
+            var healthy = await wall.HealthyAsync();
+            for (var failure = 1; failure <= failures; failure++)
             {
-                await AssertBlamedAsync(wall, cause, failures);
-            }
+                var outcome = await wall.AskAsync(TimeSpan.FromSeconds(limit), begins: client == Part);
+                Assert.Equal((client, attempts, reached, usage), (outcome.Client, outcome.Attempts, outcome.Reached, outcome.Usage));
+                added.Add(outcome.Took - healthy);
+                if (fault != "down")
+                {
+                    await AssertBlamedAsync(wall, cause, failure);
+                }
 
-            wall.Clock.Advance(TimeSpan.FromSeconds(8)); // hosted providers are asked again, and nobody cools any more
+                wall.Clock.Advance(TimeSpan.FromSeconds(8)); // nobody cools any more
+            }
         }
 
         // Of a limit the clock has moved exactly as far; what comes on top is as short as without one.
-        var added = took.Order().ElementAt(took.Count / 2) - healthy;
-        TestContext.Current.SendDiagnosticMessage("{0}: {1:0.0} ms", fault, added.TotalMilliseconds);
-        Assert.InRange(added.TotalMilliseconds, double.MinValue, limit == 0 ? AddedMilliseconds : 4 * AddedMilliseconds);
+        var median = added.Order().ElementAt(added.Count / 2).TotalMilliseconds;
+        TestContext.Current.SendDiagnosticMessage("{0}: {1:0.0} ms", fault, median);
+        Assert.InRange(median, double.MinValue, limit == 0 ? AddedMilliseconds : 4 * AddedMilliseconds);
     }
 
     [Fact]
