@@ -13,6 +13,9 @@ internal sealed class RequestBody : IDisposable
     // What a Content-Length merely announces is not yet worth a larger buffer.
     private const int LargestFirstBuffer = 256 * 1024;
 
+    // A buffer of the announced size is worth it when this part of it is there: less would let a few words take the budget of all.
+    private const int WorthAnnounced = 16;
+
     // Reading the JSON of more than this is no work for a thread that polls sockets.
     private const int LargestInline = 256 * 1024;
 
@@ -59,8 +62,10 @@ internal sealed class RequestBody : IDisposable
                     return Refuse(context, ProxyError.TooLarge(limit));
                 }
 
-                if (_length == _buffer.Length && !TryGrow(context, limit))
+                if (_length == _buffer.Length && !TryGrow(context, announced, limit))
                 {
+                    // A read that does not end: behind the answer the server then closes, instead of reading what is left for five seconds.
+                    await context.Request.BodyReader.ReadAsync(context.RequestAborted);
                     return Refuse(context, ProxyError.TooManyBodies);
                 }
             }
@@ -97,9 +102,10 @@ internal sealed class RequestBody : IDisposable
         return error;
     }
 
-    private bool TryGrow(HttpContext context, int limit)
+    private bool TryGrow(HttpContext context, long? announced, int limit)
     {
-        var size = (int)Math.Min(_buffer.Length * 2L, Math.Max(limit + 1L, LargestFirstBuffer));
+        // One more than will come, to see the end. Without a length it doubles; with one few steps leave little for the collector.
+        var size = (int)Math.Min(_buffer.Length * (announced is null ? 2L : WorthAnnounced), Math.Max((announced ?? limit) + 1, LargestFirstBuffer));
         byte[] larger;
         BodyBudget? budget = null;
         if (size <= LargestFirstBuffer)

@@ -43,6 +43,15 @@ internal sealed class SteppedClock : TimeProvider
         return Task.FromResult(done);
     });
 
+    /// <summary>Whether a timer that fires once is set to this timestamp.</summary>
+    public bool IsSet(long due)
+    {
+        lock (_gate)
+        {
+            return _timers.Exists(t => t.Due == due && t.Period <= 0);
+        }
+    }
+
     private Timer? Take(long end)
     {
         lock (_gate)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
@@ -15,7 +16,7 @@ namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 internal sealed partial class FaultWall : IAsyncDisposable
 {
     private const string Ask =
-        """{"model":"wall","stream":true,"stream_options":{"include_usage":true},"tools":[{"type":"function","function":{"name":"f"}}]}""";
+        """{"model":"MODEL","stream":true,"stream_options":{"include_usage":true},"tools":[{"type":"function","function":{"name":"f"}}]}""";
 
     private readonly FakeReplica _primary;
     private readonly FakeReplica _other;
@@ -54,31 +55,57 @@ internal sealed partial class FaultWall : IAsyncDisposable
             ("Inference:HeadersTimeout", fault == "slow first token" ? "01:00:00" : "00:00:20"),
             ("Inference:Providers:a:Kind", kind), ("Inference:Providers:a:Endpoints:0", address), ("Inference:Providers:a:Models:0", "small-model"),
             ("Inference:Providers:b:Kind", "vllm"), ("Inference:Providers:b:Endpoints:0", other.Address),
-            ("Inference:Models:wall:Targets:0", "a/small-model"), ("Inference:Models:wall:Targets:1", "b/small-model"));
+            ("Inference:Models:wall:Targets:0", "a/small-model"), ("Inference:Models:wall:Targets:1", "b/small-model"),
+            ("Inference:Models:healthy:Targets:0", "b/small-model"));
         return new FaultWall(clock, primary, other, tls, proxy);
     }
 
-    /// <summary>Asks once and reads to the end, while the clock moves on where the proxy waits, before or after the answer begins.</summary>
-    public async Task<Bricks> AskAsync(bool waits, bool begins)
+    /// <summary>How often the server with the fault was asked.</summary>
+    public int PrimaryAsked => _primary.Received.Count;
+
+    /// <summary>The median of three whole answers of the other server, without the one with the fault.</summary>
+    public async Task<TimeSpan> HealthyAsync()
+    {
+        var took = new List<TimeSpan>();
+        for (var i = 0; i < 3; i++)
+        {
+            var outcome = await AskAsync(model: "healthy");
+            Assert.Equal(("whole answer", "1"), (outcome.Client, outcome.Attempts));
+            took.Add(outcome.Took);
+        }
+
+        return took.Order().ElementAt(1);
+    }
+
+    /// <summary>Asks once and reads to the end. Where the proxy waits for a limit, before or after the answer begins, the clock moves to it and
+    /// not beyond.</summary>
+    public async Task<Bricks> AskAsync(TimeSpan limit = default, bool begins = false, string model = "wall")
     {
         var (asked, began) = (_primary.Received.Count + _other.Received.Count, Clock.GetTimestamp());
-        var asking = ReadAsync();
-        if (waits)
+        var started = Stopwatch.GetTimestamp();
+        var asking = ReadAsync(model);
+        if (limit > TimeSpan.Zero)
         {
-            await ProxyHost.UntilAsync(() => Task.FromResult(!_primary.Received.IsEmpty && (_begun || !begins)));
-            await Clock.AdvanceUntilAsync(TimeSpan.FromSeconds(1), () => asking.IsCompleted || !_other.Received.IsEmpty);
+            // The limit's timer is set, and before an answer begins that of the first comment.
+            await ProxyHost.UntilAsync(() => Task.FromResult(!_primary.Received.IsEmpty && Clock.IsSet(began + limit.Ticks)
+                && (begins ? _begun : Clock.IsSet(began + TimeSpan.FromSeconds(10).Ticks))));
+            Clock.Advance(limit - TimeSpan.FromMilliseconds(1));
+            Assert.True(Clock.IsSet(began + limit.Ticks), "it was given up before the limit");
+            Clock.Advance(TimeSpan.FromMilliseconds(1));
         }
 
         var (status, attempts, text, broken) = await asking.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
+        var took = Stopwatch.GetElapsedTime(started);
+        var waited = limit > TimeSpan.Zero && !begins;
         var client = status != 200 ? $"{status}"
             : broken ? "broken"
+            : waited != text.StartsWith(": keep-alive\n\n", StringComparison.Ordinal) ? text
             : text.Contains("data: [DONE]\n\n") && !text.Contains("\"error\"") && text.Contains("hello") ? "whole answer"
             : text.Contains("hel") && !text.Contains("[DONE]") && text.Split("\"stream_interrupted\"").Length == 2 ? "part, one error event"
             : text;
         attempts ??= TrailingAttempts().Match(text) is { Success: true } trailing ? trailing.Groups[1].Value : "none";
         var usage = Usage().Matches(text) is [var one] ? $"{one.Groups[1].Value}+{one.Groups[2].Value}" : $"{Usage().Count(text)}";
-        return new Bricks(client, attempts, _primary.Received.Count + _other.Received.Count - asked, usage,
-            TimeSpan.FromTicks(Clock.GetTimestamp() - began));
+        return new Bricks(client, attempts, _primary.Received.Count + _other.Received.Count - asked, usage, took);
     }
 
     public async ValueTask DisposeAsync()
@@ -92,9 +119,9 @@ internal sealed partial class FaultWall : IAsyncDisposable
         }
     }
 
-    private async Task<(int Status, string? Attempts, string Text, bool Broken)> ReadAsync()
+    private async Task<(int Status, string? Attempts, string Text, bool Broken)> ReadAsync(string model)
     {
-        using var response = await _proxy.PostAsync(Ask);
+        using var response = await _proxy.PostAsync(Ask.Replace("MODEL", model));
         _begun = true;
         var text = "";
         var broken = await Record.ExceptionAsync(async () => text = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
@@ -102,7 +129,8 @@ internal sealed partial class FaultWall : IAsyncDisposable
             response.Headers.TryGetValues("x-valuecanvas-attempts", out var values) ? values.Single() : null, text, broken is not null);
     }
 
-    private static async Task AnswerAsync(HttpContext context)
+    /// <summary>A whole stream with its usage.</summary>
+    public static async Task AnswerAsync(HttpContext context)
     {
         await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}""");
         await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{"content":"hello"},"finish_reason":null}]}""");
@@ -134,5 +162,5 @@ internal sealed partial class FaultWall : IAsyncDisposable
 }
 
 /// <summary>What one request came to: what the client got, attempts as it was told, requests that reached a server, tokens that were reported
-/// (prompt+completion), and how far the clock moved.</summary>
-internal sealed record Bricks(string Client, string Attempts, int Reached, string Usage, TimeSpan Waited);
+/// (prompt+completion), and the real time until the end.</summary>
+internal sealed record Bricks(string Client, string Attempts, int Reached, string Usage, TimeSpan Took);

@@ -29,22 +29,6 @@ internal sealed class FaultyPair : IAsyncDisposable
         return new FaultyPair(clock, primary, other, ProxyHost.Start(clock, endpoints, [("Inference:ProbeInterval", "12:00:00"), .. settings]));
     }
 
-    /// <summary>Asks until the primary had a request.</summary>
-    public async Task<Outcome> AskUntilPrimaryAsync()
-    {
-        for (var i = 0; i < 10; i++)
-        {
-            var before = Primary.Received.Count;
-            var outcome = await AskAsync();
-            if (Primary.Received.Count > before || outcome.Attempts > 1)
-            {
-                return outcome;
-            }
-        }
-
-        throw new InvalidOperationException("The primary was never asked.");
-    }
-
     /// <summary>Asks for a stream once, and reads the answer to its end.</summary>
     public async Task<Outcome> AskAsync(string body = AskStream)
     {

@@ -1,3 +1,7 @@
+using System.Diagnostics;
+using System.Net.Http.Json;
+using System.Text.Json;
+
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
 public sealed class KilledProxyTests
@@ -19,17 +23,27 @@ public sealed class KilledProxyTests
         var begun = Enumerable.Range(0, Streams).Select(_ => new TaskCompletionSource()).ToArray();
         var streams = begun.Select(first => ReadAsync(client, first, cancel)).ToArray();
         await Task.WhenAll(begun.Select(first => first.Task)).WaitAsync(TimeSpan.FromSeconds(30), cancel);
+        var providers = await client.GetFromJsonAsync<JsonElement>("/providers", cancel);
+        var breaker = providers.GetProperty("providers")[0].GetProperty("replicas")[0].GetProperty("breakers").EnumerateArray().Single();
+        Assert.Equal("closed", breaker.GetProperty("state").GetString());
+        var killed = Stopwatch.GetTimestamp();
         proxy.Kill();
 
-        foreach (var (text, broken) in await Task.WhenAll(streams).WaitAsync(TimeSpan.FromSeconds(30), cancel))
+        foreach (var (attempts, text, broken) in await Task.WhenAll(streams).WaitAsync(TimeSpan.FromSeconds(5), cancel))
         {
             Assert.True(broken);
+            Assert.Equal("1", attempts);
+            Assert.DoesNotContain("usage", text);
             Assert.Contains("\"content\":\"x\"", text);
             Assert.DoesNotContain("[DONE]", text);
         }
+
+        TestContext.Current.SendDiagnosticMessage("all know after {0:0} ms", Stopwatch.GetElapsedTime(killed).TotalMilliseconds);
+        Assert.Equal(Streams, replica.Received.Count);
+        FaultTableTests.AssertDocumented("| proxy killed under 500 streams | part, broken | 1 | ≤ 5 s | gone with the proxy | none |");
     }
 
-    private static async Task<(string Text, bool Broken)> ReadAsync(HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
+    private static async Task<(string Attempts, string Text, bool Broken)> ReadAsync(HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(FaultyPair.AskStream) };
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
@@ -44,6 +58,6 @@ public sealed class KilledProxyTests
                 begun.TrySetResult();
             }
         });
-        return (System.Text.Encoding.UTF8.GetString(text.ToArray()), broken is HttpIOException or IOException);
+        return (response.Headers.GetValues("x-valuecanvas-attempts").Single(), System.Text.Encoding.UTF8.GetString(text.ToArray()), broken is HttpIOException or IOException);
     }
 }
