@@ -9,7 +9,8 @@ internal static class AddressExtensions
     private static readonly string[] DashboardUrls =
         ["ASPNETCORE_URLS", "ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", "ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"];
 
-    /// <summary>Puts the dashboard on the port that the variable names, if it is set, and what belongs to it on the two ports behind.</summary>
+    /// <summary>Puts the dashboard on the port that the variable names, if it is set, and what belongs to it on the two ports
+    /// behind.</summary>
     public static void MoveDashboard(this IDistributedApplicationBuilder builder, string portVariable)
     {
         if (builder.ConfiguredPort(portVariable) is not { } port)

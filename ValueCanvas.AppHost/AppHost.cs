@@ -11,8 +11,9 @@ var database = postgres.AddDatabase("valuecanvas");
 // The services connect as a role that row-level security binds; the database's own connection string is the superuser's.
 var appPassword = builder.AddGeneratedSecret("app-password");
 var operatorPassword = builder.AddGeneratedSecret("operator-password");
+var (server, port) = (postgres.Resource.Host, postgres.Resource.Port);
 var appDatabase = builder.AddConnectionString("valuecanvas-app", ReferenceExpression.Create(
-    $"Host={postgres.Resource.Host};Port={postgres.Resource.Port};Username=valuecanvas_app;Password={appPassword};Database={database.Resource.DatabaseName}"));
+    $"Host={server};Port={port};Username=valuecanvas_app;Password={appPassword};Database={database.Resource.DatabaseName}"));
 
 var migrations = builder.AddProject<Projects.ValueCanvas_Worker>("migrations")
     .WithArgs("migrate")

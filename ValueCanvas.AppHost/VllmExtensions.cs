@@ -2,7 +2,8 @@ using System.Globalization;
 
 namespace ValueCanvas.AppHost;
 
-/// <summary>The model servers behind the proxy: their resources, and the model that the alias <c>default</c> means (null: whatever they serve).</summary>
+/// <summary>The model servers behind the proxy: their resources, and the model that the alias <c>default</c> means (null: whatever they
+/// serve).</summary>
 internal sealed record ModelServers(
     IReadOnlyList<IResourceBuilder<IResource>> Replicas, IResourceBuilder<ParameterResource>? Model, string? ModelName);
 
@@ -13,8 +14,8 @@ internal static class VllmExtensions
     private const string DefaultModel = "meta-llama/Llama-3.1-8B-Instruct";
 
     /// <summary>
-    /// Adds <c>{name}-0</c>, <c>{name}-1</c>, … by configuration: servers that run already (<c>Vllm:Urls:0</c>, …), vLLM containers with GPUs
-    /// (<c>Vllm:Model</c>), or simulators. Publishing always emits the containers.
+    /// Adds <c>{name}-0</c>, <c>{name}-1</c>, … by configuration: servers that run already (<c>Vllm:Urls:0</c>, …), vLLM containers with
+    /// GPUs (<c>Vllm:Model</c>), or simulators. Publishing always emits the containers.
     /// </summary>
     public static ModelServers AddModelServers(this IDistributedApplicationBuilder builder, string name)
     {
@@ -79,7 +80,8 @@ internal static class VllmExtensions
             .WithEnvironment("Simulator__Model", DefaultModel)
             .WithHttpHealthCheck("/health"))], Model: null, DefaultModel);
 
-    private static IResourceBuilder<ExternalServiceResource> AddServer(this IDistributedApplicationBuilder builder, string name, string url) =>
+    private static IResourceBuilder<ExternalServiceResource> AddServer(
+        this IDistributedApplicationBuilder builder, string name, string url) =>
         Uri.TryCreate(url, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https"
             ? builder.AddExternalService(name, uri).WithHttpHealthCheck("/health")
             : throw new DistributedApplicationException($"Vllm:Urls holds '{url}'; it must be an absolute http or https address.");

@@ -26,5 +26,6 @@ internal static class OpenAiEndpoints
         return group;
     }
 
-    private static Task ForwardAsync(HttpContext context, CurrentTenant tenant, OpenAiForwarder forwarder) => forwarder.ForwardAsync(context, tenant);
+    private static Task ForwardAsync(HttpContext context, CurrentTenant tenant, OpenAiForwarder forwarder) =>
+        forwarder.ForwardAsync(context, tenant);
 }

@@ -4,8 +4,8 @@ namespace ValueCanvas.Core.Canvases;
 
 /// <summary>A canvas as people and programs see it: in the API's answers and in the result of a job, as camel-case JSON.</summary>
 /// <remarks>
-/// <c>type</c> is the wire name of the <see cref="CanvasType"/>; <c>promptVersion</c> names the prompts that were used, each with the hash of its
-/// content; <c>usage</c> is null where the model server reported none.
+/// <c>type</c> is the wire name of the <see cref="CanvasType"/>; <c>promptVersion</c> names the prompts that were used, each with the hash
+/// of its content; <c>usage</c> is null where the model server reported none.
 /// </remarks>
 public sealed record CanvasView(
     Guid Id,

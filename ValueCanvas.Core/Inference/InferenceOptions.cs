@@ -2,8 +2,8 @@ namespace ValueCanvas.Core.Inference;
 
 /// <summary>Bounds on calls to the inference proxy; configuration section <c>Inference:Client</c>.</summary>
 /// <remarks>
-/// They are a safety net around the proxy's own, tighter bounds (30 s to the first event, 60 s between events, 600 s for all), which know the
-/// model and can still change to another server; hence the defaults lie above them.
+/// They are a safety net around the proxy's own, tighter bounds (30 s to the first event, 60 s between events, 600 s for all), which know
+/// the model and can still change to another server; hence the defaults lie above them.
 /// </remarks>
 public sealed class InferenceOptions
 {

@@ -17,11 +17,13 @@ internal sealed class AdmissionMetrics
         _meter = meters.Create(InferenceMetrics.MeterName);
         _wait = _meter.CreateHistogram("valuecanvas.inference.queue.wait", "s", "How long a request that had to wait for a place did.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = Buckets });
-        _refused = _meter.CreateCounter<long>("valuecanvas.inference.queue.refused", "{request}", "Requests refused for want of a place, by cause.");
+        _refused = _meter.CreateCounter<long>("valuecanvas.inference.queue.refused",
+            "{request}", "Requests refused for want of a place, by cause.");
     }
 
     public void Observe(Func<int> depth) =>
-        _meter.CreateObservableGauge("valuecanvas.inference.queue.depth", depth, "{request}", "Requests that wait for a place at a replica.");
+        _meter.CreateObservableGauge("valuecanvas.inference.queue.depth", depth,
+            "{request}", "Requests that wait for a place at a replica.");
 
     public void Waited(TimeSpan time, Refusal refusal)
     {

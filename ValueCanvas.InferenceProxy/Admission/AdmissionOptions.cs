@@ -3,7 +3,8 @@ namespace ValueCanvas.InferenceProxy.Admission;
 /// <summary>Configuration section <c>Inference:Admission</c>: how much may run and wait. Read again when configuration reloads.</summary>
 internal sealed class AdmissionOptions
 {
-    /// <summary>Requests that this proxy sends to one replica at the same time. Further ones wait here, where they can be put in order.</summary>
+    /// <summary>Requests that this proxy sends to one replica at the same time. Further ones wait here, where they can be put in
+    /// order.</summary>
     public int MaxRunningPerReplica { get; set; } = 1024;
 
     /// <summary>Requests that wait at the same time, all models together; further ones are refused.</summary>

@@ -5,8 +5,8 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Admission;
 
 /// <summary>
-/// Gives each request a place at a replica. While places are free that is the picker's choice and nothing else; when all are taken, requests
-/// wait in a bounded line for each model, and whoever leaves a replica hands its place to the one whose turn it is.
+/// Gives each request a place at a replica. While places are free that is the picker's choice and nothing else; when all are taken,
+/// requests wait in a bounded line for each model, and whoever leaves a replica hands its place to the one whose turn it is.
 /// </summary>
 internal sealed class AdmissionQueue : BackgroundService
 {
@@ -36,8 +36,8 @@ internal sealed class AdmissionQueue : BackgroundService
     /// <summary>Requests that wait for a place.</summary>
     public int Waiting => _waiting;
 
-    /// <summary>A place, a refusal, or neither: then no replica is left that could answer. It is the replicas that the target has now, not those
-    /// that it had when the request came.</summary>
+    /// <summary>A place, a refusal, or neither: then no replica is left that could answer. It is the replicas that the target has now, not
+    /// those that it had when the request came.</summary>
     public ValueTask<(Placement? Placement, ProxyError? Refused)> PlaceAsync(
         ModelTarget target, InferenceOptions options, in RouteRequest request, List<Replica>? tried, Caller caller,
         CancellationToken cancellationToken)
@@ -249,7 +249,8 @@ internal sealed class AdmissionQueue : BackgroundService
     private TimeSpan RetryAfter(ModelTarget target)
     {
         var perSecond = ReplicasOf(target)
-            .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(target.Model) && r.Load.ServiceTime > TimeSpan.Zero)
+            .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(target.Model)
+                && r.Load.ServiceTime > TimeSpan.Zero)
             .Sum(r => Math.Max(1, r.InFlight) / r.Load.ServiceTime.TotalSeconds);
         var seconds = perSecond > 0 ? (_waiting + 1) / perSecond : 1;
         return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, LongestRetry.TotalSeconds));

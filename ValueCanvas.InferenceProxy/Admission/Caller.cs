@@ -4,7 +4,8 @@ namespace ValueCanvas.InferenceProxy.Admission;
 /// (<see cref="Callers.InternalCaller"/>).</summary>
 /// <param name="Tenant">Tenants share a busy fleet equally, and share no cached prompts.</param>
 /// <param name="Priority">Higher ones go first.</param>
-/// <param name="Deadline">After this time nobody wants the answer any more; of a tenant's waiting requests the most urgent goes first.</param>
+/// <param name="Deadline">After this time nobody wants the answer any more; of a tenant's waiting requests the most urgent goes
+/// first.</param>
 internal sealed record Caller(string Tenant, Priority Priority, DateTimeOffset? Deadline)
 {
     /// <summary>Whoever has not: all of them are alike.</summary>

@@ -3,7 +3,8 @@ using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Admission;
 
-/// <summary>A request that waits for a place. Whoever takes it out of the line, under the line's lock, decides how its waiting ends.</summary>
+/// <summary>A request that waits for a place. Whoever takes it out of the line, under the line's lock, decides how its waiting
+/// ends.</summary>
 internal sealed class Waiter(
     ModelTarget target, RouteRequest request, List<Replica>? tried, Caller caller, DateTimeOffset until, long number) : IComparable<Waiter>
 {

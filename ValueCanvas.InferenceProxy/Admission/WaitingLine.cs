@@ -1,8 +1,8 @@
 namespace ValueCanvas.InferenceProxy.Admission;
 
 /// <summary>
-/// Those who wait for one model. The highest priority goes first; within a priority tenants take turns, however many requests each has; of a
-/// tenant the most urgent request goes first. Not thread-safe: its owner holds the lock.
+/// Those who wait for one model. The highest priority goes first; within a priority tenants take turns, however many requests each has; of
+/// a tenant the most urgent request goes first. Not thread-safe: its owner holds the lock.
 /// </summary>
 internal sealed class WaitingLine
 {

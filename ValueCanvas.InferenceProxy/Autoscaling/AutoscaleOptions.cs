@@ -1,6 +1,7 @@
 namespace ValueCanvas.InferenceProxy.Autoscaling;
 
-/// <summary>Configuration section <c>Inference:Autoscale</c>: how many replicas are wanted for which load. Read again when configuration reloads.</summary>
+/// <summary>Configuration section <c>Inference:Autoscale</c>: how many replicas are wanted for which load. Read again when configuration
+/// reloads.</summary>
 internal sealed class AutoscaleOptions
 {
     public int MinReplicas { get; set; } = 2;

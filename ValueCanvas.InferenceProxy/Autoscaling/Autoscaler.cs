@@ -5,7 +5,8 @@ using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Autoscaling;
 
-/// <summary>Looks at the load every second, and publishes it with the number of replicas that it calls for: as metrics, and to who asks.</summary>
+/// <summary>Looks at the load every second, and publishes it with the number of replicas that it calls for: as metrics, and to who
+/// asks.</summary>
 internal sealed class Autoscaler : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -22,10 +23,14 @@ internal sealed class Autoscaler : BackgroundService
         (_fleet, _queue, _time, _desired) = (fleet, queue, time, new DesiredReplicas(time));
         _last = Look();
         var meter = meters.Create(InferenceMetrics.MeterName);
-        meter.CreateObservableGauge("valuecanvas.inference.fleet.running", () => _last.Running, "{request}", "Requests that run at the replicas.");
-        meter.CreateObservableGauge("valuecanvas.inference.fleet.waiting", () => _last.Waiting, "{request}", "Requests that wait at the replicas.");
-        meter.CreateObservableGauge("valuecanvas.inference.fleet.kv_cache_usage", () => _last.KvCacheUsage, "1", "Mean use of the replicas' KV caches.");
-        meter.CreateObservableGauge("valuecanvas.inference.fleet.replicas", () => _last.Replicas, "{replica}", "Replicas that take requests.");
+        meter.CreateObservableGauge("valuecanvas.inference.fleet.running", () => _last.Running,
+            "{request}", "Requests that run at the replicas.");
+        meter.CreateObservableGauge("valuecanvas.inference.fleet.waiting", () => _last.Waiting,
+            "{request}", "Requests that wait at the replicas.");
+        meter.CreateObservableGauge("valuecanvas.inference.fleet.kv_cache_usage", () => _last.KvCacheUsage,
+            "1", "Mean use of the replicas' KV caches.");
+        meter.CreateObservableGauge("valuecanvas.inference.fleet.replicas", () => _last.Replicas,
+            "{replica}", "Replicas that take requests.");
         meter.CreateObservableGauge("valuecanvas.inference.fleet.desired_replicas", () => _last.DesiredReplicas, "{replica}",
             "Replicas that the load calls for.");
     }
@@ -39,7 +44,8 @@ internal sealed class Autoscaler : BackgroundService
         {
             var load = Load(topology.Replicas);
             var desired = _desired.Next(load, options);
-            return _last = new AutoscaleView(load.Running, load.Waiting, Math.Round(load.KvCacheUsage, 4), load.QueueDepth, load.Replicas, desired,
+            return _last = new AutoscaleView(
+                load.Running, load.Waiting, Math.Round(load.KvCacheUsage, 4), load.QueueDepth, load.Replicas, desired,
                 options.MinReplicas, options.MaxReplicas);
         }
     }

@@ -1,8 +1,9 @@
 namespace ValueCanvas.InferenceProxy.Autoscaling;
 
 /// <summary>
-/// How many replicas the load calls for: as many as the busiest moment of the last while did. So more are wanted at once, and fewer only when
-/// fewer have been enough for the whole while; a gap in the traffic costs no replica. The replicas that are there at the start count as needed.
+/// How many replicas the load calls for: as many as the busiest moment of the last while did. So more are wanted at once, and fewer only
+/// when fewer have been enough for the whole while; a gap in the traffic costs no replica. The replicas that are there at the start count
+/// as needed.
 /// </summary>
 internal sealed class DesiredReplicas(TimeProvider time)
 {

@@ -16,7 +16,8 @@ internal static class BatchEndpoints
     /// <c>{"object":"batch","results":[{"index":0,"status":200,"body":{…}},…]}</c>, in the requests' order.</summary>
     public static IEndpointRouteBuilder MapBatchEndpoints(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapPost("/v1/chat/completions/batch", (Fleet fleet, BatchRunner runner, HttpContext context) => AnswerAsync(fleet, runner, context));
+        endpoints.MapPost("/v1/chat/completions/batch", (Fleet fleet, BatchRunner runner, HttpContext context) =>
+            AnswerAsync(fleet, runner, context));
         return endpoints;
     }
 

@@ -4,7 +4,8 @@ using ValueCanvas.InferenceProxy.Errors;
 
 namespace ValueCanvas.InferenceProxy.Batch;
 
-/// <summary>The bodies of a batch's requests, as slices of the batch's own, and how many of them may be under way at the same time.</summary>
+/// <summary>The bodies of a batch's requests, as slices of the batch's own, and how many of them may be under way at the same
+/// time.</summary>
 internal sealed record BatchRequest(IReadOnlyList<ReadOnlyMemory<byte>> Requests, int Concurrency)
 {
     private const int DefaultConcurrency = 16;
@@ -53,9 +54,11 @@ internal sealed record BatchRequest(IReadOnlyList<ReadOnlyMemory<byte>> Requests
             }
             else if (concurrency)
             {
-                if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out var wanted) || wanted < 1 || wanted > options.MaxConcurrency)
+                if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out var wanted)
+                    || wanted < 1 || wanted > options.MaxConcurrency)
                 {
-                    return ProxyError.BadRequest($"The field 'max_concurrency' must be a number from 1 to {options.MaxConcurrency}.", "max_concurrency");
+                    return ProxyError.BadRequest(
+                        $"The field 'max_concurrency' must be a number from 1 to {options.MaxConcurrency}.", "max_concurrency");
                 }
 
                 batch = batch with { Concurrency = wanted };

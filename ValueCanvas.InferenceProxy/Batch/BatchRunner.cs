@@ -28,7 +28,8 @@ internal sealed partial class BatchRunner(Forwarder forwarder, ILogger<BatchRunn
 
         if (peek.Stream)
         {
-            return BatchAnswer.Of(ProxyError.BadRequest("A request of a batch cannot be streamed: leave 'stream' out, or send it alone.", "stream"));
+            return BatchAnswer.Of(
+                ProxyError.BadRequest("A request of a batch cannot be streamed: leave 'stream' out, or send it alone.", "stream"));
         }
 
         await using var answer = new BoundedAnswer(budget);
@@ -53,8 +54,10 @@ internal sealed partial class BatchRunner(Forwarder forwarder, ILogger<BatchRunn
         }
     }
 
-    /// <summary>The request as if it had come alone: with the batch's headers, which say who asks, a body of its own, and an answer that is kept.</summary>
-    private static DefaultHttpContext Single(HttpContext context, ReadOnlyMemory<byte> body, Stream answer, CancellationToken cancellationToken)
+    /// <summary>The request as if it had come alone: with the batch's headers, which say who asks, a body of its own, and an answer that is
+    /// kept.</summary>
+    private static DefaultHttpContext Single(
+        HttpContext context, ReadOnlyMemory<byte> body, Stream answer, CancellationToken cancellationToken)
     {
         var single = new DefaultHttpContext { RequestAborted = cancellationToken, RequestServices = context.RequestServices };
         single.Request.Method = HttpMethods.Post;

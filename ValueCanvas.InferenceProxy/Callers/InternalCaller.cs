@@ -10,8 +10,8 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Callers;
 
 /// <summary>
-/// What Api and Worker say about a request. It is believed only beside the secret that they share with the proxy (<c>Inference:InternalKey</c>);
-/// anyone else's words are not even read.
+/// What Api and Worker say about a request. It is believed only beside the secret that they share with the proxy
+/// (<c>Inference:InternalKey</c>); anyone else's words are not even read.
 /// </summary>
 internal readonly struct InternalCaller
 {
@@ -53,7 +53,8 @@ internal readonly struct InternalCaller
 
         if (!RiskLevels.TryParse(text, out var level))
         {
-            return ProxyError.BadRequest($"The header {RiskHeader}, or the field risk_level, must be {RiskLevels.Names}.", code: "invalid_risk");
+            return ProxyError.BadRequest(
+                $"The header {RiskHeader}, or the field risk_level, must be {RiskLevels.Names}.", code: "invalid_risk");
         }
 
         risk = level;

@@ -4,8 +4,8 @@ using ValueCanvas.InferenceProxy.Forwarding;
 
 namespace ValueCanvas.InferenceProxy.Callers;
 
-/// <summary>A body's field <c>risk_level</c>: another way to give the header of <see cref="InternalCaller.RiskHeader"/>, believed from the same
-/// callers only. No provider knows it, and none gets to see it.</summary>
+/// <summary>A body's field <c>risk_level</c>: another way to give the header of <see cref="InternalCaller.RiskHeader"/>, believed from the
+/// same callers only. No provider knows it, and none gets to see it.</summary>
 /// <param name="Level">As it stands there; empty for null.</param>
 /// <param name="Start">Where the property's name begins in the body.</param>
 /// <param name="End">Behind its value.</param>

@@ -43,7 +43,8 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
 
     public static ProxyError TenantBusy(TimeSpan retryAfter) =>
         new(StatusCodes.Status429TooManyRequests, "rate_limit_error", "too_many_waiting", null,
-            "More of your requests wait for a model server than your share allows. Send fewer at the same time, or try again later.", retryAfter);
+            "More of your requests wait for a model server than your share allows. Send fewer at the same time, or try again later.",
+            retryAfter);
 
     public static ProxyError UnknownReplica(IEnumerable<string> known) =>
         new(StatusCodes.Status404NotFound, "invalid_request_error", "replica_not_found", null,
@@ -62,13 +63,16 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
 
     public static ProxyError CredentialsExhausted(string model) =>
         new(StatusCodes.Status502BadGateway, "server_error", "upstream_credentials_exhausted", null,
-            $"No provider of '{model}' accepts the keys that are configured here. Check Inference:Providers:*:ApiKeys; GET /providers says more.");
+            $"No provider of '{model}' accepts the keys that are configured here. Check Inference:Providers:*:ApiKeys; "
+            + "GET /providers says more.");
 
     public static ProxyError Unsupported(string model, string path) =>
-        BadRequest($"The model '{model}' is served by a provider that has no {path}; use /v1/chat/completions.", "model", "unsupported_operation");
+        BadRequest($"The model '{model}' is served by a provider that has no {path}; use /v1/chat/completions.",
+            "model", "unsupported_operation");
 
     public static ProxyError Uncountable(string model) =>
-        BadRequest($"The provider of '{model}' cannot count tokens without answering; the answer's usage tells them.", "model", "unsupported_operation");
+        BadRequest($"The provider of '{model}' cannot count tokens without answering; the answer's usage tells them.",
+            "model", "unsupported_operation");
 
     public static ProxyError MethodNotAllowed { get; } =
         new(StatusCodes.Status405MethodNotAllowed, "invalid_request_error", "method_not_allowed", null, "Only POST is answered here.");

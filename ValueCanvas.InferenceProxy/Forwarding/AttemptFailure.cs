@@ -95,7 +95,8 @@ internal static class AttemptFailures
     };
 
     /// <summary>The server could not be reached at all: it is down until a look finds it up.</summary>
-    public static bool IsUnreachable(this AttemptFailure failure) => failure is AttemptFailure.Connect or AttemptFailure.Dns or AttemptFailure.Tls;
+    public static bool IsUnreachable(this AttemptFailure failure) =>
+        failure is AttemptFailure.Connect or AttemptFailure.Dns or AttemptFailure.Tls;
 
     /// <summary>The server did answer, with a status that the client can be given when there is nobody else to ask. The proxy's own
     /// credential is none of the client's business.</summary>

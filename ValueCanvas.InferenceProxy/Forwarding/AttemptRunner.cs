@@ -13,7 +13,8 @@ internal sealed partial class AttemptRunner(
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
     public RunningAttempt Start(
-        HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false, ResumeRequest? resume = null)
+        HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, bool hedge = false,
+        ResumeRequest? resume = null)
     {
         call.Attempts++;
         var parent = Activity.Current;
@@ -58,7 +59,8 @@ internal sealed partial class AttemptRunner(
         }
 
         var (attempt, target, replica) = (running.Attempt, running.Target, running.Target.Replica);
-        if (failure == AttemptFailure.RateLimited && target.Credential is not null && attempt.Ready.Span.IndexOf("\"insufficient_quota\""u8) >= 0)
+        if (failure == AttemptFailure.RateLimited && target.Credential is not null
+            && attempt.Ready.Span.IndexOf("\"insufficient_quota\""u8) >= 0)
         {
             running.Failure = failure = AttemptFailure.Credential; // OpenAI's way of saying 402
         }

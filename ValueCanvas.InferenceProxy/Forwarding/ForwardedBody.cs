@@ -5,7 +5,8 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// <summary>A change to a body: instead of the bytes from the start to the end, these.</summary>
 internal readonly record struct BodyEdit(int Start, int End, ReadOnlyMemory<byte> Bytes);
 
-/// <summary>The client's bytes as they came, but for the edits: the model's name where an alias stands for another, options that are added.</summary>
+/// <summary>The client's bytes as they came, but for the edits: the model's name where an alias stands for another, options that are
+/// added.</summary>
 internal sealed class ForwardedBody : HttpContent
 {
     private readonly ReadOnlyMemory<byte> _body;

@@ -13,7 +13,8 @@ internal sealed class ForwardedCall : IDisposable
     private int _target = -1;
 
     public ForwardedCall(
-        Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, Translation translation, TimeProvider time, long started)
+        Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, Translation translation,
+        TimeProvider time, long started)
     {
         (Topology, Operation, Route, Peek, Translation) = (topology, operation, route, peek, translation);
         (Overhead, Started, LastSign) = (new Overhead(time), started, started);
@@ -83,7 +84,8 @@ internal sealed class ForwardedCall : IDisposable
     /// <summary>The answer has begun: nobody else than a replica of this target can go on with it.</summary>
     public bool IsResuming { get; private set; }
 
-    /// <summary>From now on only those are asked that can go on with the answer, within what is left of its time; false when nothing is.</summary>
+    /// <summary>From now on only those are asked that can go on with the answer, within what is left of its time; false when nothing
+    /// is.</summary>
     public bool Resume(TimeProvider time)
     {
         IsResuming = true;
@@ -149,9 +151,11 @@ internal sealed class ForwardedCall : IDisposable
     }
 
     /// <summary>The replica's provider has the operation and understands the request.</summary>
-    public bool IsFor(Replica replica) => replica.Upstream.Kind.Supports(Operation) && Translation.Unfit(replica.Upstream.Kind, Turn) is null;
+    public bool IsFor(Replica replica) =>
+        replica.Upstream.Kind.Supports(Operation) && Translation.Unfit(replica.Upstream.Kind, Turn) is null;
 
-    /// <summary>What is asked: a place at a replica whose breaker has let the request through, for a model, with a key where its provider has any.</summary>
+    /// <summary>What is asked: a place at a replica whose breaker has let the request through, for a model, with a key where its provider
+    /// has any.</summary>
     public readonly record struct Target(Placement Place, BreakerPass Pass, ModelTarget Model, Credential? Credential)
     {
         public Replica Replica => Place.Replica;

@@ -22,8 +22,8 @@ internal static class ForwardedHeaders
 
     private static readonly FrozenSet<string> NeverToReplica = new[]
     {
-        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade",
-        "Host", "Expect", "Content-Length", "Content-Type", "Authorization", "Cookie", "x-api-key", "api-key", "x-goog-api-key",
+        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
+        "Upgrade", "Host", "Expect", "Content-Length", "Content-Type", "Authorization", "Cookie", "x-api-key", "api-key", "x-goog-api-key",
         // Whose account pays is the proxy's business.
         "OpenAI-Organization", "OpenAI-Project",
         // Events are read as they pass, and compressed ones could not be.
@@ -34,8 +34,8 @@ internal static class ForwardedHeaders
 
     private static readonly FrozenSet<string> NeverToClient = new[]
     {
-        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Server", "Date",
-        "Set-Cookie", "Alt-Svc",
+        "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Server",
+        "Date", "Set-Cookie", "Alt-Svc",
     }.ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
     public static void ToReplica(HttpRequest from, HttpRequestMessage to, Activity? span)
@@ -76,11 +76,12 @@ internal static class ForwardedHeaders
         response.Headers[Attempts] = attempts == 1 ? "1" : attempts.ToString(CultureInfo.InvariantCulture);
     }
 
-    /// <summary>The proxy has made its attempts: a client that repeats them as well multiplies the load on servers that are in trouble.</summary>
+    /// <summary>The proxy has made its attempts: a client that repeats them as well multiplies the load on servers that are in
+    /// trouble.</summary>
     public static void Settle(HttpResponse response)
     {
-        if (response.StatusCode is StatusCodes.Status408RequestTimeout or StatusCodes.Status409Conflict or StatusCodes.Status429TooManyRequests
-            or >= StatusCodes.Status500InternalServerError)
+        if (response.StatusCode is StatusCodes.Status408RequestTimeout or StatusCodes.Status409Conflict
+            or StatusCodes.Status429TooManyRequests or >= StatusCodes.Status500InternalServerError)
         {
             response.Headers[ShouldRetry] = "false";
         }

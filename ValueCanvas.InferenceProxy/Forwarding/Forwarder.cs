@@ -19,12 +19,13 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 ///                                               └─────── next replica ◄── nothing seen yet ──┘
 ///        ◄── (7) relay ◄── (6) status, headers ◄──────────────────────── first content
 /// </code>
-/// Until the first content of an answer the client has seen nothing (but comments, when it takes long) and the next replica takes over, each
-/// at most once and within the retry budget. After that a break is told once: by an error event that ends a stream, and for any other answer
-/// by a connection that closes before the body's end.
+/// Until the first content of an answer the client has seen nothing (but comments, when it takes long) and the next replica takes over,
+/// each at most once and within the retry budget. After that a break is told once: by an error event that ends a stream, and for any other
+/// answer by a connection that closes before the body's end.
 /// </summary>
 internal sealed partial class Forwarder(
-    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, Resumer resumer, Hedger hedger, RetryBudget budget, TimeProvider time, ILogger<Forwarder> logger)
+    Fleet fleet, TargetChooser chooser, AttemptRunner attempts, Resumer resumer, Hedger hedger, RetryBudget budget,
+    TimeProvider time, ILogger<Forwarder> logger)
 {
     public async Task ForwardAsync(HttpContext context, InferenceOperation operation)
     {
@@ -65,13 +66,17 @@ internal sealed partial class Forwarder(
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;
         var translation = new Translation(body, context.Features.Get<MessagesCall>());
-        using var call = new ForwardedCall(topology, operation, route, peek, translation, time, started) { Caller = caller, Prefix = prefix };
+        using var call = new ForwardedCall(topology, operation, route, peek, translation, time, started)
+        {
+            Caller = caller, Prefix = prefix,
+        };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.
         var next = await chooser.FirstAsync(context, call);
         while (next is { } target)
         {
-            // :: Step 5: send, and wait for the first content of the answer; if that of a stream takes unusually long, of another replica's.
+            // :: Step 5: send, and wait for the first content of the answer; if that of a stream takes unusually long, of another
+            // replica's.
             using var running = await StartAsync(context, body, call, target);
             var failure = call.Failure = running.Failure;
             next = await chooser.NextAsync(context, running);
@@ -136,7 +141,8 @@ internal sealed partial class Forwarder(
             throw new BrokenAnswerException(broken);
         }
 
-        if (attempt.CanGoOn(broken) && (broken = await resumer.GoOnAsync(context, body, running)) is AttemptFailure.None or AttemptFailure.ClientGone)
+        if (attempt.CanGoOn(broken)
+            && (broken = await resumer.GoOnAsync(context, body, running)) is AttemptFailure.None or AttemptFailure.ClientGone)
         {
             return;
         }
@@ -169,7 +175,9 @@ internal sealed partial class Forwarder(
         response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
 
         // :: Step 7: the bytes, as they come.
-        return await (attempt.IsEventStream ? ResponseRelay.CopyEventsAsync(attempt, response) : ResponseRelay.CopyAsync(attempt, response));
+        return await (attempt.IsEventStream
+            ? ResponseRelay.CopyEventsAsync(attempt, response)
+            : ResponseRelay.CopyAsync(attempt, response));
     }
 
     private static async Task RefuseAsync(HttpContext context, ForwardedCall call)

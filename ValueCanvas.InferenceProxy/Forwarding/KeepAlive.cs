@@ -64,7 +64,8 @@ internal static class KeepAlive
     public static Task WriteRefusalAsync(HttpContext context, Attempt attempt)
     {
         var body = attempt.Ready.Span.Trim(" \r\n"u8);
-        if (!body.StartsWith("{"u8) || body.IndexOf("\"error\""u8) < 0 || !Resilience.StreamEvent.Read(body).Signs.HasFlag(Resilience.EventSigns.Error))
+        if (!body.StartsWith("{"u8) || body.IndexOf("\"error\""u8) < 0
+            || !Resilience.StreamEvent.Read(body).Signs.HasFlag(Resilience.EventSigns.Error))
         {
             return ResponseRelay.WriteErrorAsync(context.Response, ProxyError.UpstreamFailed, attempt.Client);
         }

@@ -7,9 +7,10 @@ using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, whether a stream is asked for, where the
-/// prompt stands, and what matters of the rest to a stream.</summary>
-internal readonly record struct RequestPeek(string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields, StreamFields Options)
+/// <summary>What the proxy reads of a request: the model, where its JSON string stands in the body, whether a stream is asked for, where
+/// the prompt stands, and what matters of the rest to a stream.</summary>
+internal readonly record struct RequestPeek(
+    string Model, int ModelStart, int ModelEnd, bool Stream, PromptFields Fields, StreamFields Options)
 {
     /// <summary>How much depends on the answer, where the body says so.</summary>
     public RiskField? Risk { get; init; }
@@ -109,7 +110,8 @@ internal readonly record struct RequestPeek(string Model, int ModelStart, int Mo
 
         if (model.Length > LongestModel)
         {
-            return ProxyError.BadRequest($"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
+            return ProxyError.BadRequest(
+                $"The field 'model' is longer than {LongestModel} characters: GET /v1/models lists the models.", "model");
         }
 
         peek = new RequestPeek(model, start, end, stream, fields, options) { Risk = risk };

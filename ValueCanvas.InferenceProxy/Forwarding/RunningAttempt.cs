@@ -2,8 +2,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>An attempt at a target that <see cref="AttemptRunner"/> has started. Its first content is awaited; then it is adopted, and its answer
-/// relayed, or not; and it is judged at its one end, whichever way that comes.</summary>
+/// <summary>An attempt at a target that <see cref="AttemptRunner"/> has started. Its first content is awaited; then it is adopted, and its
+/// answer relayed, or not; and it is judged at its one end, whichever way that comes.</summary>
 internal sealed class RunningAttempt(
     AttemptRunner runner, ForwardedCall call, ForwardedCall.Target target, Attempt attempt, Task<AttemptFailure> firstContent) : IDisposable
 {
@@ -26,7 +26,8 @@ internal sealed class RunningAttempt(
     /// <summary>What the breaker is told the end of.</summary>
     public BreakerPass Pass { get; set; } = target.Pass;
 
-    /// <summary>What became of it, as far as is known. Until more is, its client has gone: that is what an exception out of a write means.</summary>
+    /// <summary>What became of it, as far as is known. Until more is, its client has gone: that is what an exception out of a write
+    /// means.</summary>
     public AttemptFailure Failure { get; set; } = AttemptFailure.ClientGone;
 
     /// <summary>The status that the client gets from it; zero while it gets none.</summary>

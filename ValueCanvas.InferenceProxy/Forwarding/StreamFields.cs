@@ -5,8 +5,8 @@ using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>What matters of a request's other fields when it asks for a stream: the options that the gateway may add to, and whether the answer
-/// can only be one plain text, so that another server can go on with it.</summary>
+/// <summary>What matters of a request's other fields when it asks for a stream: the options that the gateway may add to, and whether the
+/// answer can only be one plain text, so that another server can go on with it.</summary>
 internal record struct StreamFields
 {
     private const int LongestName = 48;
@@ -49,12 +49,13 @@ internal record struct StreamFields
         ReadOnlySpan<char> name = text[..length];
         switch (reader.ValueIsEscaped ? reader.GetString() : name)
         {
-            case "messages" or "prompt" or "max_tokens" or "max_completion_tokens" or "min_tokens" or "temperature" or "top_p" or "top_k" or "min_p"
-                or "seed" or "stop" or "stop_token_ids" or "presence_penalty" or "frequency_penalty" or "repetition_penalty" or "logit_bias"
-                or "ignore_eos" or "skip_special_tokens" or "spaces_between_special_tokens" or "allowed_token_ids" or "bad_words"
-                or "user" or "metadata" or "store" or "service_tier" or "safety_identifier" or "prompt_cache_key" or "session_id" or "request_id"
-                or "cache_salt" or "priority" or "parallel_tool_calls" or "reasoning_effort" or "verbosity" or "include_reasoning"
-                or "chat_template_kwargs" or "chat_template" or "documents" or "add_special_tokens" or "thinking_token_budget" or "stream_interval":
+            case "messages" or "prompt" or "max_tokens" or "max_completion_tokens" or "min_tokens" or "temperature" or "top_p" or "top_k"
+                or "min_p" or "seed" or "stop" or "stop_token_ids" or "presence_penalty" or "frequency_penalty" or "repetition_penalty"
+                or "logit_bias" or "ignore_eos" or "skip_special_tokens" or "spaces_between_special_tokens" or "allowed_token_ids"
+                or "bad_words" or "user" or "metadata" or "store" or "service_tier" or "safety_identifier" or "prompt_cache_key"
+                or "session_id" or "request_id" or "cache_salt" or "priority" or "parallel_tool_calls" or "reasoning_effort" or "verbosity"
+                or "include_reasoning" or "chat_template_kwargs" or "chat_template" or "documents" or "add_special_tokens"
+                or "thinking_token_budget" or "stream_interval":
                 break;
             case "stream_options":
                 ReadOptions(ref reader);

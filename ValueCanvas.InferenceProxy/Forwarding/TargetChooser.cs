@@ -9,7 +9,8 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget, ResilienceSignals signals, TimeProvider time)
 {
     /// <summary>The first one to ask.</summary>
-    public Task<ForwardedCall.Target?> FirstAsync(HttpContext context, ForwardedCall call) => ChooseAsync(context, call, span: null, paid: true);
+    public Task<ForwardedCall.Target?> FirstAsync(HttpContext context, ForwardedCall call) =>
+        ChooseAsync(context, call, span: null, paid: true);
 
     /// <summary>Who can take over from an attempt that failed; null when its failure is final or nobody is left.</summary>
     public async Task<ForwardedCall.Target?> NextAsync(HttpContext context, RunningAttempt failed)
@@ -37,7 +38,8 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
         return next;
     }
 
-    /// <summary>Takes the replica of a failed attempt out of the choice; false where just the key failed and the replica may be asked with another.</summary>
+    /// <summary>Takes the replica of a failed attempt out of the choice; false where just the key failed and the replica may be asked with
+    /// another.</summary>
     public static bool PassOver(RunningAttempt failed)
     {
         var (call, replica, credential) = (failed.Call, failed.Target.Replica, failed.Target.Credential);

@@ -6,8 +6,8 @@ using ValueCanvas.InferenceProxy.Routing;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>Whether a kind of provider can be told the request at all; and the request in Anthropic's language, where its client speaks OpenAI's.
-/// </summary>
+/// <summary>Whether a kind of provider can be told the request at all; and the request in Anthropic's language, where its client speaks
+/// OpenAI's.</summary>
 internal sealed class Translation(RequestBody body, MessagesCall? messages)
 {
     private string? _model;

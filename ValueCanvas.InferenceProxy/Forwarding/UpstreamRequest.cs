@@ -55,7 +55,8 @@ internal static class UpstreamRequest
     }
 
     /// <summary>The request that lets a broken stream go on.</summary>
-    public static HttpRequestMessage Build(HttpContext context, ResumeRequest resume, ForwardedCall call, Attempt attempt, Credential? credential)
+    public static HttpRequestMessage Build(
+        HttpContext context, ResumeRequest resume, ForwardedCall call, Attempt attempt, Credential? credential)
     {
         var kind = attempt.Replica.Upstream.Kind;
         var request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(resume.Operation));

@@ -2,7 +2,8 @@ using System.Text.Json;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
-/// <summary>What a server says that an answer cost, in tokens. Prompt tokens include the cached ones, completion tokens those of reasoning.</summary>
+/// <summary>What a server says that an answer cost, in tokens. Prompt tokens include the cached ones, completion tokens those of
+/// reasoning.</summary>
 internal readonly record struct Usage(int PromptTokens, int CompletionTokens, int CachedTokens = 0, int ReasoningTokens = 0)
 {
     /// <summary>Reads the object that the reader stands on; null where it is none, or has no counts.</summary>

@@ -1,7 +1,7 @@
 namespace ValueCanvas.InferenceProxy.Hedging;
 
-/// <summary>How long the streams of one model took to their first content lately: a histogram of a fixed size whose buckets grow by a tenth.
-/// It forgets by halves, and so knows the last <see cref="Half"/> to twice that.</summary>
+/// <summary>How long the streams of one model took to their first content lately: a histogram of a fixed size whose buckets grow by a
+/// tenth. It forgets by halves, and so knows the last <see cref="Half"/> to twice that.</summary>
 internal sealed class FirstContentTimes(TimeProvider time)
 {
     private const int Buckets = 128;

@@ -6,7 +6,8 @@ namespace ValueCanvas.InferenceProxy.Hedging;
 internal sealed class HedgeMetrics(IMeterFactory meters)
 {
     private readonly Counter<long> _hedges = meters.Create(InferenceMetrics.MeterName).CreateCounter<long>(
-        "valuecanvas.inference.hedges", "{attempt}", "Second attempts at a stream that was slow to begin, by outcome; and those that the cap refused.");
+        "valuecanvas.inference.hedges", "{attempt}",
+        "Second attempts at a stream that was slow to begin, by outcome; and those that the cap refused.");
 
     public void Won() => Add("won");
 

@@ -8,8 +8,8 @@ using ValueCanvas.InferenceProxy.Routing;
 namespace ValueCanvas.InferenceProxy.Hedging;
 
 /// <summary>
-/// Hedges streams before their first content: one that takes longer than most of its model's recent ones is asked for at another replica, too.
-/// Whichever has content first is the answer and the other is cancelled at once. A hedge only ever takes what is idle, within a cap.
+/// Hedges streams before their first content: one that takes longer than most of its model's recent ones is asked for at another replica,
+/// too. Whichever has content first is the answer and the other is cancelled at once. A hedge only ever takes what is idle, within a cap.
 /// </summary>
 internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, HedgeBudget budget, HedgeMetrics metrics, TimeProvider time)
 {
@@ -66,7 +66,8 @@ internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, H
         var (call, model) = (first.Call, first.Target.Model);
         var options = call.Topology.Options;
         var unfit = new List<Replica>(call.Tried ?? []);
-        unfit.AddRange(model.Replicas.Where(replica => replica == first.Target.Replica || replica.Upstream.Kind != first.Target.Replica.Upstream.Kind
+        unfit.AddRange(model.Replicas.Where(replica => replica == first.Target.Replica
+            || replica.Upstream.Kind != first.Target.Replica.Upstream.Kind
             || replica.Load.Saturated || replica.Breakers.Of(model.Model).State != BreakerState.Closed));
         var route = new RouteRequest(model.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
         if (admission.TryPlace(model.Replicas, options, route, unfit) is not { } place)

@@ -2,7 +2,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 
 namespace ValueCanvas.InferenceProxy.Hedging;
 
-/// <summary>Section <c>Inference:Hedging</c>: when a stream is asked for a second time because its first content takes unusually long.</summary>
+/// <summary>Section <c>Inference:Hedging</c>: when a stream is asked for a second time because its first content takes unusually
+/// long.</summary>
 internal sealed class HedgingOptions
 {
     public bool Enabled { get; set; } = true;

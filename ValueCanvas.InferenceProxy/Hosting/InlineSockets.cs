@@ -4,7 +4,8 @@ namespace ValueCanvas.InferenceProxy.Hosting;
 
 /// <summary>
 /// What waits for a socket goes on, up to the next wait, on the thread that polls the sockets: for the proxy's short steps a hop to the
-/// thread pool costs more than the step itself. Steps that are not short take that hop by themselves, see <see cref="Forwarding.RequestBody"/>.
+/// thread pool costs more than the step itself. Steps that are not short take that hop by themselves, see
+/// <see cref="Forwarding.RequestBody"/>.
 /// </summary>
 internal static class InlineSockets
 {

@@ -4,15 +4,16 @@ using System.Text.Json;
 namespace ValueCanvas.InferenceProxy.Json;
 
 /// <summary>
-/// Walks over UTF-8 JSON as <see cref="Utf8JsonReader"/> does, and as strictly, but over strings at the speed of memory: that one goes byte by
-/// byte through any string in which an escape stands, as one does in nearly every prompt.
+/// Walks over UTF-8 JSON as <see cref="Utf8JsonReader"/> does, and as strictly, but over strings at the speed of memory: that one goes byte
+/// by byte through any string in which an escape stands, as one does in nearly every prompt.
 /// </summary>
 internal ref struct JsonWalker(ReadOnlySpan<byte> json)
 {
     // Deeper than any tool's schema, and shallow enough that a hostile body costs nothing.
     private const int MaxDepth = 128;
 
-    private static readonly SearchValues<byte> EndsRun = SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(b => (byte)b), (byte)'"', (byte)'\\']);
+    private static readonly SearchValues<byte> EndsRun =
+        SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(b => (byte)b), (byte)'"', (byte)'\\']);
     private static readonly SearchValues<byte> HexDigits = SearchValues.Create("0123456789abcdefABCDEF"u8);
     private static readonly SearchValues<byte> Escapes = SearchValues.Create("\"\\/bfnrt"u8);
 
@@ -38,7 +39,8 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
     public readonly bool ValueIsEscaped => _escaped && (TokenType is JsonTokenType.String or JsonTokenType.PropertyName);
 
     /// <summary>Reads the next token. False: the value is over, and nothing but space is behind it.</summary>
-    /// <exception cref="JsonException">The JSON is malformed, or too deep; with the place that <see cref="Utf8JsonReader"/> would name.</exception>
+    /// <exception cref="JsonException">The JSON is malformed, or too deep; with the place that <see cref="Utf8JsonReader"/> would
+    /// name.</exception>
     public bool Read()
     {
         SkipSpace();
@@ -80,7 +82,8 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
         }
     }
 
-    public readonly bool ValueTextEquals(ReadOnlySpan<byte> text) => _escaped ? Token().ValueTextEquals(text) : ValueSpan.SequenceEqual(text);
+    public readonly bool ValueTextEquals(ReadOnlySpan<byte> text) =>
+        _escaped ? Token().ValueTextEquals(text) : ValueSpan.SequenceEqual(text);
 
     /// <exception cref="InvalidOperationException">It holds half of a surrogate pair.</exception>
     public readonly string? GetString() => Token().GetString();

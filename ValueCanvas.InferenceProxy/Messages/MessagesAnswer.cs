@@ -43,7 +43,8 @@ internal static class MessagesAnswer
     public static byte[] TranslateCount(ReadOnlyMemory<byte> body)
     {
         using var document = JsonDocument.Parse(body);
-        var count = Get(document.RootElement, "count", JsonValueKind.Number) ?? Get(document.RootElement, "input_tokens", JsonValueKind.Number)
+        var count = Get(document.RootElement, "count", JsonValueKind.Number) 
+            ?? Get(document.RootElement, "input_tokens", JsonValueKind.Number)
             ?? throw new JsonException("no count");
         return [.. "{\"input_tokens\":"u8, .. Encoding.UTF8.GetBytes(count.GetRawText()), .. "}"u8];
     }

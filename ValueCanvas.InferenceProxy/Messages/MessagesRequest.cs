@@ -51,7 +51,8 @@ internal sealed class MessagesRequest
         return null;
     }
 
-    /// <summary>Gives the limit of a chat request, which <paramref name="peek"/> has read, the name that OpenAI's newer models insist on.</summary>
+    /// <summary>Gives the limit of a chat request, which <paramref name="peek"/> has read, the name that OpenAI's newer models insist
+    /// on.</summary>
     public static BodyEdit LimitByCompletionTokens(RequestPeek peek)
     {
         var start = peek.ModelEnd + 1; // the limit stands behind the model and a comma

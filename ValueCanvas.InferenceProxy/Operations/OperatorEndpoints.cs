@@ -6,8 +6,8 @@ using ValueCanvas.ServiceDefaults.Caching;
 namespace ValueCanvas.InferenceProxy.Operations;
 
 /// <summary>
-/// An operator's hand on a replica: <c>open</c>, <c>close</c> and <c>reset</c> its breakers, of all models or of the one that <c>?model=</c>
-/// names; <c>drain</c> (no new requests, those under way end) and <c>undrain</c>. Each answers <see cref="OperatorAnswer"/>.
+/// An operator's hand on a replica: <c>open</c>, <c>close</c> and <c>reset</c> its breakers, of all models or of the one that
+/// <c>?model=</c> names; <c>drain</c> (no new requests, those under way end) and <c>undrain</c>. Each answers <see cref="OperatorAnswer"/>.
 /// </summary>
 internal static partial class OperatorEndpoints
 {
@@ -117,7 +117,7 @@ internal static partial class OperatorEndpoints
 }
 
 /// <summary>
-/// What was done, to all models where none is named, and which proxies follow: <c>all proxies</c> (within a second) or <c>this proxy</c>, with
-/// the reason.
+/// What was done, to all models where none is named, and which proxies follow: <c>all proxies</c> (within a second) or <c>this proxy</c>,
+/// with the reason.
 /// </summary>
 internal sealed record OperatorAnswer(string Action, string Replica, string? Model, string Scope, string? Message);

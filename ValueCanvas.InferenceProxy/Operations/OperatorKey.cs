@@ -6,14 +6,17 @@ using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Operations;
 
-/// <summary>Who may act: whoever sends <c>Authorization: Bearer</c> with <c>Inference:OperatorKey</c>. Without such a key nobody may.</summary>
+/// <summary>Who may act: whoever sends <c>Authorization: Bearer</c> with <c>Inference:OperatorKey</c>. Without such a key nobody
+/// may.</summary>
 internal static class OperatorKey
 {
-    private static readonly ProxyError NotConfigured = new(StatusCodes.Status403Forbidden, "permission_error", "operator_key_not_configured", null,
+    private static readonly ProxyError NotConfigured = new(
+        StatusCodes.Status403Forbidden, "permission_error", "operator_key_not_configured", null,
         "Operator actions are switched off. Set Inference:OperatorKey (16 characters or more) at every proxy, and send it as "
         + "'Authorization: Bearer KEY'.");
 
-    private static readonly ProxyError Refused = new(StatusCodes.Status401Unauthorized, "authentication_error", "invalid_operator_key", null,
+    private static readonly ProxyError Refused = new(
+        StatusCodes.Status401Unauthorized, "authentication_error", "invalid_operator_key", null,
         "This takes the operator's key, the value of Inference:OperatorKey: send it as 'Authorization: Bearer KEY'.");
 
     public static ProxyError? Check(HttpContext context, InferenceOptions options)
@@ -25,7 +28,8 @@ internal static class OperatorKey
 
         var proven = AuthenticationHeaderValue.TryParse(context.Request.Headers.Authorization, out var given)
             && given.Scheme.Equals("Bearer", StringComparison.OrdinalIgnoreCase)
-            && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(given.Parameter ?? ""), Encoding.UTF8.GetBytes(options.OperatorKey));
+            && CryptographicOperations.FixedTimeEquals(
+                Encoding.UTF8.GetBytes(given.Parameter ?? ""), Encoding.UTF8.GetBytes(options.OperatorKey));
         if (proven)
         {
             return null;

@@ -16,7 +16,8 @@ internal sealed class Credential(string secret, TimeProvider time)
     public Disabling? Disabled => Volatile.Read(ref _disabled) is { } disabled && time.GetUtcNow() < disabled.Until ? disabled : null;
 
     /// <summary>Eight hexadecimal digits by which a secret can be told from others, and not be found.</summary>
-    public static string FingerprintOf(string secret) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(secret)).AsSpan(0, 4));
+    public static string FingerprintOf(string secret) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(secret)).AsSpan(0, 4));
 
     /// <summary>The provider has refused the key: it rests before it is tried again.</summary>
     public void Disable(int status, TimeSpan rest)

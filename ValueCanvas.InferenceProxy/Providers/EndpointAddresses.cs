@@ -2,8 +2,8 @@ using System.Net;
 
 namespace ValueCanvas.InferenceProxy.Providers;
 
-/// <summary>Turns a configured endpoint into the servers behind it: those that service discovery's configuration lists for the host, else itself;
-/// and of each of them the addresses that its host is known to have.</summary>
+/// <summary>Turns a configured endpoint into the servers behind it: those that service discovery's configuration lists for the host, else
+/// itself; and of each of them the addresses that its host is known to have.</summary>
 internal static class EndpointAddresses
 {
     public static IEnumerable<ServerAddress> Resolve(IConfiguration configuration, string endpoint, HostAddresses hosts) =>
@@ -31,9 +31,11 @@ internal static class EndpointAddresses
         }
     }
 
-    private static IEnumerable<ServerAddress> Split(ServerAddress server, HostAddresses hosts) => hosts.Of(server.Uri.IdnHost) is { Length: > 0 } addresses
-        ? addresses.Select(address => new ServerAddress($"{server.Name}#{address}", server.Uri, new IPEndPoint(address, server.Uri.Port)))
-        : [server];
+    private static IEnumerable<ServerAddress> Split(ServerAddress server, HostAddresses hosts) =>
+        hosts.Of(server.Uri.IdnHost) is { Length: > 0 } addresses
+            ? addresses.Select(address =>
+                new ServerAddress($"{server.Name}#{address}", server.Uri, new IPEndPoint(address, server.Uri.Port)))
+            : [server];
 
     private static Uri Trim(Uri uri) => new(uri.GetLeftPart(UriPartial.Path).TrimEnd('/'));
 }

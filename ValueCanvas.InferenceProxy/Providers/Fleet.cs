@@ -6,8 +6,8 @@ namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>
 /// The replicas and settings that requests are served with now. A reload of the configuration swaps them as a whole, and so do addresses of
-/// hosts that come and go; replicas that stay keep their state, requests under way keep the replica they are on, and a configuration that makes
-/// no sense is refused and changes nothing.
+/// hosts that come and go; replicas that stay keep their state, requests under way keep the replica they are on, and a configuration that
+/// makes no sense is refused and changes nothing.
 /// </summary>
 internal sealed partial class Fleet : IDisposable
 {

@@ -40,7 +40,9 @@ internal sealed class HostAddresses
     // A server with addresses of both families is still one server.
     private static IPAddress[] InOrder(IPAddress[] found)
     {
-        var family = Array.Exists(found, a => a.AddressFamily == AddressFamily.InterNetwork) ? AddressFamily.InterNetwork : AddressFamily.InterNetworkV6;
-        return [.. found.Where(a => a.AddressFamily == family).Distinct().OrderBy(a => Convert.ToHexString(a.GetAddressBytes()), StringComparer.Ordinal)];
+        var family = Array.Exists(found, a => a.AddressFamily == AddressFamily.InterNetwork)
+            ? AddressFamily.InterNetwork : AddressFamily.InterNetworkV6;
+        return [.. found.Where(a => a.AddressFamily == family).Distinct()
+            .OrderBy(a => Convert.ToHexString(a.GetAddressBytes()), StringComparer.Ordinal)];
     }
 }

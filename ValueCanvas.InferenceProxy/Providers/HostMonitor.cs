@@ -4,10 +4,11 @@ using System.Net.Sockets;
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>
-/// Asks, again and again, which addresses the hosts of own servers have: a name with several (a headless service) is a fleet. New replicas are
-/// looked at before they are let in, those that are gone get nothing new, and where the resolver gives no answer all stays as it was.
+/// Asks, again and again, which addresses the hosts of own servers have: a name with several (a headless service) is a fleet. New replicas
+/// are looked at before they are let in, those that are gone get nothing new, and where the resolver gives no answer all stays as it was.
 /// </summary>
-internal sealed partial class HostMonitor(Fleet fleet, HostResolver resolve, ReplicaProbe probe, TimeProvider time, ILogger<HostMonitor> logger)
+internal sealed partial class HostMonitor(
+    Fleet fleet, HostResolver resolve, ReplicaProbe probe, TimeProvider time, ILogger<HostMonitor> logger)
     : BackgroundService
 {
     private readonly HashSet<string> _unresolved = new(StringComparer.OrdinalIgnoreCase);
@@ -29,7 +30,8 @@ internal sealed partial class HostMonitor(Fleet fleet, HostResolver resolve, Rep
         var answers = await Task.WhenAll(hosts.Select(host => ResolveAsync(host, limit, cancellationToken)));
         if (fleet.With(before, before.Hosts.With(answers)) is { } next)
         {
-            await Task.WhenAll(next.Replicas.Except(before.Replicas).Select(newcomer => probe.LookAsync(newcomer, limit, cancellationToken)));
+            await Task.WhenAll(
+                next.Replicas.Except(before.Replicas).Select(newcomer => probe.LookAsync(newcomer, limit, cancellationToken)));
             fleet.TryReplace(before, next); // false after a reload in between: the next round finds the same again
         }
     }

@@ -40,7 +40,8 @@ internal sealed class InferenceOptions
     /// <summary>Models that are several targets in order. Not bound, but read: a target may be a string.</summary>
     internal Dictionary<string, ModelOptions> Models { get; set; } = [];
 
-    /// <summary>The secret by which Api and Worker prove themselves; unset, no caller's tenant, priority, deadline or risk is believed.</summary>
+    /// <summary>The secret by which Api and Worker prove themselves; unset, no caller's tenant, priority, deadline or risk is
+    /// believed.</summary>
     public string? InternalKey { get; set; }
 
     /// <summary>The secret that opens, closes, resets and drains; unset, nobody does.</summary>

@@ -32,7 +32,8 @@ internal static class ProviderEndpoints
         return services;
     }
 
-    /// <summary><c>GET /providers</c>: what the proxy knows of each replica. <c>GET /v1/models</c>: what they serve, as OpenAI lists it.</summary>
+    /// <summary><c>GET /providers</c>: what the proxy knows of each replica. <c>GET /v1/models</c>: what they serve, as OpenAI lists
+    /// it.</summary>
     public static IEndpointRouteBuilder MapProviderEndpoints(this IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGet("/providers", (Fleet fleet) =>
@@ -53,7 +54,8 @@ internal static class ProviderEndpoints
             .. provider.Select(replica =>
             {
                 var state = replica.State;
-                return new ReplicaView(replica.Name, replica.Address.OriginalString, Name(state.Status), replica.Load.Draining, replica.InFlight,
+                return new ReplicaView(
+                    replica.Name, replica.Address.OriginalString, Name(state.Status), replica.Load.Draining, replica.InFlight,
                     [.. state.Models.Keys.Order(StringComparer.Ordinal)], state.LastError, state.LastChange,
                     [.. replica.Breakers.All.Select(breaker => breaker.View(topology.Options.Breaker))]);
             }),
@@ -81,30 +83,34 @@ internal static class ProviderEndpoints
 
     private static IReadOnlyList<ModelView> Models(Topology topology)
     {
-        var served = topology.Replicas.SelectMany(r => r.State.Models.Values).DistinctBy(m => m.Id).OrderBy(m => m.Id, StringComparer.Ordinal).ToArray();
+        var served = topology.Replicas.SelectMany(r => r.State.Models.Values)
+            .DistinctBy(m => m.Id).OrderBy(m => m.Id, StringComparer.Ordinal).ToArray();
         var models = served.Select(m => new ModelView(m.Id, "model", m.Created, m.OwnedBy, m.Id, m.MaxModelLength));
         var aliases = topology.Aliases.All
             .Join(served, alias => alias.Value.Model, model => model.Id,
                 (alias, model) => new ModelView(alias.Key, "model", model.Created, model.OwnedBy, model.Id, model.MaxModelLength))
             .OrderBy(m => m.Id, StringComparer.Ordinal);
         var routed = topology.Routes.Names.Order(StringComparer.Ordinal)
-            .Select(name => (Name: name, Model: topology.Routes.Resolve(name, null).Targets.Select(target => target.Served()).FirstOrDefault(m => m is not null)))
+            .Select(name => (Name: name, Model: topology.Routes.Resolve(name, null).Targets.Select(target => target.Served())
+                .FirstOrDefault(m => m is not null)))
             .Where(route => route.Model is not null)
-            .Select(route => new ModelView(route.Name, "model", route.Model!.Created, route.Model.OwnedBy, route.Model.Id, route.Model.MaxModelLength));
+            .Select(route => new ModelView(
+                route.Name, "model", route.Model!.Created, route.Model.OwnedBy, route.Model.Id, route.Model.MaxModelLength));
         return [.. routed.Concat(models).Concat(aliases).DistinctBy(m => m.Id)];
     }
 }
 
 internal sealed record ProviderList(IReadOnlyList<ProviderView> Providers);
 
-internal sealed record ProviderView(string Name, string Kind, IReadOnlyList<CredentialView> Credentials, IReadOnlyList<ReplicaView> Replicas);
+internal sealed record ProviderView(
+    string Name, string Kind, IReadOnlyList<CredentialView> Credentials, IReadOnlyList<ReplicaView> Replicas);
 
 /// <summary>A key by its fingerprint; <c>status</c> is the provider's refusal, <c>until</c> when it is tried again.</summary>
 internal sealed record CredentialView(string Fingerprint, string State, int? Status, DateTimeOffset? Since, DateTimeOffset? Until);
 
 internal sealed record ReplicaView(
-    string Name, string Address, string State, bool Draining, int InFlight, IReadOnlyList<string> Models, string? LastError, DateTimeOffset LastChange,
-    IReadOnlyList<BreakerView> Breakers);
+    string Name, string Address, string State, bool Draining, int InFlight, IReadOnlyList<string> Models, string? LastError,
+    DateTimeOffset LastChange, IReadOnlyList<BreakerView> Breakers);
 
 internal sealed record ModelList(string Object, IReadOnlyList<ModelView> Data);
 

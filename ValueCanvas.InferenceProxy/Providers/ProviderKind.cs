@@ -18,14 +18,19 @@ internal sealed class ProviderKind
         },
         new("gemini")
         {
-            PublicEndpoint = "https://generativelanguage.googleapis.com", Prefix = "/v1beta/openai", KeyVariable = "GEMINI_API_KEY", StreamsUsage = true,
+            PublicEndpoint = "https://generativelanguage.googleapis.com", Prefix = "/v1beta/openai", KeyVariable = "GEMINI_API_KEY",
+            StreamsUsage = true,
         },
         new("together") { PublicEndpoint = "https://api.together.ai", KeyVariable = "TOGETHER_API_KEY" },
         new("deepseek") { PublicEndpoint = "https://api.deepseek.com", KeyVariable = "DEEPSEEK_API_KEY" },
-        new("anthropic") { PublicEndpoint = "https://api.anthropic.com", KeyVariable = "ANTHROPIC_API_KEY", IsAnthropic = true, StreamsUsage = true },
+        new("anthropic")
+        {
+            PublicEndpoint = "https://api.anthropic.com", KeyVariable = "ANTHROPIC_API_KEY", IsAnthropic = true, StreamsUsage = true,
+        },
     ];
 
-    private static readonly FrozenDictionary<string, ProviderKind> ByName = All.ToFrozenDictionary(k => k.Name, StringComparer.OrdinalIgnoreCase);
+    private static readonly FrozenDictionary<string, ProviderKind> ByName =
+        All.ToFrozenDictionary(k => k.Name, StringComparer.OrdinalIgnoreCase);
 
     private ProviderKind(string name) => Name = name;
 

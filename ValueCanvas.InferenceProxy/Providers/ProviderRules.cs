@@ -61,7 +61,8 @@ internal static class ProviderRules
             }
         }
 
-        if (settings.ApiKeys.TrueForAll(string.IsNullOrWhiteSpace) && kind.PublicEndpoint is { } address && settings.Endpoints.Contains(address))
+        if (settings.ApiKeys.TrueForAll(string.IsNullOrWhiteSpace) && kind.PublicEndpoint is { } address
+            && settings.Endpoints.Contains(address))
         {
             wrong.Add($"{key}:ApiKeys must hold a key, or the variable {kind.KeyVariable}: {address} asks for one.");
         }

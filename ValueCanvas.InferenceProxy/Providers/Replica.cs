@@ -17,7 +17,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     private static readonly TimeSpan ModelListRetry = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
-    private readonly string _base = endPoint is null ? address.OriginalString : $"{address.Scheme}://{endPoint}{address.AbsolutePath.TrimEnd('/')}";
+    private readonly string _base =
+        endPoint is null ? address.OriginalString : $"{address.Scheme}://{endPoint}{address.AbsolutePath.TrimEnd('/')}";
     private Upstream _upstream = upstream;
     private ReplicaState _state = new(
         upstream.Kind.IsHosted && upstream.StaticModels.Count > 0 ? ReplicaStatus.Up : ReplicaStatus.Unknown,
@@ -30,8 +31,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
 
     public Upstream Upstream => Volatile.Read(ref _upstream);
 
-    /// <summary>Unique among the replicas: the endpoint's host, with the port where the URL names one, and with <c>#</c> and its address where
-    /// the host is several servers.</summary>
+    /// <summary>Unique among the replicas: the endpoint's host, with the port where the URL names one, and with <c>#</c> and its address
+    /// where the host is several servers.</summary>
     public string Name { get; } = name;
 
     /// <summary>Base address, without a trailing slash.</summary>
@@ -50,7 +51,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     /// <summary>Requests of this proxy under way there.</summary>
     public int InFlight => Load.InFlight;
 
-    /// <summary>A request to a path of the server. It goes to <see cref="EndPoint"/>, but speaks (and in TLS asks) for the host's name.</summary>
+    /// <summary>A request to a path of the server. It goes to <see cref="EndPoint"/>, but speaks (and in TLS asks) for the host's
+    /// name.</summary>
     public HttpRequestMessage Request(HttpMethod method, string path)
     {
         var request = new HttpRequestMessage(method, _base + path);
@@ -80,7 +82,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
         }
     }
 
-    /// <summary>For a hosted provider, instead of a look: forgets a failure after a rest, and says whether to ask for its models now.</summary>
+    /// <summary>For a hosted provider, instead of a look: forgets a failure after a rest, and says whether to ask for its models
+    /// now.</summary>
     public bool ShouldAsk()
     {
         lock (_gate)
@@ -120,7 +123,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
         }
     }
 
-    /// <summary>A look or a request failed. A server that is merely slow is believed once; any other failure is final until the next look.</summary>
+    /// <summary>A look or a request failed. A server that is merely slow is believed once; any other failure is final until the next
+    /// look.</summary>
     public ReplicaStatus Failed(string error, bool slow = false)
     {
         lock (_gate)
@@ -145,7 +149,8 @@ internal enum ReplicaStatus
     Down,
 }
 
-/// <summary>What was last seen. The models of a server that went down are those it had: they tell an outage from an unknown model.</summary>
+/// <summary>What was last seen. The models of a server that went down are those it had: they tell an outage from an unknown
+/// model.</summary>
 internal sealed record ReplicaState(
     ReplicaStatus Status, FrozenDictionary<string, ServedModel> Models, string? LastError, DateTimeOffset LastChange);
 

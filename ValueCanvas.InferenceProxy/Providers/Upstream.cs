@@ -3,7 +3,8 @@ using System.Collections.Frozen;
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>What the replicas of one provider have in common.</summary>
-internal sealed record Upstream(string Name, ProviderKind Kind, CredentialPool Credentials, FrozenDictionary<string, ServedModel> StaticModels)
+internal sealed record Upstream(
+    string Name, ProviderKind Kind, CredentialPool Credentials, FrozenDictionary<string, ServedModel> StaticModels)
 {
     /// <summary>Built from settings; keys that were there before keep their state.</summary>
     public static Upstream From(string name, ProviderOptions settings, IEnumerable<string> targeted, Upstream? before, TimeProvider time)

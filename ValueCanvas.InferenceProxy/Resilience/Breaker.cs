@@ -94,8 +94,8 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         return _state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0;
     }
 
-    /// <summary>A probe's answer begins: the next probe may enter, so that a few long streams do not keep the breaker half-open for all others.
-    /// What the answer is worth is known at its end.</summary>
+    /// <summary>A probe's answer begins: the next probe may enter, so that a few long streams do not keep the breaker half-open for all
+    /// others. What the answer is worth is known at its end.</summary>
     public BreakerPass Began(BreakerPass pass)
     {
         if (pass is not { Probe: true, Begun: false })
@@ -159,8 +159,8 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     }
 
     /// <summary>
-    /// An operator's word, unless it was followed before or a later one was: open until the time is over, or for good; closed, with nothing in
-    /// the window that could open it again at once; reset, as new but for the list of transitions, which shows it.
+    /// An operator's word, unless it was followed before or a later one was: open until the time is over, or for good; closed, with nothing
+    /// in the window that could open it again at once; reset, as new but for the list of transitions, which shows it.
     /// </summary>
     public BreakerTransition? Follow(OperatorAction action)
     {

@@ -23,7 +23,8 @@ internal readonly record struct BreakerPass(Breaker Breaker, int Epoch, bool Pro
 
 internal readonly record struct BreakerWait(TimeSpan Time, bool RateLimited);
 
-internal sealed record BreakerTransition(string Replica, string Model, BreakerState From, BreakerState To, string Reason, DateTimeOffset At);
+internal sealed record BreakerTransition(
+    string Replica, string Model, BreakerState From, BreakerState To, string Reason, DateTimeOffset At);
 
 /// <summary>What operators see: counts are those of the window, the newest transition stands first.</summary>
 internal sealed record BreakerView(

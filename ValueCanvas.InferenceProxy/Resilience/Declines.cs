@@ -4,8 +4,8 @@ using ValueCanvas.InferenceProxy.Forwarding;
 namespace ValueCanvas.InferenceProxy.Resilience;
 
 /// <summary>
-/// Recognises answers by which a model declines a request that another model may take: a prompt that does not fit its context window, or content
-/// that its provider's policy does not let through. Providers say so in codes and, where they have none, in fixed phrases.
+/// Recognises answers by which a model declines a request that another model may take: a prompt that does not fit its context window, or
+/// content that its provider's policy does not let through. Providers say so in codes and, where they have none, in fixed phrases.
 /// </summary>
 internal static class Declines
 {
@@ -18,12 +18,16 @@ internal static class Declines
     // In their order: OpenAI, DeepSeek and vLLM; vLLM; Ollama; llama.cpp; Gemini; Anthropic; Together.
     private static readonly string[] ContextPhrases =
     [
-        "maximum context length", "longer than the maximum model length", "exceeds the context length", "exceeds the available context size",
-        "exceeds the maximum number of tokens", "prompt is too long", "exceed context limit", "`max_new_tokens` must be <=",
+        "maximum context length", "longer than the maximum model length", "exceeds the context length",
+        "exceeds the available context size", "exceeds the maximum number of tokens", "prompt is too long",
+        "exceed context limit", "`max_new_tokens` must be <=",
     ];
 
     private static readonly string[] PolicyCodes =
-        ["content_policy_violation", "content_filter", "ResponsibleAIPolicyViolation", "moderation_blocked", "invalid_prompt", "PROHIBITED_CONTENT"];
+    [
+        "content_policy_violation", "content_filter", "ResponsibleAIPolicyViolation", "moderation_blocked", "invalid_prompt",
+        "PROHIBITED_CONTENT",
+    ];
 
     // Azure, Anthropic, OpenAI, DeepSeek.
     private static readonly string[] PolicyPhrases =
@@ -120,7 +124,8 @@ internal static class Declines
         choice.TryGetProperty("finish_reason", out var reason) && reason.ValueKind == JsonValueKind.String
         && reason.GetString()!.StartsWith("content_filter", StringComparison.Ordinal)
         && (choice.TryGetProperty("message", out var said) || choice.TryGetProperty("delta", out said)
-            ? said.ValueKind != JsonValueKind.Object || said.EnumerateObject().All(field => field.NameEquals("role"u8) || IsNothing(field.Value))
+            ? said.ValueKind != JsonValueKind.Object
+                || said.EnumerateObject().All(field => field.NameEquals("role"u8) || IsNothing(field.Value))
             : !choice.TryGetProperty("text", out var text) || IsNothing(text));
 
     private static bool IsNothing(JsonElement value) => value.ValueKind switch

@@ -38,7 +38,8 @@ internal static class Refusals
 
         // Before every replica has been heard once, an unknown name may yet turn out to be served.
         var states = call.Topology.Replicas.Select(r => r.State).ToArray();
-        var known = Array.Exists(call.Route.Targets, target => target.Served() is not null) || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
+        var known = Array.Exists(call.Route.Targets, target => target.Served() is not null)
+            || states.Any(s => s.Models.Count == 0 && s.Status != ReplicaStatus.Up);
         return known
             ? Wait(call)
             : ProxyError.UnknownModel(call.Peek.Model, states.SelectMany(s => s.Models.Keys).Concat(call.Topology.Routes.Names).Distinct()
@@ -58,7 +59,8 @@ internal static class Refusals
     {
         var options = call.Topology.Options;
         BreakerWait? shortest = null;
-        foreach (var (replica, model) in call.Route.Targets.SelectMany(target => target.Replicas.Select(replica => (replica, target.Model))))
+        foreach (var (replica, model) in call.Route.Targets.SelectMany(target =>
+            target.Replicas.Select(replica => (replica, target.Model))))
         {
             if (replica.State is { } state && state.Models.ContainsKey(model))
             {

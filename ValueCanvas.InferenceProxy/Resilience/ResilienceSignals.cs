@@ -19,7 +19,8 @@ internal sealed partial class ResilienceSignals
     {
         _logger = logger;
         var meter = meters.Create(MeterName);
-        _transitions = meter.CreateCounter<long>("valuecanvas.inference.breaker.transitions", "{transition}", "Changes of a breaker's state.");
+        _transitions = meter.CreateCounter<long>("valuecanvas.inference.breaker.transitions",
+            "{transition}", "Changes of a breaker's state.");
         _retries = meter.CreateCounter<long>("valuecanvas.inference.retries", "{attempt}", "Attempts after a failed one, by its cause.");
         _exhausted = meter.CreateCounter<long>(
             "valuecanvas.inference.retries.refused", "{request}", "Requests that had no further attempt: the budget was spent.");
@@ -36,7 +37,8 @@ internal sealed partial class ResilienceSignals
         Log.Moved(_logger, transition.Model, transition.Replica, from, to, transition.Reason);
         KeyValuePair<string, object?>[] tags =
         [
-            new(GenAi.Target, transition.Replica), new(GenAi.Model, transition.Model), new("from", from), new("to", to), new("reason", transition.Reason),
+            new(GenAi.Target, transition.Replica), new(GenAi.Model, transition.Model), new("from", from), new("to", to),
+            new("reason", transition.Reason),
         ];
         _transitions.Add(1, tags);
         span?.AddEvent(new ActivityEvent("breaker.transition", tags: new ActivityTagsCollection(tags)));

@@ -1,7 +1,7 @@
 namespace ValueCanvas.InferenceProxy.Resilience;
 
-/// <summary>Pays for extra work from the requests that came: over the last ten slots of time at most a share of them, and whatever the share a
-/// few in every slot.</summary>
+/// <summary>Pays for extra work from the requests that came: over the last ten slots of time at most a share of them, and whatever the
+/// share a few in every slot.</summary>
 internal abstract class ShareBudget(TimeProvider time, TimeSpan slot)
 {
     private const int Slots = 10;

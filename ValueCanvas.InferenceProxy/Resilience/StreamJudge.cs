@@ -36,7 +36,8 @@ internal sealed class StreamJudge
         : Signs.HasFlag(EventSigns.Error) && !IsClientFault ? AttemptFailure.ErrorEvent
         : AttemptFailure.None;
 
-    /// <summary>What the server last said that the answer costs: so far while it runs, all of it at the end. Null until it says something.</summary>
+    /// <summary>What the server last said that the answer costs: so far while it runs, all of it at the end. Null until it says
+    /// something.</summary>
     public Usage? Usage { get; private set; }
 
     /// <summary>Why it ended, as the last choice that did says.</summary>
@@ -47,8 +48,8 @@ internal sealed class StreamJudge
 
     private EventSigns Signs { get; set; }
 
-    /// <summary>Judges whole events, all up to one that stops the stream, and says where it has come to, and how many bytes of what was read are left,
-    /// at the start, to go out.</summary>
+    /// <summary>Judges whole events, all up to one that stops the stream, and says where it has come to, and how many bytes of what was
+    /// read are left, at the start, to go out.</summary>
     /// <param name="bytes">Free bytes, and the events.</param>
     /// <param name="read">Where the events begin.</param>
     public (int Read, int Left) Read(Span<byte> bytes, int read = 0)
@@ -68,8 +69,8 @@ internal sealed class StreamJudge
         return (read, left);
     }
 
-    /// <summary>Judges what stands at the stream's end without its empty line, and says how much of it is left to go out. Null: half an event, which
-    /// must not pass.</summary>
+    /// <summary>Judges what stands at the stream's end without its empty line, and says how much of it is left to go out. Null: half an
+    /// event, which must not pass.</summary>
     public int? ReadLast(Span<byte> bytes)
     {
         var before = Signs;

@@ -24,7 +24,8 @@ internal static class BlockHash
             block = block[32..];
         }
 
-        var hash = BitOperations.RotateLeft(a, 1) + BitOperations.RotateLeft(b, 7) + BitOperations.RotateLeft(c, 12) + BitOperations.RotateLeft(d, 18);
+        var hash = BitOperations.RotateLeft(a, 1) + BitOperations.RotateLeft(b, 7)
+            + BitOperations.RotateLeft(c, 12) + BitOperations.RotateLeft(d, 18);
         hash = (hash ^ (hash >> 33)) * P2;
         hash = (hash ^ (hash >> 29)) * P3;
         return hash ^ (hash >> 32);

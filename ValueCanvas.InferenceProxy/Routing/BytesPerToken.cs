@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace ValueCanvas.InferenceProxy.Routing;
 
 /// <summary>
-/// How many bytes of a prompt are a token of a model: a moving mean of what servers say that prompts cost. Caches are measured in tokens, prompts
-/// here in bytes.
+/// How many bytes of a prompt are a token of a model: a moving mean of what servers say that prompts cost. Caches are measured in tokens,
+/// prompts here in bytes.
 /// </summary>
 internal sealed class BytesPerToken
 {

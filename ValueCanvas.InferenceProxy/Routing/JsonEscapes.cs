@@ -12,7 +12,8 @@ internal static class JsonEscapes
     private const int Short = 2; // \n
     private const int Unicode = 6; // \u00e9
 
-    /// <summary>Reads the escape that the text begins with, and says how long it is. Half a surrogate pair means nothing and stays as it is.</summary>
+    /// <summary>Reads the escape that the text begins with, and says how long it is. Half a surrogate pair means nothing and stays as it
+    /// is.</summary>
     /// <param name="text">From the backslash on, of a valid JSON string.</param>
     /// <param name="means">What it stands for, in UTF-8.</param>
     /// <param name="written">How many bytes that is.</param>
@@ -52,5 +53,6 @@ internal static class JsonEscapes
         return Unicode;
     }
 
-    private static char Unit(ReadOnlySpan<byte> escape) => Utf8Parser.TryParse(escape.Slice(2, 4), out ushort unit, out _, 'x') ? (char)unit : default;
+    private static char Unit(ReadOnlySpan<byte> escape) =>
+        Utf8Parser.TryParse(escape.Slice(2, 4), out ushort unit, out _, 'x') ? (char)unit : default;
 }

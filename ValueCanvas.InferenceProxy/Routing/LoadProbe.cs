@@ -18,7 +18,8 @@ internal sealed class LoadProbe(UpstreamClient upstream, TimeProvider time)
     {
         var state = replica.State;
         // A hosted provider's load is its own affair.
-        if (replica.Upstream.Kind.IsHosted || state.Status != ReplicaStatus.Up || (_without.TryGetValue(replica, out var since) && state.LastChange.Equals(since)))
+        if (replica.Upstream.Kind.IsHosted || state.Status != ReplicaStatus.Up
+            || (_without.TryGetValue(replica, out var since) && state.LastChange.Equals(since)))
         {
             replica.Load.Live = null;
             return;

@@ -34,7 +34,8 @@ internal sealed class ModelAliases
     public IEnumerable<KeyValuePair<string, Alias>> All => _targets;
 
     /// <summary>The model that a name means, and its JSON string where that differs from what the client wrote.</summary>
-    public (string Model, byte[]? Json) Resolve(string name) => _targets.TryGetValue(name, out var alias) ? (alias.Model, alias.Json) : (name, null);
+    public (string Model, byte[]? Json) Resolve(string name) =>
+        _targets.TryGetValue(name, out var alias) ? (alias.Model, alias.Json) : (name, null);
 
     /// <summary>Follows an alias to a model.</summary>
     public static Chain Follow(InferenceOptions options, string name, out string model)

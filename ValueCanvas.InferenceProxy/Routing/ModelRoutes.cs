@@ -5,7 +5,8 @@ using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
-/// <summary>Where requests for a model go: the configured targets in order, and without any to whichever replica serves the model.</summary>
+/// <summary>Where requests for a model go: the configured targets in order, and without any to whichever replica serves the
+/// model.</summary>
 internal sealed class ModelRoutes
 {
     private readonly ModelAliases _aliases;
@@ -72,7 +73,8 @@ internal sealed class ModelRoutes
     private ModelTarget Target(string? provider, string name)
     {
         var model = _aliases.Resolve(name).Model;
-        return new ModelTarget(provider, ReplicasOf(provider), model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
+        return new ModelTarget(
+            provider, ReplicasOf(provider), model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
     }
 
     private sealed record Chains(ModelRoute Default, ModelRoute?[] ByRisk)
@@ -90,8 +92,8 @@ internal sealed record ModelRoute(ModelTarget[] Targets)
     public bool FallsBackOn(AttemptFailure decline) => FallbackOn.Count == 0 || FallbackOn.Contains(decline.Label());
 }
 
-/// <summary>A provider, or null for any; its replicas at the time, and the model to ask them for, also as a JSON string where clients may use
-/// another name.</summary>
+/// <summary>A provider, or null for any; its replicas at the time, and the model to ask them for, also as a JSON string where clients may
+/// use another name.</summary>
 internal sealed record ModelTarget(string? Provider, Replica[] Replicas, string Model, byte[]? Json)
 {
     /// <summary>The model as one of the replicas lists it.</summary>

@@ -40,9 +40,10 @@ internal static class PrefixAffinity
             && (cold == long.MaxValue || warm - cold <= options.StickyBacklogTokens * bytesPerToken)
             && (warmest - least <= RequestsApart || warmest <= least * TimesApart);
 
-        // :: Step 3: the least work. Who is saturated loses what it kept, but is not shunned: what /metrics said is a second old, and all at
-        // once would go to the others.
-        return (sticky ? Cheapest(candidates, cached, request, enough, unsaturated) : null) ?? Cheapest(candidates, cached, request, 0, false)!.Value;
+        // :: Step 3: the least work. Who is saturated loses what it kept, but is not shunned: what /metrics said is a second old, and all
+        // at once would go to the others.
+        return (sticky ? Cheapest(candidates, cached, request, enough, unsaturated) : null)
+            ?? Cheapest(candidates, cached, request, 0, false)!.Value;
     }
 
     /// <summary>How many blocks to remember: as many as the replica's cache can hold, if it says how large that is.</summary>

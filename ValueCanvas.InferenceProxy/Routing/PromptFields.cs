@@ -2,7 +2,8 @@ using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
-/// <summary>Where in the body the fields stand that make up the prompt, as ranges of the values' bytes; empty where a field is missing.</summary>
+/// <summary>Where in the body the fields stand that make up the prompt, as ranges of the values' bytes; empty where a field is
+/// missing.</summary>
 internal record struct PromptFields(Range Salt, Range Tools, Range Prompt)
 {
     public readonly int PromptBytes => Prompt.End.Value - Prompt.Start.Value + Tools.End.Value - Tools.Start.Value;

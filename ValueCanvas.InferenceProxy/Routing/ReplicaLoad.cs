@@ -23,7 +23,8 @@ internal sealed class ReplicaLoad
     /// <summary>Requests of this proxy under way.</summary>
     public int InFlight => Volatile.Read(ref _inFlight);
 
-    /// <summary>Bytes of prompts that are on their way and, as far as is known, not in the replica's cache: released with the first byte.</summary>
+    /// <summary>Bytes of prompts that are on their way and, as far as is known, not in the replica's cache: released with the first
+    /// byte.</summary>
     public long PendingPrefill => Interlocked.Read(ref _prefill);
 
     /// <summary>What the replica's <c>/metrics</c> said last; null where it has none or it is too old.</summary>
@@ -103,6 +104,6 @@ internal sealed class ReplicaLoad
     }
 }
 
-/// <summary>What a replica's <c>/metrics</c> said: requests running and waiting, KV use (0 to 1), tokens that its cache holds (0: unknown), and
-/// how many of the requests were not this proxy's.</summary>
+/// <summary>What a replica's <c>/metrics</c> said: requests running and waiting, KV use (0 to 1), tokens that its cache holds (0: unknown),
+/// and how many of the requests were not this proxy's.</summary>
 internal sealed record LiveLoad(int Running, int Waiting, double KvCacheUsage, long CacheTokens, int Foreign);

@@ -3,8 +3,8 @@ using ValueCanvas.InferenceProxy.Providers;
 namespace ValueCanvas.InferenceProxy.Routing;
 
 /// <summary>
-/// Chooses among the replicas that are up, serve the model, were not tried yet, are not drained, are let through by their breaker and have a
-/// place free, by the configured policy, and takes a place there. Ties take turns.
+/// Chooses among the replicas that are up, serve the model, were not tried yet, are not drained, are let through by their breaker and have
+/// a place free, by the configured policy, and takes a place there. Ties take turns.
 /// </summary>
 internal sealed class ReplicaPicker(TimeProvider time, Random random, BytesPerToken bytesPerToken)
 {

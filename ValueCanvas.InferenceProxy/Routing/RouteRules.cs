@@ -23,7 +23,9 @@ internal static class RouteRules
             if (model.FallbackOn.Any(cause => cause is not (ModelOptions.ContextWindow or ModelOptions.ContentPolicy))
                 && model.FallbackOn is not [ModelOptions.Nothing])
             {
-                wrong.Add($"{key}:FallbackOn must list {ModelOptions.ContextWindow}, {ModelOptions.ContentPolicy}, or {ModelOptions.Nothing} alone.");
+                wrong.Add(
+                    $"{key}:FallbackOn must list {ModelOptions.ContextWindow}, {ModelOptions.ContentPolicy}, or "
+                    + $"{ModelOptions.Nothing} alone.");
             }
 
             Targets(options, model.Targets, $"{key}:Targets", wrong);

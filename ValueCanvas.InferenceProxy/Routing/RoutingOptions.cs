@@ -16,13 +16,15 @@ internal sealed class RoutingOptions
     /// <summary>Between two readings of a replica's <c>/metrics</c>. Read at start only.</summary>
     public TimeSpan MetricsInterval { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How many 256-byte blocks of prompts are remembered per replica at most; fewer where its cache is known to be smaller.</summary>
+    /// <summary>How many 256-byte blocks of prompts are remembered per replica at most; fewer where its cache is known to be
+    /// smaller.</summary>
     public int MaxPrefixBlocks { get; set; } = 65_536;
 
     /// <summary>From this share of the prompt on, a replica that has it in its cache keeps the conversation.</summary>
     public double StickyShare { get; set; } = 0.8;
 
-    /// <summary>Tokens of prompt that a replica may have before it, more than the idlest one, until it no longer keeps its conversations.</summary>
+    /// <summary>Tokens of prompt that a replica may have before it, more than the idlest one, until it no longer keeps its
+    /// conversations.</summary>
     public int StickyBacklogTokens { get; set; } = 64 * 1024;
 
     /// <summary>Adds what is wrong, each message with the key to set.</summary>

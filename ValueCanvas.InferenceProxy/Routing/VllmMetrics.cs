@@ -2,7 +2,8 @@ using System.Buffers.Text;
 
 namespace ValueCanvas.InferenceProxy.Routing;
 
-/// <summary>Reads, line by line, what matters of a vLLM server's Prometheus text; other lines cost a comparison. Names old and new are known.</summary>
+/// <summary>Reads, line by line, what matters of a vLLM server's Prometheus text; other lines cost a comparison. Names old and new are
+/// known.</summary>
 internal struct VllmMetrics
 {
     private double _running;
@@ -49,7 +50,8 @@ internal struct VllmMetrics
     /// <param name="own">How many of the requests are this proxy's.</param>
     public readonly LiveLoad? ToLoad(int own) => !_known
         ? null
-        : new LiveLoad(Count(_running), Count(_waiting), Math.Clamp(_kvUsage, 0, 1), _cacheTokens, Math.Max(0, Count(_running + _waiting) - own));
+        : new LiveLoad(
+            Count(_running), Count(_waiting), Math.Clamp(_kvUsage, 0, 1), _cacheTokens, Math.Max(0, Count(_running + _waiting) - own));
 
     private static int Count(double value) => (int)Math.Clamp(value, 0, 1_000_000);
 

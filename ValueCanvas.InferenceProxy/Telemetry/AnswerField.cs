@@ -26,10 +26,12 @@ internal static class AnswerField
         return [.. found];
     }
 
-    /// <summary>The JSON string that the text begins with; null where it begins with something else, or the string is long or escaped.</summary>
+    /// <summary>The JSON string that the text begins with; null where it begins with something else, or the string is long or
+    /// escaped.</summary>
     public static string? Short(ReadOnlySpan<byte> json)
     {
-        if (json is not [(byte)'"', .. var rest] || rest.IndexOf((byte)'"') is not (>= 0 and <= Longest and var end) || rest[..end].Contains((byte)'\\'))
+        if (json is not [(byte)'"', .. var rest]
+            || rest.IndexOf((byte)'"') is not (>= 0 and <= Longest and var end) || rest[..end].Contains((byte)'\\'))
         {
             return null;
         }

@@ -48,7 +48,8 @@ internal static class GenAi
         return span;
     }
 
-    /// <summary>The labels that all metrics of calls have. The model is one that the replica serves, so that their number is bounded.</summary>
+    /// <summary>The labels that all metrics of calls have. The model is one that the replica serves, so that their number is
+    /// bounded.</summary>
     public static TagList Labels(InferenceOperation operation, string model, Replica replica) => new()
     {
         { Operation, operation.Name }, { Model, model }, { Provider, ProviderName(replica) },

@@ -11,9 +11,11 @@ internal sealed class InferenceMetrics
     public const string MeterName = "ValueCanvas.InferenceProxy";
 
     /// <summary>Boundaries as the conventions give them, in seconds.</summary>
-    internal static readonly double[] DurationBuckets = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+    internal static readonly double[] DurationBuckets =
+        [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
 
-    private static readonly double[] FirstTokenBuckets = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
+    private static readonly double[] FirstTokenBuckets =
+        [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
 
     private readonly Histogram<double> _timeToFirstToken;
     private readonly Histogram<double> _duration;
@@ -27,15 +29,18 @@ internal sealed class InferenceMetrics
     {
         _time = time;
         var meter = meters.Create(MeterName);
-        _timeToFirstToken = meter.CreateHistogram("gen_ai.server.time_to_first_token", "s", "From the request to the first content of a streamed answer.",
+        _timeToFirstToken = meter.CreateHistogram(
+            "gen_ai.server.time_to_first_token", "s", "From the request to the first content of a streamed answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = FirstTokenBuckets });
         _duration = meter.CreateHistogram("gen_ai.server.request.duration", "s", "From the request to the end of the answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = DurationBuckets });
-        _attemptDuration = meter.CreateHistogram("gen_ai.client.operation.duration", "s", "From sending a request to a replica to the end of its answer.",
+        _attemptDuration = meter.CreateHistogram(
+            "gen_ai.client.operation.duration", "s", "From sending a request to a replica to the end of its answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = DurationBuckets });
         _inFlight = meter.CreateUpDownCounter<int>("valuecanvas.inference.in_flight", "{request}", "Requests under way at a replica.");
         _attempts = meter.CreateCounter<long>("valuecanvas.inference.attempts", "{attempt}", "Requests sent to a replica.");
-        _failures = meter.CreateCounter<long>("valuecanvas.inference.failures", "{attempt}", "Attempts that gave no complete answer, by cause.");
+        _failures = meter.CreateCounter<long>(
+            "valuecanvas.inference.failures", "{attempt}", "Attempts that gave no complete answer, by cause.");
     }
 
     public void AttemptStarted(Replica replica)

@@ -26,9 +26,11 @@ internal sealed class TokenMetrics
         var meter = meters.Create(InferenceMetrics.MeterName);
         _usage = meter.CreateHistogram("gen_ai.client.token.usage", "{token}", "Tokens of prompts and of answers, as servers report them.",
             advice: new InstrumentAdvice<long> { HistogramBucketBoundaries = TokenBuckets });
-        _perToken = meter.CreateHistogram("gen_ai.server.time_per_output_token", "s", "Time per token of a streamed answer behind the first.",
+        _perToken = meter.CreateHistogram(
+            "gen_ai.server.time_per_output_token", "s", "Time per token of a streamed answer behind the first.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = PerTokenBuckets });
-        _perChunk = meter.CreateHistogram("gen_ai.client.operation.time_per_output_chunk", "s", "Time between two chunks of a streamed answer.",
+        _perChunk = meter.CreateHistogram(
+            "gen_ai.client.operation.time_per_output_chunk", "s", "Time between two chunks of a streamed answer.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = InferenceMetrics.DurationBuckets });
         _cached = meter.CreateCounter<long>("valuecanvas.inference.prefix.cached_tokens", "{token}",
             "Tokens of prompts that routing believed to be cached (source predicted), and that were (source reported).");
@@ -78,8 +80,8 @@ internal sealed class TokenMetrics
         if (predicted && load.ReportsCachedTokens)
         {
             var expected = (long)Math.Min(place.Cached / _bytesPerToken.Of(model), usage.PromptTokens);
-            _cached.Add(expected, new KeyValuePair<string, object?>(GenAi.Model, model), new KeyValuePair<string, object?>("source", "predicted"));
-            _cached.Add(usage.CachedTokens, new KeyValuePair<string, object?>(GenAi.Model, model), new KeyValuePair<string, object?>("source", "reported"));
+            _cached.Add(expected, new(GenAi.Model, model), new("source", "predicted"));
+            _cached.Add(usage.CachedTokens, new(GenAi.Model, model), new("source", "reported"));
         }
     }
 }

@@ -98,7 +98,12 @@ internal static class AnthropicAnswer
                 _ => "server_error",
             });
             json.WriteNull("param"u8);
-            json.WriteString("code"u8, type switch { "rate_limit_error" => "rate_limit_exceeded", "not_found_error" => "model_not_found", _ => type });
+            json.WriteString("code"u8, type switch
+            {
+                "rate_limit_error" => "rate_limit_exceeded",
+                "not_found_error" => "model_not_found",
+                _ => type,
+            });
             json.WriteEndObject();
             json.WriteEndObject();
         }
@@ -115,7 +120,8 @@ internal static class AnthropicAnswer
         _ => "stop",
     };
 
-    private static IEnumerable<JsonElement> OfType(JsonElement blocks, string type) => blocks.EnumerateArray().Where(block => Text(block, "type") == type);
+    private static IEnumerable<JsonElement> OfType(JsonElement blocks, string type) =>
+        blocks.EnumerateArray().Where(block => Text(block, "type") == type);
 
     private static void WriteCalls(Utf8JsonWriter json, JsonElement[] calls)
     {
@@ -141,7 +147,8 @@ internal static class AnthropicAnswer
     }
 }
 
-/// <summary>Token counts. Anthropic's input tokens are those that were neither read from nor written to its cache; OpenAI's are all of them.</summary>
+/// <summary>Token counts. Anthropic's input tokens are those that were neither read from nor written to its cache; OpenAI's are all of
+/// them.</summary>
 internal readonly record struct AnthropicUsage(long Input, long CacheRead, long CacheWrite, long Output)
 {
     /// <summary>Counts are cumulative: each report replaces the numbers it names.</summary>

@@ -42,7 +42,8 @@ internal sealed class AnthropicChunks(long created, bool wantsUsage)
                 break;
             case "message_delta":
                 Count(@event);
-                _finishReason = Get(@event, "delta", JsonValueKind.Object) is { } end ? AnthropicAnswer.FinishReason(Text(end, "stop_reason")) : null;
+                _finishReason = Get(@event, "delta", JsonValueKind.Object) is { } end
+                    ? AnthropicAnswer.FinishReason(Text(end, "stop_reason")) : null;
                 if (_finishReason is not null)
                 {
                     Chunk(output, static _ => { }, _finishReason);
@@ -85,7 +86,8 @@ internal sealed class AnthropicChunks(long created, bool wantsUsage)
             case "thinking_delta":
                 TextChunk(output, "reasoning", Text(delta, "thinking") ?? "");
                 break;
-            case "input_json_delta" when _toolOfBlock.TryGetValue(Index(@event), out var tool) && Text(delta, "partial_json") is { Length: > 0 } json:
+            case "input_json_delta" when _toolOfBlock.TryGetValue(Index(@event), out var tool)
+                && Text(delta, "partial_json") is { Length: > 0 } json:
                 ToolChunk(output, tool, null, null, json);
                 break;
         }
@@ -197,5 +199,6 @@ internal sealed class AnthropicChunks(long created, bool wantsUsage)
     }
 
     private static long Index(JsonElement @event) =>
-        Get(@event, "index", JsonValueKind.Number) is { } index && index.TryGetInt64(out var value) ? value : throw new JsonException("no index");
+        Get(@event, "index", JsonValueKind.Number) is { } index && index.TryGetInt64(out var value)
+            ? value : throw new JsonException("no index");
 }

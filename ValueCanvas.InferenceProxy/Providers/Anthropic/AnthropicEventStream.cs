@@ -3,8 +3,8 @@ using System.Text.Json;
 
 namespace ValueCanvas.InferenceProxy.Providers.Anthropic;
 
-/// <summary>The body of a streamed answer, read as OpenAI's chunks while Anthropic's events come in. A stream that breaks off, or holds what is no
-/// event, breaks here as well: its reader sees no <c>[DONE]</c>.</summary>
+/// <summary>The body of a streamed answer, read as OpenAI's chunks while Anthropic's events come in. A stream that breaks off, or holds
+/// what is no event, breaks here as well: its reader sees no <c>[DONE]</c>.</summary>
 internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks, bool native) : Stream
 {
     private const int LargestEvent = 8 * 1024 * 1024;

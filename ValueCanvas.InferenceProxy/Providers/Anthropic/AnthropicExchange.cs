@@ -3,8 +3,8 @@ using System.Text.Json;
 
 namespace ValueCanvas.InferenceProxy.Providers.Anthropic;
 
-/// <summary>Goes with a request to Anthropic and turns the response into what an OpenAI-compatible server would have answered, so that nothing
-/// behind the upstream client knows the difference.</summary>
+/// <summary>Goes with a request to Anthropic and turns the response into what an OpenAI-compatible server would have answered, so that
+/// nothing behind the upstream client knows the difference.</summary>
 /// <param name="wantsUsage">A stream's usage was asked for.</param>
 /// <param name="native">The client speaks Anthropic's language: what came goes along for it, where others read over it.</param>
 /// <param name="time">When it was answered.</param>
@@ -26,7 +26,8 @@ internal sealed class AnthropicExchange(bool wantsUsage, bool native, TimeProvid
         if (response.IsSuccessStatusCode && response.Content.Headers.ContentType?.MediaType == "text/event-stream")
         {
             var source = await response.Content.ReadAsStreamAsync(cancellationToken);
-            Replace(response, new StreamContent(new AnthropicEventStream(source, new AnthropicChunks(created, wantsUsage), native)), "text/event-stream");
+            var events = new AnthropicEventStream(source, new AnthropicChunks(created, wantsUsage), native);
+            Replace(response, new StreamContent(events), "text/event-stream");
             return response;
         }
 

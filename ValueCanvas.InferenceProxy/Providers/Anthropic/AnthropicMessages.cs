@@ -48,7 +48,8 @@ internal static class AnthropicMessages
             return [text];
         }
 
-        return Get(message, "content", JsonValueKind.Array)?.EnumerateArray().Select(part => Text(part, "text") ?? Text(part, "refusal")).OfType<string>() ?? [];
+        return Get(message, "content", JsonValueKind.Array)
+            ?.EnumerateArray().Select(part => Text(part, "text") ?? Text(part, "refusal")).OfType<string>() ?? [];
     }
 
     private static void Close(Utf8JsonWriter json, string? open)
@@ -66,7 +67,8 @@ internal static class AnthropicMessages
         {
             json.WriteStartObject();
             json.WriteString("type"u8, "tool_result"u8);
-            json.WriteString("tool_use_id"u8, Text(message, "tool_call_id") ?? throw Wrong("A message of role 'tool' must have a tool_call_id.", "messages"));
+            json.WriteString("tool_use_id"u8, Text(message, "tool_call_id")
+                ?? throw Wrong("A message of role 'tool' must have a tool_call_id.", "messages"));
             json.WriteString("content"u8, string.Concat(Texts(message)));
             json.WriteEndObject();
             return;

@@ -5,8 +5,8 @@ using ValueCanvas.InferenceProxy.Errors;
 namespace ValueCanvas.InferenceProxy.Providers.Anthropic;
 
 /// <summary>
-/// A chat completion request as a request of Anthropic's Messages API. System and developer messages become the <c>system</c> field, tool answers
-/// become blocks of user messages, neighbours of one role become one message, and what the other side does not know is left out.
+/// A chat completion request as a request of Anthropic's Messages API. System and developer messages become the <c>system</c> field, tool
+/// answers become blocks of user messages, neighbours of one role become one message, and what the other side does not know is left out.
 /// </summary>
 internal static class AnthropicRequest
 {
@@ -43,8 +43,10 @@ internal static class AnthropicRequest
         {
             json.WriteStartObject();
             json.WriteString("model"u8, model);
-            json.WriteNumber("max_tokens"u8, Integer(request, "max_completion_tokens") ?? Integer(request, "max_tokens") ?? DefaultMaxTokens);
-            var messages = Get(request, "messages", JsonValueKind.Array) ?? throw Wrong("The field 'messages' must be an array.", "messages");
+            json.WriteNumber("max_tokens"u8,
+                Integer(request, "max_completion_tokens") ?? Integer(request, "max_tokens") ?? DefaultMaxTokens);
+            var messages = Get(request, "messages", JsonValueKind.Array)
+                ?? throw Wrong("The field 'messages' must be an array.", "messages");
             WriteSystem(json, messages);
             AnthropicMessages.Write(json, messages);
             WriteSampling(json, request);
@@ -99,7 +101,8 @@ internal static class AnthropicRequest
 
         var stops = Text(request, "stop") is { } one ? [one] : Get(request, "stop", JsonValueKind.Array)?.EnumerateArray()
             .Where(stop => stop.ValueKind == JsonValueKind.String).Select(stop => stop.GetString()!).ToArray();
-        if (stops?.Where(stop => !string.IsNullOrWhiteSpace(stop)).ToArray() is { Length: > 0 } sequences) // white space alone is refused there
+        // White space alone is refused there.
+        if (stops?.Where(stop => !string.IsNullOrWhiteSpace(stop)).ToArray() is { Length: > 0 } sequences)
         {
             json.WriteStartArray("stop_sequences"u8);
             foreach (var stop in sequences)
@@ -174,7 +177,8 @@ internal static class AnthropicRequest
     private static void WriteToolChoice(Utf8JsonWriter json, JsonElement request)
     {
         var single = Get(request, "parallel_tool_calls", JsonValueKind.False) is not null;
-        var forced = Get(request, "tool_choice", JsonValueKind.Object) is { } named && Get(named, "function", JsonValueKind.Object) is { } function
+        var forced = Get(request, "tool_choice", JsonValueKind.Object) is { } named
+            && Get(named, "function", JsonValueKind.Object) is { } function
             ? Text(function, "name") : null;
         var type = forced is not null ? "tool" : Text(request, "tool_choice") switch
         {
@@ -204,8 +208,8 @@ internal static class AnthropicRequest
     }
 }
 
-/// <summary>Carries what cannot be said to Anthropic out of the depth of a translation; <see cref="AnthropicRequest.TryTranslate"/> makes it a
-/// value.</summary>
+/// <summary>Carries what cannot be said to Anthropic out of the depth of a translation; <see cref="AnthropicRequest.TryTranslate"/> makes
+/// it a value.</summary>
 internal sealed class UntranslatableException(string message, string? param) : Exception(message)
 {
     public string? Param { get; } = param;
