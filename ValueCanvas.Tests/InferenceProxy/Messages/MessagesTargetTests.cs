@@ -21,6 +21,8 @@ public sealed class MessagesTargetTests
           {"type":"text","text":"Hi.","citations":null}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":9,"service_tier":"standard"}}
         """;
 
+    private const string Chat = """{"id":"x","model":"m","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}""";
+
     private const string Events = """
         event: message_start
         data: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-large","content":[],"usage":{"input_tokens":5,"output_tokens":1}}}
@@ -162,7 +164,7 @@ public sealed class MessagesTargetTests
     [InlineData("together", "max_tokens", false)]
     public async Task Limit_HasTheNameThatTheProviderWants(string kind, string name, bool stream)
     {
-        await using var provider = await FakeReplica.StartAsync(stream ? FakeReplica.StreamAsync : FakeReplica.AnswerAsync);
+        await using var provider = await FakeReplica.StartAsync(stream ? FakeReplica.StreamAsync : context => AnswerAsync(context, Chat));
         await using var proxy = ProxyHost.Start([],
             ($"Inference:Providers:{kind}:Endpoints:0", provider.Address), ($"Inference:Providers:{kind}:ApiKeys:0", "some-key-0123456789"),
             ("Inference:Models:gpt:Targets:0", $"{kind}/gpt-\u00e4-large"));
@@ -187,7 +189,7 @@ public sealed class MessagesTargetTests
     public async Task RiskLevel_ChoosesTheChainAndReachesNoProvider(string? key, string provider)
     {
         await using var anthropic = await FakeReplica.StartAsync(context => AnswerAsync(context, Message));
-        await using var vllm = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
+        await using var vllm = await FakeReplica.StartAsync(context => AnswerAsync(context, Chat));
         await using var proxy = ProxyHost.Start(vllm,
             ("Inference:InternalKey", "an-internal-key-of-the-house"),
             ("Inference:Providers:anthropic:Endpoints:0", anthropic.Address),
