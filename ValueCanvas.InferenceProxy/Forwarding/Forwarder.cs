@@ -170,6 +170,11 @@ internal sealed partial class Forwarder(
         // :: Step 6: status and headers. 529 is Anthropic's own: 503 is what clients know.
         response.StatusCode = (int)attempt.Response.StatusCode is var status and not 529 ? status : StatusCodes.Status503ServiceUnavailable;
         ForwardedHeaders.ToClient(attempt.Response, response);
+        if (attempt.IsEventStream)
+        {
+            response.ContentLength = null; // comments and events come and go
+        }
+
         ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
         ForwardedHeaders.Settle(response);
         response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;

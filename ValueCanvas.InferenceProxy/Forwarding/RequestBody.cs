@@ -64,8 +64,6 @@ internal sealed class RequestBody : IDisposable
 
                 if (_length == _buffer.Length && !TryGrow(context, announced, limit))
                 {
-                    // A read that does not end: behind the answer the server then closes, instead of reading what is left for five seconds.
-                    await context.Request.BodyReader.ReadAsync(context.RequestAborted);
                     return Refuse(context, ProxyError.TooManyBodies);
                 }
             }
