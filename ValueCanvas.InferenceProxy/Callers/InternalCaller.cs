@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using Microsoft.Extensions.Primitives;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
@@ -62,8 +60,7 @@ internal readonly struct InternalCaller
     }
 
     private static bool Matches(StringValues given, string? expected) =>
-        !string.IsNullOrEmpty(expected) && given.Count == 1
-        && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(given[0] ?? ""), Encoding.UTF8.GetBytes(expected));
+        given.Count == 1 && Secret.IsMatch(given[0], expected);
 
     private string? Text(string header) =>
         _headers is not null && _headers.TryGetValue(header, out var text) && text is [{ Length: > 0 } value, ..] ? value : null;

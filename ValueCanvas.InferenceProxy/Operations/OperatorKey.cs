@@ -1,6 +1,5 @@
 using System.Net.Http.Headers;
-using System.Security.Cryptography;
-using System.Text;
+using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
 
@@ -28,8 +27,7 @@ internal static class OperatorKey
 
         var proven = AuthenticationHeaderValue.TryParse(context.Request.Headers.Authorization, out var given)
             && given.Scheme.Equals("Bearer", StringComparison.OrdinalIgnoreCase)
-            && CryptographicOperations.FixedTimeEquals(
-                Encoding.UTF8.GetBytes(given.Parameter ?? ""), Encoding.UTF8.GetBytes(options.OperatorKey));
+            && Secret.IsMatch(given.Parameter, options.OperatorKey);
         if (proven)
         {
             return null;

@@ -55,10 +55,7 @@ public sealed class AdmissionTests
         await using var proxy = Start(replica, limit: 1, ("Inference:Admission:MaxWaiting", "1"));
         Replica(proxy).Load.TryEnter(1, 0);
         Replica(proxy).Load.Leave(TimeSpan.FromSeconds(7));
-        var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
-        var waiting = proxy.PostAsync(Ask);
-        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        var (running, waiting) = await OneRunsAndOneWaitsAsync(proxy, held);
 
         using var refused = await proxy.PostAsync(Ask);
 
@@ -159,10 +156,7 @@ public sealed class AdmissionTests
         var held = new HeldReplica();
         await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
-        var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
-        var waiting = proxy.PostAsync(Ask);
-        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        var (running, waiting) = await OneRunsAndOneWaitsAsync(proxy, held);
 
         await replica.StopAsync();
 
@@ -243,10 +237,7 @@ public sealed class AdmissionTests
         await using var added = await FakeReplica.StartAsync(held.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
         var configuration = (IConfigurationRoot)proxy.Services.GetRequiredService<IConfiguration>();
-        var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
-        var waiting = proxy.PostAsync(Ask);
-        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        var (running, waiting) = await OneRunsAndOneWaitsAsync(proxy, held);
 
         configuration["Inference:Providers:vllm:Endpoints:1"] = added.Address;
         configuration.Reload();
@@ -278,10 +269,7 @@ public sealed class AdmissionTests
         var held = new HeldReplica();
         await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
-        var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
-        var waiting = proxy.PostAsync(Ask);
-        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        var (running, waiting) = await OneRunsAndOneWaitsAsync(proxy, held);
 
         await proxy.OperateAsync($"{Replica(proxy).Name}/drain");
 
@@ -303,6 +291,17 @@ public sealed class AdmissionTests
         ProxyHost.Start(replica, [("Inference:Admission:MaxRunningPerReplica", $"{limit}"), .. settings]);
 
     private static ModelTarget Target(Topology topology) => topology.Routes.Resolve("small-model", null).Targets[0];
+
+    /// <summary>Takes the only place with one request, and has another stand in line for it.</summary>
+    private static async Task<(Task<HttpResponseMessage> Running, Task<HttpResponseMessage> Waiting)> OneRunsAndOneWaitsAsync(
+        ProxyHost proxy, HeldReplica held)
+    {
+        var running = proxy.PostAsync(Ask);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var waiting = proxy.PostAsync(Ask);
+        await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
+        return (running, waiting);
+    }
 
     private static AdmissionQueue Queue(ProxyHost proxy) => proxy.Services.GetRequiredService<AdmissionQueue>();
 
