@@ -1,9 +1,11 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Canvases;
@@ -12,7 +14,7 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.
+// The way of a request: server span → audit → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -22,6 +24,8 @@ builder.AddInference();
 builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
+builder.Services.AddProtection();
+builder.Services.AddAudit();
 builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
@@ -30,6 +34,7 @@ builder.Services.AddOpenApi();
 builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
+app.UseAudit();
 app.UseErrorHandling();
 app.UseRouting();
 
@@ -43,5 +48,6 @@ var api = app.MapGroup("/api");
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
+api.MapGroup("/audit").MapAuditEndpoints();
 
 app.Run();
