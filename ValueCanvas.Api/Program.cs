@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.Api.Audit;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
@@ -14,7 +15,8 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → audit → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.
+// The way of a request: server span → audit → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint
+// → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -37,6 +39,7 @@ var app = builder.Build();
 app.UseAudit();
 app.UseErrorHandling();
 app.UseRouting();
+app.UseCallers();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
@@ -10,22 +11,25 @@ internal static class AuditEndpoints
 {
     public static RouteGroupBuilder MapAuditEndpoints(this RouteGroupBuilder group)
     {
-        group.WithTags("Audit");
+        group.WithTags("Audit").RequireScope(Scopes.Admin);
         group.MapGet("", ListAsync)
             .WithSummary("The audit log, newest first: the tenant's for its admins, all of it for operators")
             .Produces<Envelope<AuditPage>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest);
+            .ProducesProblem(StatusCodes.Status400BadRequest)
+            .ProducesProblem(StatusCodes.Status403Forbidden);
         return group;
     }
 
     private static async Task<IResult> ListAsync(
         string? limit, string? cursor, string? from, string? to, string? @event, string? actor, string? tenant,
-        CurrentTenant caller, AuditReader reader, CancellationToken cancellationToken)
+        Caller caller, AuditReader reader, CancellationToken cancellationToken)
     {
+        if (!caller.IsOperator && caller.Role < Role.Admin)
+            throw Refusals.Role(Role.Admin);
         var size = PageLimit.Read(limit);
         var query = new AuditQuery(
             ReadTime("from", from), ReadTime("to", to), ReadText("event", @event), ReadText("actor", actor), ReadTenant(tenant), ReadCursor(cursor));
-        var rows = await reader.ReadAsync(caller.Id, all: false, query, size + 1, cancellationToken);
+        var rows = await reader.ReadAsync(caller.TenantId, caller.IsOperator, query, size + 1, cancellationToken);
 
         var items = rows.Take(size).ToArray();
         var next = rows.Count > size ? new PageCursor(items[^1].OccurredAt, items[^1].Id).ToString() : null;

@@ -1,6 +1,3 @@
-using System.Text.Json;
-using System.Text.Json.Serialization;
-
 namespace ValueCanvas.Api.Audit;
 
 /// <summary>Something that belongs into the audit log, as its feature tells it: <c>new("key.created") { Subject = new("api_key", id) }</c>.</summary>
@@ -41,45 +38,19 @@ internal sealed record AuditSubject(string Kind, string Id)
 /// <param name="Id">The id of the user or the key.</param>
 internal sealed record AuditActor(string Kind, string? Id = null)
 {
+    public const string UserKind = "user";
+    public const string ApiKeyKind = "api_key";
+
     /// <summary>Nobody has proved who they are.</summary>
     public static readonly AuditActor Anonymous = new("anonymous");
 
     /// <summary>No request asked for it: a start, a schedule.</summary>
     public static readonly AuditActor System = new("system");
 
-    public static AuditActor User(Guid id) => new("user", id.ToString());
+    public static AuditActor User(Guid id) => new(UserKind, id.ToString());
 
-    public static AuditActor ApiKey(string id) => new("api_key", id);
+    public static AuditActor ApiKey(Guid id) => new(ApiKeyKind, id.ToString());
 
+    /// <summary>A user or a key that operates the installation.</summary>
     public static AuditActor Operator(string? id) => new("operator", id);
-}
-
-[JsonSerializable(typeof(Dictionary<string, string?>))]
-internal sealed partial class AuditDetailsContext : JsonSerializerContext
-{
-    private const int MostDetails = 16;
-    private const int LongestDetail = 200;
-
-    /// <summary>Small, whatever the feature said: a log that callers can make large is one that they can fill.</summary>
-    public static string? Write(IReadOnlyList<(string Name, string? Value)> details)
-    {
-        if (details.Count == 0)
-            return null;
-        var small = new Dictionary<string, string?>();
-        foreach (var (name, value) in details.Take(MostDetails))
-            small[name] = Text(value, LongestDetail);
-        return JsonSerializer.Serialize(small, Default.DictionaryStringString);
-    }
-
-    /// <summary>What PostgreSQL can store, cut to a length.</summary>
-    public static string? Text(string? value, int most)
-    {
-        if (value is null)
-            return null;
-        value = value.Replace('\0', ' ');
-        if (value.Length > most)
-            value = value[..(char.IsHighSurrogate(value[most - 1]) ? most - 1 : most)];
-        // A lone surrogate is no text.
-        return value.Any(char.IsSurrogate) ? string.Concat(value.EnumerateRunes()) : value;
-    }
 }
