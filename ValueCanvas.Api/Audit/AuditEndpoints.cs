@@ -11,7 +11,7 @@ internal static class AuditEndpoints
 {
     public static RouteGroupBuilder MapAuditEndpoints(this RouteGroupBuilder group)
     {
-        group.WithTags("Audit").RequireScope(Scopes.Admin);
+        group.WithTags("Audit").RequireScope(Scopes.Tenant);
         group.MapGet("", ListAsync)
             .WithSummary("The audit log, newest first: the tenant's for its admins, all of it for operators")
             .Produces<Envelope<AuditPage>>()
@@ -29,7 +29,8 @@ internal static class AuditEndpoints
         var size = PageLimit.Read(limit);
         var query = new AuditQuery(
             ReadTime("from", from), ReadTime("to", to), ReadText("event", @event), ReadText("actor", actor), ReadTenant(tenant), ReadCursor(cursor));
-        var rows = await reader.ReadAsync(caller.TenantId, caller.IsOperator, query, size + 1, cancellationToken);
+        var rows = await reader.ReadAsync(
+            caller.TenantId, caller.IsOperator && caller.Scopes.Contains(Scopes.Admin), query, size + 1, cancellationToken);
 
         var items = rows.Take(size).ToArray();
         var next = rows.Count > size ? new PageCursor(items[^1].OccurredAt, items[^1].Id).ToString() : null;

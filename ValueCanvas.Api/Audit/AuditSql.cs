@@ -14,7 +14,7 @@ internal static class AuditSql
                r.details::jsonb
         FROM unnest($1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             AS r (id, occurred_at, event, outcome, actor_kind, actor_id, subject_kind, subject_id, trace_id, source, details)
-        ON CONFLICT (id) DO NOTHING
+        ON CONFLICT DO NOTHING
         """;
 
     /// <summary>In the transaction that the connection is in; the row's tenant must be its <c>app.tenant_id</c>, or none.</summary>
