@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Canvases;
@@ -9,6 +10,7 @@ using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
@@ -26,6 +28,8 @@ builder.AddInference();
 builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
+builder.Services.AddSecrets();
+builder.Services.AddAccessTokens();
 builder.Services.AddProtection();
 builder.Services.AddAudit();
 builder.Services.AddChat();
@@ -44,6 +48,7 @@ app.UseCallers();
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
 app.MapOpenApi();
+app.MapKeySet().AllowAnonymous();
 
 app.MapGroup("/v1").MapOpenAiEndpoints();
 app.MapChat("/generate");

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Security.Cryptography;
-using System.Text;
-using Microsoft.Extensions.Options;
+using ValueCanvas.Api.Secrets;
 
 namespace ValueCanvas.Api.Protection;
 
@@ -9,22 +8,17 @@ namespace ValueCanvas.Api.Protection;
 /// A client's network address as it may be stored: an HMAC under a secret, the same at every instance, by which requests from one place can be
 /// told to be so, and no more. An IPv6 client is its /64, for it can choose the rest.
 /// </summary>
-internal sealed class ClientSource
+internal sealed class ClientSource(SecretBox secrets)
 {
     private const int Length = 12;
 
-    private readonly byte[]? _key;
+    private readonly byte[] _key = secrets.DeriveKey("client source");
 
-    public ClientSource(IOptions<ProtectionOptions> options) =>
-        _key = options.Value.SourceKey is { Length: > 0 } secret
-            ? HKDF.DeriveKey(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(secret), 32, info: "valuecanvas client source"u8.ToArray())
-            : null;
-
-    /// <summary>Null where there is no address, or no secret to hide it under.</summary>
+    /// <summary>Null where there is no address.</summary>
     public string? Of(HttpContext context) => context.Connection.RemoteIpAddress is { } address ? Of(address) : null;
 
-    public string? Of(IPAddress address) =>
-        _key is null ? null : Convert.ToHexStringLower(HMACSHA256.HashData(_key, Network(address)).AsSpan(0, Length));
+    public string Of(IPAddress address) =>
+        Convert.ToHexStringLower(HMACSHA256.HashData(_key, Network(address)).AsSpan(0, Length));
 
     /// <summary>IPv4 as it is, also where it comes as IPv6; IPv6 without its last 64 bits.</summary>
     private static byte[] Network(IPAddress address)

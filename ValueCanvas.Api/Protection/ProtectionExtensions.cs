@@ -5,7 +5,6 @@ internal static class ProtectionExtensions
     /// <summary>What stands between the network and the features.</summary>
     public static IServiceCollection AddProtection(this IServiceCollection services)
     {
-        services.AddOptions<ProtectionOptions>().BindConfiguration(ProtectionOptions.Section).ValidateOnStart();
         services.AddSingleton<ClientSource>();
         return services;
     }

@@ -7,7 +7,7 @@ namespace ValueCanvas.Tests.Api.Audit;
 public sealed class AuditBudgetTests
 {
     private static readonly (string, string)[] Settings =
-        [("Protection:SourceKey", "a secret for the tests"), ("Audit:MaxRefusalsPerMinute", "20"), ("Audit:MaxRefusalsPerSource", "5")];
+        [("Audit:MaxRefusalsPerMinute", "20"), ("Audit:MaxRefusalsPerSource", "5")];
 
     [Fact]
     public async Task Refusals_OfOneSource_AreCountedBeyondItsShare()

@@ -59,7 +59,7 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
     [Fact]
     public async Task Record_WhateverText_IsStoredSmallAndValid()
     {
-        await using var audit = new AuditWriting(database.App, null, ("Protection:SourceKey", "a secret for the tests"));
+        await using var audit = new AuditWriting(database.App);
         await audit.StartAsync();
         audit.Log.Record(AuditWriting.From("203.0.113.7"), new("any.text")
         {

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
+using ValueCanvas.Api.Secrets;
 
 namespace ValueCanvas.Tests.Api.Audit;
 
@@ -21,11 +22,12 @@ internal sealed class AuditWriting : IAsyncDisposable
     {
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder()
-            .AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+            .AddInMemoryCollection(settings.Append(("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough")).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddLogging(logging => logging.AddProvider(_messages));
         services.AddMetrics();
         services.AddSingleton(time ?? TimeProvider.System);
         services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
+        services.AddSecrets();
         services.AddProtection();
         services.AddAudit();
         _services = services.BuildServiceProvider();
