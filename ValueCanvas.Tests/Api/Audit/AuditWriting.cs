@@ -22,7 +22,8 @@ internal sealed class AuditWriting : IAsyncDisposable
     {
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder()
-            .AddInMemoryCollection(settings.Append(("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough")).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+            .AddInMemoryCollection(settings.Append((Key: "Accounts:SecretKey", Value: "a-secret-of-tests-that-is-long-enough"))
+                .Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddLogging(logging => logging.AddProvider(_messages));
         services.AddMetrics();
         services.AddSingleton(time ?? TimeProvider.System);
