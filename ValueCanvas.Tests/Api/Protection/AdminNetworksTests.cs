@@ -23,12 +23,13 @@ public sealed class AdminNetworksTests
     [InlineData("2001:db8:6::1", false)]
     [InlineData("::1", false)]
     [InlineData(null, false)]
-    public void Route_OfOperators_IsClosedToOtherNetworks(string? address, bool open)
+    public async Task Route_OfOperators_IsClosedToOtherNetworks(string? address, bool open)
     {
         var context = From(address);
         context.SetEndpoint(OperatorsRoute);
 
-        var refused = Record.Exception(() => Networks("10.1.0.0/16", "192.0.2.7", "2001:db8:5::/48").CloseRoutes(context, _ => Task.CompletedTask));
+        var networks = Networks("10.1.0.0/16", "192.0.2.7", "2001:db8:5::/48");
+        var refused = await Record.ExceptionAsync(() => networks.CloseRoutes(context, _ => Task.CompletedTask));
 
         Assert.Equal(open, refused is null);
         Assert.Equal(open ? null : "network", Suspicion.Of(context));
@@ -37,10 +38,10 @@ public sealed class AdminNetworksTests
     }
 
     [Fact]
-    public void Route_OfEverybody_IsOpenToAllNetworks()
+    public async Task Route_OfEverybody_IsOpenToAllNetworks()
     {
         var reached = false;
-        Networks("10.1.0.0/16").CloseRoutes(From("203.0.113.9"), _ =>
+        await Networks("10.1.0.0/16").CloseRoutes(From("203.0.113.9"), _ =>
         {
             reached = true;
             return Task.CompletedTask;
