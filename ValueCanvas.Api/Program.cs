@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
@@ -7,6 +8,7 @@ using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
@@ -23,6 +25,8 @@ builder.AddInference();
 builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
+builder.Services.AddSecrets();
+builder.Services.AddAccessTokens();
 builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
@@ -38,6 +42,7 @@ app.UseCallers();
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
 app.MapOpenApi();
+app.MapKeySet().AllowAnonymous();
 
 app.MapGroup("/v1").MapOpenAiEndpoints();
 app.MapChat("/generate");

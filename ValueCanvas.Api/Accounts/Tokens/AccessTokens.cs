@@ -71,8 +71,8 @@ internal sealed class AccessTokens(
 
         // 2. Is it for us, and now?
         var now = time.GetUtcNow();
-        if (new Claims(jws.Payload) is not { } claims
-            || claims.Text("iss") != _options.Issuer
+        var claims = new Claims(jws.Payload);
+        if (claims.Text("iss") != _options.Issuer
             || claims.Text("aud") != _options.Audience
             || claims.Time("exp") is not { } expires || expires + _options.ClockSkew <= now
             || claims.Time("nbf") is not { } notBefore || notBefore - _options.ClockSkew > now
