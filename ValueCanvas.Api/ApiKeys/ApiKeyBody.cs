@@ -1,4 +1,3 @@
-using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.ApiKeys;

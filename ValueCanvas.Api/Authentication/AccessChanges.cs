@@ -10,7 +10,7 @@ namespace ValueCanvas.Api.Authentication;
 /// </summary>
 /// <remarks>
 /// Each question looks back further than a look-up can take. A look-up that read a key just before it was revoked, and remembers it just
-/// after that was told, is undone by the next question.
+/// after that was told, is undone by the next question; one that began later has seen it, and stays.
 /// </remarks>
 internal sealed partial class AccessChanges(
     NpgsqlDataSource dataSource, KnownKeys keys, AccessTokens tokens, TimeProvider time, ILogger<AccessChanges> logger) : BackgroundService
@@ -24,6 +24,7 @@ internal sealed partial class AccessChanges(
 
     // Of its own, so that it does not wait for one while requests have them all.
     private NpgsqlConnection? _connection;
+    private Dictionary<long, long> _heardOf = [];
     private long? _answeredAt;
     private bool _away;
 
@@ -91,12 +92,19 @@ internal sealed partial class AccessChanges(
     {
         _connection ??= await dataSource.OpenConnectionAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
-            "SELECT session_id, user_id, tenant_id, key_id FROM changed_access($1)", _connection);
+            "SELECT session_id, user_id, tenant_id, key_id, id FROM changed_access($1)", _connection);
         command.Parameters.Add(new() { Value = within });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var changes = new ChangedAccess();
+        List<(Guid? Session, Guid? User, Guid? Tenant, Guid? Key, long Id)> rows = [];
         while (await reader.ReadAsync(cancellationToken))
-            changes.Add(Id(0), Id(1), Id(2), Id(3));
+            rows.Add((Id(0), Id(1), Id(2), Id(3), reader.GetInt64(4)));
+
+        var now = time.GetTimestamp();
+        var heardOf = rows.ToDictionary(row => row.Id, row => _heardOf.GetValueOrDefault(row.Id, now));
+        var changes = new ChangedAccess();
+        foreach (var row in rows)
+            changes.Add(row.Session, row.User, row.Tenant, row.Key, heardOf[row.Id]);
+        _heardOf = heardOf;
         return changes;
 
         Guid? Id(int column) => reader.IsDBNull(column) ? null : reader.GetGuid(column);

@@ -20,14 +20,8 @@ internal sealed partial class LastUse(NpgsqlDataSource dataSource, KnownKeys key
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
-            // What was used since is told below.
+            await TellAsync();
         }
-    }
-
-    public override async Task StopAsync(CancellationToken cancellationToken)
-    {
-        await base.StopAsync(cancellationToken);
-        await TellAsync();
     }
 
     private async Task TellAsync()

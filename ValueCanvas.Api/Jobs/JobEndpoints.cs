@@ -4,6 +4,7 @@ using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 
@@ -54,6 +55,7 @@ internal static class JobEndpoints
         CancellationToken cancellationToken)
     {
         var args = body.Value.ToArgs(prompts);
+        caller.Models?.Check(ChatRequest.DefaultModel);
         var job = await jobs.EnqueueAsync(caller.TenantId, body.Value.Type!, body.Value.PromptKey, args, cancellationToken);
         return TypedResults.Accepted(links.GetPathByName(context, "GetJob", new { id = job.Id }), Envelope.Of(JobData.From(job)));
     }

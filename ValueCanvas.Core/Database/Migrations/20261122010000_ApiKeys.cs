@@ -105,9 +105,10 @@ internal sealed class ApiKeys : Migration
             FOR EACH ROW EXECUTE FUNCTION note_api_key_secret_change();
 
         DROP FUNCTION changed_access(interval);
-        CREATE FUNCTION changed_access(within interval) RETURNS TABLE (session_id uuid, user_id uuid, tenant_id uuid, key_id uuid)
+        CREATE FUNCTION changed_access(within interval)
+        RETURNS TABLE (session_id uuid, user_id uuid, tenant_id uuid, key_id uuid, id bigint)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-            SELECT DISTINCT c.of_session, c.of_user, c.of_tenant, c.of_key
+            SELECT c.of_session, c.of_user, c.of_tenant, c.of_key, c.id
             FROM access_changes c
             WHERE c.changed_at > clock_timestamp() - within
         $$;
