@@ -1,5 +1,6 @@
 using System.Globalization;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
@@ -54,8 +55,8 @@ internal static class ApiKeyEndpoints
     }
 
     private static async Task<IResult> CreateAsync(
-        JsonBody<ApiKeyBody> body, Caller caller, ApiKeyStore keys, TimeProvider time, LinkGenerator links, HttpContext context,
-        CancellationToken cancellationToken)
+        JsonBody<ApiKeyBody> body, Caller caller, ApiKeyStore keys, AuditLog audit, TimeProvider time, LinkGenerator links,
+        HttpContext context, CancellationToken cancellationToken)
     {
         var wanted = body.Value;
         var now = time.GetUtcNow();
@@ -68,7 +69,7 @@ internal static class ApiKeyEndpoints
         var row = new ApiKeyRow(
             Guid.NewGuid(), caller.HolderId, wanted.Name!.Trim(), environment, grant.Scopes, grant.Models, wanted.Budget?.Amount,
             wanted.Budget?.Period, now, grant.ExpiresAt, LastUsedAt: null, ApiKeyText.PrefixOf(text), PreviousUntil: null);
-        if (!await keys.TryAddAsync(caller.TenantId, row, text, MaxKeys, cancellationToken))
+        if (!await keys.TryAddAsync(caller.TenantId, row, text, MaxKeys, Noted("key.created", row.Id, audit, context), cancellationToken))
             throw new RequestException(StatusCodes.Status409Conflict, $"The tenant has {MaxKeys} keys. Delete some first.") { Code = "too_many_keys" };
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Created(
@@ -92,20 +93,23 @@ internal static class ApiKeyEndpoints
         TypedResults.Ok(Envelope.Of(ApiKeyData.From(await FindAsync(id, caller, keys, cancellationToken))));
 
     private static async Task<IResult> RotateAsync(
-        string id, JsonBody<RotationBody> body, Caller caller, ApiKeyStore keys, HttpContext context, CancellationToken cancellationToken)
+        string id, JsonBody<RotationBody> body, Caller caller, ApiKeyStore keys, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var row = await FindAsync(id, caller, keys, cancellationToken);
         KeyGrant.CheckMayHave(caller, row);
         var text = ApiKeyText.Create(row.Environment);
-        await keys.RotateAsync(caller.TenantId, row.Id, text, body.Value.Overlap, cancellationToken);
+        await keys.RotateAsync(
+            caller.TenantId, row.Id, text, body.Value.Overlap, Noted("key.rotated", row.Id, audit, context), cancellationToken);
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Ok(Envelope.Of(ApiKeyData.From(await FindAsync(id, caller, keys, cancellationToken), text)));
     }
 
-    private static async Task<IResult> DeleteAsync(string id, Caller caller, ApiKeyStore keys, CancellationToken cancellationToken)
+    private static async Task<IResult> DeleteAsync(
+        string id, Caller caller, ApiKeyStore keys, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
     {
         var row = await FindAsync(id, caller, keys, cancellationToken);
-        await keys.DeleteAsync(caller.TenantId, row.Id, cancellationToken);
+        await keys.DeleteAsync(caller.TenantId, row.Id, Noted("key.deleted", row.Id, audit, context), cancellationToken);
         return TypedResults.NoContent();
     }
 
@@ -118,6 +122,9 @@ internal static class ApiKeyEndpoints
             ? row
             : throw RequestException.NotFound("There is no key with this id. GET /api/keys lists those that there are.");
     }
+
+    private static ApiKeyStore.Note Noted(string what, Guid id, AuditLog audit, HttpContext context) =>
+        (db, ct) => audit.WriteAsync(db, context, new(what) { Subject = new("api_key", id) }, ct);
 
     private static RequestException UnknownCursor() =>
         RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");

@@ -3,9 +3,11 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.ApiKeys;
 
-/// <summary>The tenant's keys that have not been deleted.</summary>
+/// <summary>The tenant's keys that have not been deleted. What changes one also writes, in the same transaction, what the caller wants noted.</summary>
 internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
 {
+    public delegate Task Note(ValueCanvasDbContext db, CancellationToken cancellationToken);
+
     private const string Select =
         """
         SELECT k.id AS "Id", k.created_by AS "CreatedBy", k.name AS "Name", k.environment AS "Environment", k.scopes AS "Scopes",
@@ -18,7 +20,7 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
         """;
 
     /// <summary>False where the tenant has <paramref name="limit"/> keys already.</summary>
-    public Task<bool> TryAddAsync(Guid tenantId, ApiKeyRow row, string text, int limit, CancellationToken cancellationToken)
+    public Task<bool> TryAddAsync(Guid tenantId, ApiKeyRow row, string text, int limit, Note note, CancellationToken cancellationToken)
     {
         var hash = hasher.Hash(text);
         return database.ExecuteAsync(
@@ -37,6 +39,7 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
                 if (made == 0)
                     return false;
                 await AddSecretAsync(db, tenantId, row.Id, hash, row.Prefix, ct);
+                await note(db, ct);
                 return true;
             },
             cancellationToken);
@@ -75,7 +78,7 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
         cancellationToken);
 
     /// <summary>The newest secret goes on for <paramref name="overlap"/>, an older one ends: never more than two hold.</summary>
-    public Task RotateAsync(Guid tenantId, Guid id, string text, TimeSpan overlap, CancellationToken cancellationToken)
+    public Task RotateAsync(Guid tenantId, Guid id, string text, TimeSpan overlap, Note note, CancellationToken cancellationToken)
     {
         var hash = hasher.Hash(text);
         return database.ExecuteAsync(
@@ -97,14 +100,19 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
                      """,
                     ct);
                 await AddSecretAsync(db, tenantId, id, hash, ApiKeyText.PrefixOf(text), ct);
+                await note(db, ct);
             },
             cancellationToken);
     }
 
-    public Task DeleteAsync(Guid tenantId, Guid id, CancellationToken cancellationToken) => database.ExecuteAsync(
+    public Task DeleteAsync(Guid tenantId, Guid id, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
-        (db, ct) => db.Database.ExecuteSqlAsync(
-            $"UPDATE api_keys SET revoked_at = clock_timestamp() WHERE tenant_id = {tenantId} AND id = {id} AND revoked_at IS NULL", ct),
+        async (db, ct) =>
+        {
+            await db.Database.ExecuteSqlAsync(
+                $"UPDATE api_keys SET revoked_at = clock_timestamp() WHERE tenant_id = {tenantId} AND id = {id} AND revoked_at IS NULL", ct);
+            await note(db, ct);
+        },
         cancellationToken);
 
     private static Task<int> AddSecretAsync(

@@ -14,14 +14,14 @@ internal sealed partial class FirstAccount(
     private const string PasswordAlphabet = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKMNPQRSTUVWXYZ23456789";
     private const int PasswordLength = 20;
 
-    /// <returns>The password, where one had to be made up.</returns>
-    public async Task<string?> EnsureAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    /// <returns>The user, where there was no operator, and the password, where one had to be made up.</returns>
+    public async Task<(Guid? User, string? Password)> EnsureAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         // 1. Who has an operator needs none.
         await using (var ask = new NpgsqlCommand("SELECT has_operator()", connection))
         {
             if (await ask.ExecuteScalarAsync(cancellationToken) is true)
-                return null;
+                return (null, null);
         }
 
         // 2. The account. Had somebody registered with this address before, then the password is from now on the operator's.
@@ -56,7 +56,7 @@ internal sealed partial class FirstAccount(
         }
 
         Log.Made(logger, user);
-        return madeUp ? password : null;
+        return (user, madeUp ? password : null);
     }
 
     /// <summary>The user with the configured address.</summary>

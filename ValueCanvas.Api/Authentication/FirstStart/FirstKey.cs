@@ -12,7 +12,8 @@ namespace ValueCanvas.Api.Authentication;
 internal sealed partial class FirstKey(
     IOptions<FirstStartOptions> options, FirstAccount account, ApiKeyHasher hasher, ILogger<FirstKey> logger)
 {
-    public async Task EnsureAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    /// <returns>The key, where it is new.</returns>
+    public async Task<Guid?> EnsureAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         var text = options.Value.ApiKey!;
         var hash = hasher.Hash(text);
@@ -20,13 +21,13 @@ internal sealed partial class FirstKey(
         {
             known.Parameters.Add(new() { Value = hash });
             if (await known.ExecuteScalarAsync(cancellationToken) is not null)
-                return;
+                return null;
         }
 
         if (await FindOwnerAsync(connection, cancellationToken) is not { } owner)
         {
             Log.NoOwner(logger, FirstStartOptions.ApiKeyVariable, FirstStartOptions.EmailVariable);
-            return;
+            return null;
         }
 
         await using var change = new NpgsqlCommand(
@@ -46,6 +47,7 @@ internal sealed partial class FirstKey(
         change.Parameters.AddWithValue("prefix", ApiKeyText.PrefixOf(text));
         await change.ExecuteNonQueryAsync(cancellationToken);
         Log.Made(logger, id);
+        return id;
     }
 
     // Who has the configured address; where that changed, whoever had the key before.

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using Npgsql;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Authentication;
@@ -9,8 +10,8 @@ namespace ValueCanvas.Api.Authentication;
 /// and where the database is away as soon as it is there.
 /// </summary>
 internal sealed partial class FirstStart(
-    FirstAccount account, FirstKey key, NpgsqlDataSource dataSource, IOptions<FirstStartOptions> options, TimeProvider time,
-    ILogger<FirstStart> logger)
+    FirstAccount account, FirstKey key, NpgsqlDataSource dataSource, IOptions<FirstStartOptions> options, AuditLog audit,
+    TimeProvider time, ILogger<FirstStart> logger)
     : BackgroundService
 {
     // 'VCFIRST1': instances that start at the same time do this one after the other.
@@ -69,12 +70,17 @@ internal sealed partial class FirstStart(
         await using var begin = new NpgsqlCommand(
             $"SELECT pg_advisory_xact_lock({AdvisoryLock}), set_config('app.tenant_id', '{Tenants.Development}', true)", connection);
         await begin.ExecuteNonQueryAsync(cancellationToken);
-        var password = await account.EnsureAsync(connection, cancellationToken);
-        if (options.Value.ApiKey is not null)
-            await key.EnsureAsync(connection, cancellationToken);
+        var (user, password) = await account.EnsureAsync(connection, cancellationToken);
+        if (user is { } appointed)
+            await NoteAsync(connection, new("operator.appointed") { Subject = new("user", appointed) }, cancellationToken);
+        if (options.Value.ApiKey is not null && await key.EnsureAsync(connection, cancellationToken) is { } made)
+            await NoteAsync(connection, new("key.created") { Subject = new("api_key", made) }, cancellationToken);
         await transaction.CommitAsync(cancellationToken);
         return password;
     }
+
+    private Task NoteAsync(NpgsqlConnection connection, AuditEvent entry, CancellationToken cancellationToken) =>
+        audit.WriteAsync(connection, null, entry with { Tenant = Tenants.Development }, cancellationToken);
 
     private string Welcome(string password) =>
         $"""

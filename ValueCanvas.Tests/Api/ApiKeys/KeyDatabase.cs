@@ -58,6 +58,7 @@ public sealed class KeyDatabase(ServersFixture servers) : IAsyncLifetime
                 TimeProvider.System.GetUtcNow(), null, null, ValueCanvas.Api.ApiKeys.ApiKeyText.PrefixOf(text), null),
             text,
             limit: 100,
+            (_, _) => Task.CompletedTask,
             TestContext.Current.CancellationToken);
         Assert.True(added);
         return text;
