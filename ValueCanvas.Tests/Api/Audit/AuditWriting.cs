@@ -40,6 +40,8 @@ internal sealed class AuditWriting : IAsyncDisposable
 
     public AuditQueue Queue => _services.GetRequiredService<AuditQueue>();
 
+    public AuditPruner Pruner => _services.GetRequiredService<AuditPruner>();
+
     public IReadOnlyCollection<string> Logged => _messages.All;
 
     public static DefaultHttpContext From(string address) => new() { Connection = { RemoteIpAddress = System.Net.IPAddress.Parse(address) } };
