@@ -111,7 +111,7 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
         await InsertAsync("seen.mine", TimeSpan.FromMinutes(3), "x");
         await InsertAsync("seen.nobodys", TimeSpan.FromMinutes(2), "x", tenant: null, nobodys: true);
         await InsertAsync("seen.other", TimeSpan.FromMinutes(1), "x", _database.OtherTenant);
-        using var client = As(new Caller(Tenants.Development, (Role)role, CredentialKind.ApiKey) { ApiKeyId = Guid.NewGuid(), IsOperator = isOperator });
+        using var client = As(Caller((Role)role, isOperator));
 
         // A tenant of somebody else's in the query changes nothing for who is no operator.
         using var response = await client.GetAsync(
@@ -127,9 +127,9 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
     {
         await InsertAsync("scoped.mine", TimeSpan.FromMinutes(3), "y");
         await InsertAsync("scoped.other", TimeSpan.FromMinutes(1), "y", _database.OtherTenant);
-        var caller = new Caller(Tenants.Development, Role.Owner, CredentialKind.ApiKey) { ApiKeyId = Guid.NewGuid(), IsOperator = true };
-        using var tenants = As(caller with { Scopes = new HashSet<string> { Scopes.Tenant } });
-        using var chats = As(caller with { Scopes = new HashSet<string> { Scopes.Llm } });
+        var caller = Caller(Role.Owner, isOperator: true);
+        using var tenants = As(caller with { ApiKeyId = Guid.NewGuid(), Scopes = new HashSet<string> { Scopes.Tenant } });
+        using var chats = As(caller with { ApiKeyId = Guid.NewGuid(), Scopes = new HashSet<string> { Scopes.Llm } });
 
         using var shown = await tenants.GetAsync("/api/audit?actor=y", TestContext.Current.CancellationToken);
         using var refused = await chats.GetAsync("/api/audit?actor=y", TestContext.Current.CancellationToken);
@@ -176,7 +176,10 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
 
     private static string? Name(JsonElement item) => item.GetProperty("event").GetString();
 
-    private static IEnumerable<JsonElement> Items(JsonElement body) => body.GetProperty("data").GetProperty("items").EnumerateArray();
+    private static Caller Caller(Role role, bool isOperator) =>
+        new(Tenants.Development, role, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), ApiKeyId = Guid.NewGuid(), IsOperator = isOperator };
+
+    private static JsonElement.ArrayEnumerator Items(JsonElement body) => body.GetProperty("data").GetProperty("items").EnumerateArray();
 
     private HttpClient As(Caller caller)
     {

@@ -11,7 +11,11 @@ namespace ValueCanvas.Tests.Api.Audit;
 /// <summary>What is recorded of requests about which their feature says nothing.</summary>
 public sealed class AuditRequestsTests
 {
-    private static readonly Caller Somebody = new(Guid.NewGuid(), Role.Admin, CredentialKind.AccessToken) { UserId = Guid.NewGuid() };
+    private static readonly Caller Somebody = new(Guid.NewGuid(), Role.Admin, CredentialKind.AccessToken)
+    {
+        HolderId = Guid.NewGuid(),
+        UserId = Guid.NewGuid(),
+    };
 
     [Theory]
     [InlineData("POST")]

@@ -56,7 +56,7 @@ public sealed class AdminNetworksTests
     public async Task Operator_OnAnotherRoute_IsOneInsideTheNetworksAlone(string address, bool isOperator)
     {
         var context = From(address);
-        context.Features.Set(new Caller(Guid.NewGuid(), Role.Owner, CredentialKind.ApiKey) { IsOperator = true });
+        context.Features.Set(new Caller(Guid.NewGuid(), Role.Owner, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), IsOperator = true });
 
         await Networks("10.1.0.0/16").LeaveOperatorsOutside(context, _ => Task.CompletedTask);
 

@@ -15,9 +15,18 @@ public sealed class CrossSiteTests
     private static readonly CsrfTokens Tokens =
         new(new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" })));
 
-    private static readonly Caller Session = new(Guid.NewGuid(), Role.Owner, CredentialKind.Session) { UserId = Guid.NewGuid(), SessionId = Guid.NewGuid() };
+    private static readonly Caller Session = new(Guid.NewGuid(), Role.Owner, CredentialKind.Session)
+    {
+        HolderId = Guid.NewGuid(),
+        UserId = Guid.NewGuid(),
+        SessionId = Guid.NewGuid(),
+    };
 
-    private static readonly Caller Key = new(Guid.NewGuid(), Role.Owner, CredentialKind.ApiKey) { ApiKeyId = Guid.NewGuid() };
+    private static readonly Caller Key = new(Guid.NewGuid(), Role.Owner, CredentialKind.ApiKey)
+    {
+        HolderId = Guid.NewGuid(),
+        ApiKeyId = Guid.NewGuid(),
+    };
 
     [Theory]
     [InlineData("POST", "", "https://api.example.com", true)]
