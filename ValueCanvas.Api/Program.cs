@@ -52,7 +52,7 @@ app.UseCallerChecks();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
-app.MapOpenApi().OpenInDevelopment(app.Environment);
+app.MapOpenApi();
 app.MapKeySet().AllowAnonymous();
 
 app.MapGroup("/v1").MapOpenAiEndpoints();

@@ -36,13 +36,6 @@ internal static class ProtectionExtensions
     public static IApplicationBuilder UseCallerChecks(this IApplicationBuilder app) =>
         app.Use(app.ApplicationServices.GetRequiredService<AdminNetworks>().LeaveOperatorsOutside).UseMiddleware<CrossSite>();
 
-    /// <summary>A list of routes helps those who look for holes: only developers get it without signing in.</summary>
-    public static void OpenInDevelopment(this IEndpointConventionBuilder endpoint, IHostEnvironment environment)
-    {
-        if (environment.IsDevelopment())
-            endpoint.AllowAnonymous();
-    }
-
     private sealed class ProtectionOptionsValidator : IValidateOptions<ProtectionOptions>
     {
         public ValidateOptionsResult Validate(string? name, ProtectionOptions options) =>
