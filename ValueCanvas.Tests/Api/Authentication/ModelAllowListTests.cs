@@ -1,0 +1,122 @@
+using System.Net;
+using ValueCanvas.Tests.Api.ApiKeys;
+using ValueCanvas.Tests.Core.Inference;
+
+namespace ValueCanvas.Tests.Api.Authentication;
+
+public sealed class ModelAllowListTests(KeyDatabase database) : IClassFixture<KeyDatabase>, IAsyncLifetime
+{
+    private FakeInference _inference = null!;
+    private ApiHost _api = null!;
+    private HttpClient _client = null!;
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _inference = await FakeInference.StartAsync();
+        _inference.Answer = context => FakeInference.Text(
+            context, 200, """{"object":"list","data":[{"id":"small"},{"id":"tiny-1"},{"id":"large"},{"id":7}]}""");
+        _api = new ApiHost(_inference.Address, database.App);
+        var made = await KeyDatabase.MakeAsync(_api.Client, new { name = "limited", models = (string[])["small", "tiny-*"] });
+        _client = _api.ClientWith(made.GetProperty("key").GetString());
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _api.DisposeAsync();
+        await _inference.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData("""{"model":"small"}""")]
+    [InlineData("""{"messages":[{"model":"large"}],"model":"tiny-9"}""")]
+    [InlineData("""{"mod\u0065l":"small"}""")]
+    public async Task V1_AllowedModel_IsForwardedAsItIs(string body)
+    {
+        using var response = await _client.PostAsync("/v1/chat/completions", KeyDatabase.Json(body), Cancellation);
+
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal(body, System.Text.Encoding.UTF8.GetString(Assert.Single(_inference.Seen).Body));
+    }
+
+    [Theory]
+    [InlineData("""{"model":"large"}""", 403)]
+    [InlineData("""{"model":"Small"}""", 403)]
+    [InlineData("""{"mod\u0065l":"large"}""", 403)]
+    [InlineData("""{"model":"small","model":"large"}""", 403)]
+    [InlineData("""{"model":"large","model":"small"}""", 403)]
+    [InlineData("""{"messages":[]}""", 403)]
+    [InlineData("""{"model":null}""", 400)]
+    [InlineData("""{"model":["small"]}""", 400)]
+    [InlineData("""{"model":"small"} {"model":"large"}""", 400)]
+    [InlineData("""["small"]""", 400)]
+    [InlineData("", 400)]
+    [InlineData("""{"model":"small\ud800"}""", 400)]
+    public async Task V1_AnotherModelOrNoneThatCanBeRead_IsRefusedAndNotForwarded(string body, int status)
+    {
+        foreach (var path in (string[])["/v1/chat/completions", "/v1/completions", "/v1/embeddings"])
+        {
+            using var response = await _client.PostAsync(path, KeyDatabase.Json(body), Cancellation);
+            await ApiHost.OpenAiErrorAsync(response, status);
+        }
+
+        Assert.Empty(_inference.Seen);
+    }
+
+    [Fact]
+    public async Task V1_Compressed_IsRefused()
+    {
+        var content = KeyDatabase.Json("""{"model":"small"}""");
+        content.Headers.Add("Content-Encoding", "gzip");
+        using var response = await _client.PostAsync("/v1/chat/completions", content, Cancellation);
+        await ApiHost.OpenAiErrorAsync(response, 400);
+    }
+
+    [Fact]
+    public async Task Models_List_HasTheAllowedOnes_AndAnotherIs404()
+    {
+        using var list = await _client.GetAsync("/v1/models", Cancellation);
+        var models = (await ApiHost.JsonAsync(list)).GetProperty("data").EnumerateArray().Select(model => model.GetProperty("id").GetString());
+        Assert.Equal(["small", "tiny-1"], models);
+
+        using var other = await _client.GetAsync("/v1/models/large", Cancellation);
+        await ApiHost.OpenAiErrorAsync(other, 404);
+        using var own = await _client.GetAsync("/v1/models/small", Cancellation);
+        Assert.Equal(HttpStatusCode.OK, own.StatusCode);
+
+        using var everything = await _api.GetAsync("/v1/models");
+        Assert.Equal(4, (await ApiHost.JsonAsync(everything)).GetProperty("data").GetArrayLength());
+    }
+
+    [Theory]
+    [InlineData("/api/llm/chat", """{"prompt":"Hi"}""")]
+    [InlineData("/api/llm/chat", """{"prompt":"Hi","model":"large"}""")]
+    [InlineData("/generate", """{"prompt":"Hi","model":"large"}""")]
+    [InlineData("/api/canvas/generate", """{"businessDescription":"A bakery"}""")]
+    [InlineData("/api/queue/llm", """{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":{"businessDescription":"A bakery"}}""")]
+    public async Task Api_ModelThatIsNotAllowed_Is403(string path, string body)
+    {
+        using var response = await _client.PostAsync(path, KeyDatabase.Json(body), Cancellation);
+
+        var problem = await ApiHost.ProblemAsync(response, 403);
+        Assert.EndsWith("model-not-allowed", problem.GetProperty("type").GetString(), StringComparison.Ordinal);
+        Assert.Contains("small", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task LastUse_IsToldWhenTheServiceStops()
+    {
+        var made = await KeyDatabase.MakeAsync(_api.Client, new { name = "used" });
+        var id = made.GetProperty("id").GetGuid();
+        await using (var other = new ApiHost(database: database.App))
+        {
+            using var used = await other.ClientWith(made.GetProperty("key").GetString()).GetAsync("/api/canvas", Cancellation);
+            Assert.Equal(HttpStatusCode.OK, used.StatusCode);
+            Assert.True(await database.ScalarAsync<bool>($"SELECT last_used_at IS NULL FROM api_keys WHERE id = '{id}'"));
+        }
+
+        Assert.True(await database.ScalarAsync<bool>(
+            $"SELECT last_used_at BETWEEN now() - interval '1 minute' AND now() FROM api_keys WHERE id = '{id}'"));
+    }
+}
