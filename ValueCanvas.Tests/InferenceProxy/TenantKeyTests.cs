@@ -12,7 +12,7 @@ public sealed class TenantKeyTests
     private const string Internal = "an-internal-key-of-the-test";
     private const string Ours = "key-of-the-house-0123456789";
     private const string Theirs = "key-of-the-tenant-987654321";
-    private const string Ask = """{"model":"big"}""";
+    private const string Ask = """{"model":"big","messages":[{"role":"user","content":"Hi"}]}""";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

@@ -117,7 +117,7 @@ public sealed class ProviderKeyTests(MigratedDatabase database) : IClassFixture<
         {
             known.Forget(Tenants.Development);
             using var refused = await api.PostAsync("/api/llm/chat", """{"prompt":"Hi"}""");
-            Assert.Equal("urn:valuecanvas:problem:provider_keys_unreadable",
+            Assert.Equal("urn:valuecanvas:problem:provider-keys-unreadable",
                 (await ApiHost.ProblemAsync(refused, 503)).GetProperty("type").GetString());
         }
         finally
@@ -146,7 +146,9 @@ public sealed class ProviderKeyTests(MigratedDatabase database) : IClassFixture<
     public async Task Key_SetUsedAndDeleted_StandsInNoLogAndInNoTable()
     {
         await using var inference = await FakeInference.StartAsync();
-        await using var api = new ApiHost(inference.Address, database.App, null, ("LOG_LEVEL", "Trace"), ("Logging:LogLevel:Default", "Trace"));
+        string[] categories = ["Default", "Microsoft.AspNetCore", "Microsoft.EntityFrameworkCore", "System.Net.Http.HttpClient"];
+        await using var api = new ApiHost(
+            inference.Address, database.App, null, [.. categories.Select(category => ($"Logging:LogLevel:{category}", "Trace"))]);
         var log = new LogQueue();
         api.Services.GetRequiredService<ILoggerFactory>().AddProvider(log);
 
