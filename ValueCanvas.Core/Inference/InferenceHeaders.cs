@@ -6,6 +6,9 @@ namespace ValueCanvas.Core.Inference;
 /// </summary>
 public static class InferenceHeaders
 {
+    /// <summary>What they all begin with.</summary>
+    public const string Prefix = "x-valuecanvas-";
+
     /// <summary>The secret that Api, Worker and the proxy share.</summary>
     public const string Key = "x-valuecanvas-internal";
 
@@ -14,6 +17,9 @@ public static class InferenceHeaders
 
     /// <summary>low, medium, high or critical: which of the model's chains answers.</summary>
     public const string Risk = "x-valuecanvas-risk";
+
+    /// <summary>Followed by a provider's name: the tenant's own key of that provider.</summary>
+    public const string ProviderKeyPrefix = "x-valuecanvas-key-";
 
     /// <summary>Configuration key of the secret.</summary>
     public const string KeySetting = "Inference:InternalKey";

@@ -1,3 +1,5 @@
+using ValueCanvas.InferenceProxy.Callers;
+
 namespace ValueCanvas.InferenceProxy.Admission;
 
 /// <summary>On whose behalf a request comes, and how much it matters, as a caller says that has proven itself
@@ -10,6 +12,9 @@ internal sealed record Caller(string Tenant, Priority Priority, DateTimeOffset? 
 {
     /// <summary>Whoever has not: all of them are alike.</summary>
     public static readonly Caller Anyone = new("", Priority.Normal, null);
+
+    /// <summary>The tenant's own keys of providers; null where it has none.</summary>
+    public TenantKeys? Keys { get; init; }
 }
 
 internal enum Priority

@@ -35,7 +35,10 @@ internal readonly struct InternalCaller
                 : Priority.Normal,
             DateTimeOffset.TryParse(Text(DeadlineHeader), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var deadline)
                 ? deadline
-                : null);
+                : null)
+        {
+            Keys = TenantKeys.Of(_headers!),
+        };
 
     public static InternalCaller Of(HttpRequest request, InferenceOptions options) =>
         request.Headers.TryGetValue(KeyHeader, out var given) && Matches(given, options.InternalKey) ? new(request.Headers) : default;

@@ -66,6 +66,11 @@ internal sealed record ProxyError(int Status, string Type, string? Code, string?
             $"No provider of '{model}' accepts the keys that are configured here. Check Inference:Providers:*:ApiKeys; "
             + "GET /providers says more.");
 
+    public static ProxyError TenantKeyRefused(string provider) =>
+        new(StatusCodes.Status502BadGateway, "server_error", "provider_key_refused", null,
+            $"The provider '{provider}' does not accept your own key of it, or its account is exhausted. Set another with "
+            + $"PUT /api/provider-keys/{provider}, or delete it.");
+
     public static ProxyError Unsupported(string model, string path) =>
         BadRequest($"The model '{model}' is served by a provider that has no {path}; use /v1/chat/completions.",
             "model", "unsupported_operation");

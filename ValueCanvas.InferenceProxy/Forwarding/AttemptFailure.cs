@@ -35,6 +35,9 @@ internal enum AttemptFailure
     /// <summary>401, 402 or 403: the proxy's own credential.</summary>
     Credential,
 
+    /// <summary>The same of a tenant's own key, which is no fault of the proxy's.</summary>
+    TenantCredential,
+
     /// <summary>Any other 5xx, or 408.</summary>
     ServerError,
 
@@ -81,6 +84,7 @@ internal static class AttemptFailures
         AttemptFailure.RateLimited => "rate_limited",
         AttemptFailure.Overloaded => "overloaded",
         AttemptFailure.Credential => "credential",
+        AttemptFailure.TenantCredential => "tenant_credential",
         AttemptFailure.ServerError => "server_error",
         AttemptFailure.EmptyStream => "empty_stream",
         AttemptFailure.ErrorEvent => "error_event",

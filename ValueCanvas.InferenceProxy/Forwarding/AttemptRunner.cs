@@ -65,23 +65,29 @@ internal sealed partial class AttemptRunner(
             running.Failure = failure = AttemptFailure.Credential; // OpenAI's way of saying 402
         }
 
+        if (failure == AttemptFailure.Credential && target.Credential is { IsTenants: true })
+        {
+            running.Failure = failure = AttemptFailure.TenantCredential;
+        }
+
         Log.AttemptFailed(logger, replica.Name, failure);
         if (failure.IsUnreachable() && replica.Failed(Refusals.Describe(failure)) != ReplicaStatus.Down)
         {
             Log.ReplicaDown(logger, replica.Name, failure);
         }
 
-        if (failure is AttemptFailure.RateLimited or AttemptFailure.Overloaded)
+        // How much a tenant's own account may do says nothing about other accounts.
+        if (failure == AttemptFailure.Overloaded || (failure == AttemptFailure.RateLimited && target.Credential is not { IsTenants: true }))
         {
             var wait = RetryAfter.Of(attempt.Response, time) ?? TimeSpan.FromSeconds(1);
             target.Pass.Breaker.Cool(wait, failure == AttemptFailure.RateLimited, running.Call.Topology.Options.Breaker);
         }
 
-        if (failure == AttemptFailure.Credential)
+        if (failure is AttemptFailure.Credential or AttemptFailure.TenantCredential)
         {
             var status = (int)attempt.Response.StatusCode;
             target.Credential?.Disable(status, running.Call.Topology.Options.CredentialRest);
-            Log.CredentialRefused(logger, replica.Provider, target.Credential?.Fingerprint ?? "none", status);
+            Log.CredentialRefused(logger, replica.Provider, target.Credential?.ToString() ?? "none", status);
         }
     }
 
@@ -127,7 +133,7 @@ internal sealed partial class AttemptRunner(
     {
         var (attempt, target, options) = (running.Attempt, running.Target, running.Call.Topology.Options.Breaker);
         var clientFault = status is >= 400 and < 500 || status is 501 or 505 || attempt.Judge.IsClientFault;
-        var ownFault = failure == AttemptFailure.Credential && target.Credential is not null;
+        var ownFault = failure is AttemptFailure.Credential or AttemptFailure.TenantCredential && target.Credential is not null;
         var verdict = failure.CountsForBreaker() && !ownFault ? BreakerVerdict.Failure
             : failure != AttemptFailure.None || clientFault ? BreakerVerdict.Neutral
             : BreakerVerdict.Success;

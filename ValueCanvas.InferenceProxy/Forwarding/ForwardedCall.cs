@@ -13,9 +13,10 @@ internal sealed class ForwardedCall : IDisposable
     private int _target = -1;
 
     public ForwardedCall(
-        Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, Translation translation,
+        Topology topology, InferenceOperation operation, ModelRoute route, RequestPeek peek, Translation translation, Caller caller,
         TimeProvider time, long started)
     {
+        Caller = caller;
         (Topology, Operation, Route, Peek, Translation) = (topology, operation, route, peek, translation);
         (Overhead, Started, LastSign) = (new Overhead(time), started, started);
         NextTarget();
@@ -61,7 +62,7 @@ internal sealed class ForwardedCall : IDisposable
     public RunningAttempt? Declined { get; private set; }
 
     /// <summary>Who asks.</summary>
-    public required Caller Caller { get; init; }
+    public Caller Caller { get; }
 
     /// <summary>What routing knows of the prompt; null where it does not look.</summary>
     public required PromptPrefix? Prefix { get; init; }
@@ -71,6 +72,9 @@ internal sealed class ForwardedCall : IDisposable
 
     /// <summary>A provider was passed over because it refuses all of its keys.</summary>
     public bool CredentialsExhausted { get; private set; }
+
+    /// <summary>The provider that refused the tenant's own key; null while none did.</summary>
+    public string? RefusedTenantKey { get; private set; }
 
     /// <summary>A provider was passed over because it does not have this operation.</summary>
     public bool Unsupported { get; private set; }
@@ -140,7 +144,9 @@ internal sealed class ForwardedCall : IDisposable
         foreach (var replica in Turn.Replicas)
         {
             var upstream = replica.Upstream;
-            var (supported, exhausted) = (upstream.Kind.Supports(Operation), upstream.Credentials.IsExhausted);
+            var own = Caller.Keys?.Of(upstream.Name);
+            var (supported, exhausted) = (upstream.Kind.Supports(Operation), own is null ? upstream.Credentials.IsExhausted : own.Disabled is not null);
+            RefusedTenantKey ??= own?.Disabled is null ? null : upstream.Name;
             var serves = replica.State.Models.ContainsKey(Model);
             var unfit = serves && supported && !IsResuming ? Translation.Unfit(upstream.Kind, Turn) : null;
             if (unfit is null && supported && !exhausted && (!IsResuming || Resumable.IsAble(replica)))
@@ -155,6 +161,9 @@ internal sealed class ForwardedCall : IDisposable
             CredentialsExhausted |= serves && supported && exhausted && unfit is null;
         }
     }
+
+    /// <summary>What to ask a provider with: the tenant's own key where it has one, and then no other.</summary>
+    public Credential? Key(Upstream upstream) => Caller.Keys?.Of(upstream.Name) ?? upstream.Credentials.Take();
 
     /// <summary>The replica's provider has the operation and understands the request.</summary>
     public bool IsFor(Replica replica) =>

@@ -66,9 +66,9 @@ internal sealed partial class Forwarder(
             ? PromptPrefix.Of(body.Bytes.Span, peek.Fields, caller.Tenant, first.Model)
             : null;
         var translation = new Translation(body, context.Features.Get<MessagesCall>());
-        using var call = new ForwardedCall(topology, operation, route, peek, translation, time, started)
+        using var call = new ForwardedCall(topology, operation, route, peek, translation, caller, time, started)
         {
-            Caller = caller, Prefix = prefix,
+            Prefix = prefix,
         };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.

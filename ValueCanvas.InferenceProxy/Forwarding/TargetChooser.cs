@@ -84,7 +84,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
                     && replica.Breakers.Of(call.Model).TryEnter(options.Breaker, out var pass, out var transition))
                 {
                     signals.Moved(transition, span);
-                    return new ForwardedCall.Target(place, pass, call.Turn, replica.Upstream.Credentials.Take());
+                    return new ForwardedCall.Target(place, pass, call.Turn, call.Key(replica.Upstream));
                 }
 
                 place.Dispose();

@@ -81,7 +81,7 @@ internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, H
         }
         else if (place.Replica.Breakers.Of(model.Model).TryEnterClosed(out var pass))
         {
-            var target = new ForwardedCall.Target(place, pass, model, place.Replica.Upstream.Credentials.Take());
+            var target = new ForwardedCall.Target(place, pass, model, call.Key(place.Replica.Upstream));
             return attempts.Start(context, body, call, target, hedge: true);
         }
 

@@ -26,7 +26,10 @@ internal sealed class Credential(string secret, TimeProvider time)
         Volatile.Write(ref _disabled, new Disabling(status, now, now + rest));
     }
 
-    public override string ToString() => Fingerprint;
+    /// <summary>A tenant's own: it is known to one request alone, and nothing of it is shown.</summary>
+    public bool IsTenants { get; init; }
+
+    public override string ToString() => IsTenants ? "of a tenant" : Fingerprint;
 
     internal sealed record Disabling(int Status, DateTimeOffset Since, DateTimeOffset Until);
 }

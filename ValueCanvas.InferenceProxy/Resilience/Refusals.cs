@@ -19,6 +19,11 @@ internal static class Refusals
             return ProxyError.UpstreamFailed;
         }
 
+        if (call is { Failure: AttemptFailure.TenantCredential, RefusedTenantKey: { } provider })
+        {
+            return ProxyError.TenantKeyRefused(provider);
+        }
+
         if (call.Failure == AttemptFailure.Credential || (call.Failure == AttemptFailure.None && call.CredentialsExhausted))
         {
             return ProxyError.CredentialsExhausted(call.Peek.Model);

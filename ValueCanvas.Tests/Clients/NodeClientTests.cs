@@ -42,6 +42,26 @@ public sealed class VercelTests(VercelScript script) : IClassFixture<VercelScrip
     public void Library_ThroughTheProxy_WorksUnchanged(string check) => script.Passed(check);
 }
 
+public sealed class VercelOpenAiScript() : ClientScript("vercel-openai.mjs");
+
+/// <summary>The Vercel AI SDK with its provider for OpenAI, <c>openai.chat(…)</c>.</summary>
+public sealed class VercelOpenAiTests(VercelOpenAiScript script) : IClassFixture<VercelOpenAiScript>
+{
+    [Theory]
+    [InlineData("chat")]
+    [InlineData("stream")]
+    [InlineData("tools")]
+    [InlineData("stream_tools")]
+    [InlineData("structured_output")]
+    [InlineData("embeddings")]
+    [InlineData("cancel")]
+    [InlineData("unknown_model")]
+    [InlineData("stream_error")]
+    [InlineData("rate_limit")]
+    [InlineData("overloaded")]
+    public void Library_ThroughTheProxy_WorksUnchanged(string check) => script.Passed(check);
+}
+
 public sealed class AnthropicScript() : ClientScript("anthropic.mjs");
 
 /// <summary>Anthropic's own client.</summary>

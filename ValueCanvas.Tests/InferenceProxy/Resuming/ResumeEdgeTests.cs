@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using ValueCanvas.InferenceProxy.Forwarding;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resuming;
 
@@ -131,8 +132,8 @@ public sealed class ResumeEdgeTests
     [Fact]
     public async Task Stream_ThatGoesOn_IsSeenInMetricSpanAndLog()
     {
-        var log = new ConcurrentQueue<string>();
-        await using var servers = await Servers.StartAsync(services => services.AddSingleton<ILoggerProvider>(new LogQueue(log)),
+        var log = new LogQueue();
+        await using var servers = await Servers.StartAsync(services => services.AddSingleton<ILoggerProvider>(log),
             [("LOG_LEVEL", "Information")], Broken(Begin), Whole(End));
         var trace = ActivityTraceId.CreateRandom();
         var (spans, measured) = (new ConcurrentQueue<Activity>(), new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>());
@@ -148,9 +149,9 @@ public sealed class ResumeEdgeTests
         Assert.Equal("cut", spans.Single(span => !span.Events.Any()).GetTagItem("error.type"));
         var seam = Assert.Single(spans.SelectMany(span => span.Events), e => e.Name == "stream.resumed");
         Assert.Equal(("token", 1), (seam.Tags.Single(t => t.Key == "mode").Value, seam.Tags.Single(t => t.Key == "tokens").Value));
-        Assert.Contains(log, line => line.StartsWith("A broken stream goes on at ", StringComparison.Ordinal)
+        Assert.Contains(log.Lines, line => line.StartsWith("A broken stream goes on at ", StringComparison.Ordinal)
             && line.EndsWith("(token) after 1 tokens", StringComparison.Ordinal));
-        Assert.DoesNotContain(log, line => line.Contains(" w0", StringComparison.Ordinal));
+        Assert.DoesNotContain(log.Lines, line => line.Contains(" w0", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -238,22 +239,6 @@ public sealed class ResumeEdgeTests
     private static RequestDelegate Broken(string events) => context => VllmEvents.SendAsync(context, events, breaks: true);
 
     private static RequestDelegate Whole(string events) => context => VllmEvents.SendAsync(context, events);
-
-    private sealed class LogQueue(ConcurrentQueue<string> into) : ILoggerProvider, ILogger
-    {
-        public ILogger CreateLogger(string categoryName) => this;
-
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            into.Enqueue(formatter(state, exception));
-
-        public void Dispose()
-        {
-        }
-    }
 
     /// <summary>As many servers as there are answers, behind one proxy; whichever is asked gives the next answer.</summary>
     private sealed class Servers : IAsyncDisposable

@@ -1,0 +1,80 @@
+using System.Text;
+using Microsoft.EntityFrameworkCore;
+using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Database;
+
+namespace ValueCanvas.Api.ProviderKeys;
+
+/// <summary>The tenants' keys of providers, sealed for their row. What changes one also writes, in the same transaction, what the caller wants noted.
+/// </summary>
+internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secrets)
+{
+    private const string Purpose = "provider keys";
+
+    public delegate Task Note(ValueCanvasDbContext db, CancellationToken cancellationToken);
+
+    public Task<IReadOnlyList<ProviderKeyData>> ListAsync(Guid tenantId, CancellationToken cancellationToken) => database.ExecuteAsync(
+        tenantId,
+        async (db, ct) => (IReadOnlyList<ProviderKeyData>)await db.Database.SqlQuery<ProviderKeyData>(
+            $"""
+             SELECT provider AS "Provider", last_four AS "LastFour", set_at AS "SetAt" FROM provider_keys
+             WHERE tenant_id = {tenantId} AND sealed IS NOT NULL ORDER BY provider
+             """).ToListAsync(ct),
+        cancellationToken);
+
+    public Task<ProviderKeyData> SetAsync(
+        Guid tenantId, string provider, string secret, Note note, CancellationToken cancellationToken)
+    {
+        var box = secrets.Seal(Purpose, Row(tenantId, provider), Encoding.ASCII.GetBytes(secret));
+        return database.ExecuteAsync(
+            tenantId,
+            async (db, ct) =>
+            {
+                var set = await db.Database.SqlQuery<ProviderKeyData>(
+                    $"""
+                     INSERT INTO provider_keys (tenant_id, provider, sealed, last_four) VALUES ({tenantId}, {provider}, {box}, {secret[^4..]})
+                     ON CONFLICT (tenant_id, provider) DO UPDATE
+                     SET sealed = excluded.sealed, last_four = excluded.last_four, set_at = excluded.set_at
+                     RETURNING provider AS "Provider", last_four AS "LastFour", set_at AS "SetAt"
+                     """).ToListAsync(ct);
+                await note(db, ct);
+                return set[0];
+            },
+            cancellationToken);
+    }
+
+    /// <summary>False where there is none.</summary>
+    public Task<bool> DeleteAsync(Guid tenantId, string provider, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
+        tenantId,
+        async (db, ct) =>
+        {
+            var deleted = await db.Database.ExecuteSqlAsync(
+                $"""
+                 UPDATE provider_keys SET sealed = NULL, last_four = NULL
+                 WHERE tenant_id = {tenantId} AND provider = {provider} AND sealed IS NOT NULL
+                 """,
+                ct);
+            if (deleted > 0)
+                await note(db, ct);
+            return deleted > 0;
+        },
+        cancellationToken);
+
+    /// <exception cref="System.Security.Cryptography.CryptographicException">A row is not what this service sealed there.</exception>
+    public async Task<IReadOnlyList<ProviderKey>> OpenAsync(Guid tenantId, CancellationToken cancellationToken)
+    {
+        var rows = await database.ExecuteAsync(
+            tenantId,
+            (db, ct) => db.Database.SqlQuery<SealedKey>(
+                $"""
+                 SELECT provider AS "Provider", sealed AS "Box" FROM provider_keys WHERE tenant_id = {tenantId} AND sealed IS NOT NULL
+                 """).ToListAsync(ct),
+            cancellationToken);
+        return [.. rows.Select(row =>
+            new ProviderKey(row.Provider, Encoding.ASCII.GetString(secrets.Open(Purpose, Row(tenantId, row.Provider), row.Box))))];
+    }
+
+    private static string Row(Guid tenantId, string provider) => $"{tenantId}/{provider}";
+
+    private sealed record SealedKey(string Provider, byte[] Box);
+}
