@@ -1,18 +1,25 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.ApiKeys;
+using ValueCanvas.Api.Audit;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.
+// The way of a request: server span → audit → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint
+// → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -22,6 +29,13 @@ builder.AddInference();
 builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
+builder.Services.AddSecrets();
+builder.Services.AddAccessTokens();
+builder.Services.AddApiKeys();
+builder.Services.AddCallers();
+builder.Services.AddFirstStart();
+builder.Services.AddProtection();
+builder.Services.AddAudit();
 builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
@@ -30,18 +44,23 @@ builder.Services.AddOpenApi();
 builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
+app.UseAudit();
 app.UseErrorHandling();
 app.UseRouting();
+app.UseCallers();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
 app.MapOpenApi();
+app.MapKeySet().AllowAnonymous();
 
 app.MapGroup("/v1").MapOpenAiEndpoints();
 app.MapChat("/generate");
 var api = app.MapGroup("/api");
+api.MapGroup("/keys").MapApiKeyEndpoints();
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
+api.MapGroup("/audit").MapAuditEndpoints();
 
 app.Run();

@@ -1,11 +1,14 @@
 using System.Globalization;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Audit;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Prompts;
 
 namespace ValueCanvas.Api.Canvases;
@@ -18,8 +21,9 @@ internal static class CanvasEndpoints
 
     public static RouteGroupBuilder MapCanvasEndpoints(this RouteGroupBuilder group)
     {
-        group.WithTags("Canvases").WithMetadata(BodyLimit.Api);
+        group.WithTags("Canvases").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Canvas);
         group.MapPost("/generate", GenerateAsync)
+            .RequireRole(Role.Member)
             .WithSummary("Generate a canvas from a description of a business, and store it")
             .Produces<Envelope<CanvasView>>(StatusCodes.Status201Created)
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -38,10 +42,11 @@ internal static class CanvasEndpoints
 
     private static async Task<IResult> GenerateAsync(
         JsonBody<CanvasBody> body,
-        CurrentTenant tenant,
+        Caller caller,
         PromptCatalog prompts,
         CanvasGenerator generator,
         TenantDatabase database,
+        AuditLog audit,
         LinkGenerator links,
         HttpContext context,
         CancellationToken cancellationToken)
@@ -50,15 +55,17 @@ internal static class CanvasEndpoints
         if (prompts.Find(CanvasBrief.PromptKey)!.Validate(variables) is { Count: > 0 } errors)
             throw RequestException.Invalid(errors);
 
+        caller.Models?.Check(ChatRequest.DefaultModel);
+
         // A model's work costs time and money: first see that there is somewhere to keep it.
-        await database.ExecuteAsync(tenant.Id, (_, _) => Task.CompletedTask, cancellationToken);
-        var canvas = await generator.GenerateAsync(tenant.Id, CanvasBrief.FromVariables(variables), cancellationToken);
+        await database.ExecuteAsync(caller.TenantId, (_, _) => Task.CompletedTask, cancellationToken);
+        var canvas = await generator.GenerateAsync(caller.TenantId, CanvasBrief.FromVariables(variables), cancellationToken);
         await database.ExecuteAsync(
-            tenant.Id,
-            (db, _) =>
+            caller.TenantId,
+            (db, ct) =>
             {
                 db.Add(canvas);
-                return Task.CompletedTask;
+                return audit.WriteAsync(db, context, new("canvas.generated") { Subject = new("canvas", canvas.Id) }, ct);
             },
             cancellationToken);
         return TypedResults.Created(
@@ -66,13 +73,13 @@ internal static class CanvasEndpoints
     }
 
     private static async Task<IResult> GetAsync(
-        string id, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+        string id, Caller caller, TenantDatabase database, CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var known))
             throw RequestException.NotFound("There is no canvas with this id: an id is a UUID, as POST /api/canvas/generate answers it.");
         var canvas = await database.ExecuteAsync(
-            tenant.Id,
-            (db, ct) => db.Set<Canvas>().AsNoTracking().SingleOrDefaultAsync(row => row.TenantId == tenant.Id && row.Id == known, ct),
+            caller.TenantId,
+            (db, ct) => db.Set<Canvas>().AsNoTracking().SingleOrDefaultAsync(row => row.TenantId == caller.TenantId && row.Id == known, ct),
             cancellationToken);
         return canvas is null
             ? throw RequestException.NotFound("There is no canvas with this id. GET /api/canvas lists those that there are.")
@@ -80,13 +87,13 @@ internal static class CanvasEndpoints
     }
 
     private static async Task<IResult> ListAsync(
-        string? limit, string? cursor, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+        string? limit, string? cursor, Caller caller, TenantDatabase database, CancellationToken cancellationToken)
     {
         var size = PageLimit.Read(limit);
         var after = ReadCursor(cursor);
         var rows = await database.ExecuteAsync(
-            tenant.Id,
-            (db, ct) => Page(db.Set<Canvas>().Where(row => row.TenantId == tenant.Id), after)
+            caller.TenantId,
+            (db, ct) => Page(db.Set<Canvas>().Where(row => row.TenantId == caller.TenantId), after)
                 .Take(size + 1)
                 .Select(row => new { row.Id, row.Type, row.Title, row.Industry, row.Model, row.CreatedAt, row.UpdatedAt })
                 .ToListAsync(ct),
@@ -96,12 +103,12 @@ internal static class CanvasEndpoints
             .Select(row => new CanvasSummary(
                 row.Id, row.Type.ToWireName(), row.Title, row.Industry, row.Model, row.CreatedAt, row.UpdatedAt))
             .ToArray();
-        var next = rows.Count > size ? new CanvasCursor(items[^1].CreatedAt, items[^1].Id).ToString() : null;
+        var next = rows.Count > size ? new PageCursor(items[^1].CreatedAt, items[^1].Id).ToString() : null;
         return TypedResults.Ok(Envelope.Of(new CanvasPage(items, next)));
     }
 
     // Compared as rows, in the order of the index canvases_by_tenant.
-    private static IQueryable<Canvas> Page(IQueryable<Canvas> canvases, CanvasCursor? after)
+    private static IQueryable<Canvas> Page(IQueryable<Canvas> canvases, PageCursor? after)
     {
         if (after is var (createdAt, id))
         {
@@ -112,11 +119,11 @@ internal static class CanvasEndpoints
         return canvases.OrderByDescending(row => row.CreatedAt).ThenByDescending(row => row.Id);
     }
 
-    private static CanvasCursor? ReadCursor(string? text)
+    private static PageCursor? ReadCursor(string? text)
     {
         if (string.IsNullOrEmpty(text))
             return null;
-        return CanvasCursor.TryParse(text, out var cursor)
+        return PageCursor.TryParse(text, out var cursor)
             ? cursor
             : throw RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");
     }

@@ -7,19 +7,19 @@ namespace ValueCanvas.InferenceProxy.Resuming;
 /// <summary>
 /// What has gone out of a stream that is one plain text, as another server needs it to go on: token ids where the server told them, and the text.
 /// Both are kept as they stand in the events: numbers with commas, and the inside of a JSON string. What outgrows the limit, or turns out to be more than
-/// plain text, is lost.
+/// plain text, or finds the budget of all bodies spent, is lost.
 /// </summary>
-internal sealed class AnswerSoFar(int maxBytes) : IDisposable
+internal sealed class AnswerSoFar(int maxBytes, BodyBudget budget) : IDisposable
 {
-    private readonly PooledBytes _prompt = new();
-    private readonly PooledBytes _ids = new();
-    private readonly PooledBytes _text = new();
+    private readonly PooledBytes _prompt = new(budget);
+    private readonly PooledBytes _ids = new(budget);
+    private readonly PooledBytes _text = new(budget);
     private int _idsSent; // bytes of ids whose text has gone out: the server holds back what is not a whole character yet
     private int _tokensSent;
     private int _tokens;
-    private int _events;
+    private int _events; // with text, of the attempt that is under way
     private bool _withoutIds;
-    private int _told; // tokens of attempts that are over, as their servers count them
+    private int _before; // tokens of attempts that are over
     private bool _lost;
 
     /// <summary>There is something to go on with.</summary>
@@ -44,10 +44,11 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     /// <summary>The inside of a JSON string.</summary>
     public ReadOnlySpan<byte> Text => _text.Span;
 
+    /// <summary>Of the client's prompt; zero where no server has told it.</summary>
     public int PromptTokens { get; private set; }
 
     /// <summary>Of the answer so far: by their ids, else as the servers say, else as many as there were events.</summary>
-    public int Tokens => HasIds ? _tokensSent : Math.Max(_told, _events);
+    public int Tokens => HasIds ? _tokensSent : _before + _events;
 
     /// <summary>Notes an event that goes out.</summary>
     public void Add(ReadOnlySpan<byte> data, in StreamEvent read)
@@ -58,7 +59,11 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         }
 
         _lost = read.HasMore;
-        PromptTokens = PromptTokens == 0 && read.Usage is { } usage ? usage.PromptTokens : PromptTokens;
+        if (PromptTokens == 0 && read.Usage is { } usage)
+        {
+            PromptTokens = Math.Max(0, usage.PromptTokens - _before); // whoever goes on has been sent the answer so far with the prompt
+        }
+
         if (_lost || read.HasNoChoices)
         {
             HasUsage |= read.Usage is not null;
@@ -68,13 +73,18 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         Head ??= ReadHead(data);
         AddIds(data, read);
         IsFinished |= read.Signs.HasFlag(EventSigns.Finish);
-        _lost = _prompt.Length + _ids.Length + _text.Length > maxBytes;
+        _lost |= _prompt.Length + _ids.Length + _text.Length > maxBytes;
+        if (_lost)
+        {
+            Dispose(); // for others
+        }
     }
 
     /// <summary>An attempt is over: what its server held back is forgotten, and asked for again.</summary>
     public void Cut(Usage? usage)
     {
-        _told += usage?.CompletionTokens ?? 0;
+        _before += Math.Max(usage?.CompletionTokens ?? 0, _events);
+        _events = 0;
         _ids.Truncate(_idsSent);
         _tokens = _tokensSent;
     }
@@ -90,7 +100,7 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     {
         if (_prompt.Length == 0 && Inside(data, read.PromptTokenIds) is { IsEmpty: false } prompt)
         {
-            _prompt.Append(prompt);
+            Keep(_prompt, prompt);
             PromptTokens = prompt.Count((byte)',') + 1;
         }
 
@@ -100,17 +110,17 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         {
             if (_ids.Length > 0)
             {
-                _ids.Append(","u8);
+                Keep(_ids, ","u8);
             }
 
-            _ids.Append(ids);
+            Keep(_ids, ids);
             _tokens += ids.Count((byte)',') + 1;
         }
 
         if (!text.IsEmpty)
         {
             _events++;
-            _text.Append(text);
+            Keep(_text, text);
             _withoutIds |= ids.IsEmpty;
         }
 
@@ -119,6 +129,8 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
             (_idsSent, _tokensSent) = (_ids.Length, _tokens);
         }
     }
+
+    private void Keep(PooledBytes bytes, ReadOnlySpan<byte> more) => _lost |= !bytes.Append(more);
 
     /// <summary>What stands between the brackets of a list or the quotes of a string.</summary>
     private static ReadOnlySpan<byte> Inside(ReadOnlySpan<byte> data, JsonField field) =>
