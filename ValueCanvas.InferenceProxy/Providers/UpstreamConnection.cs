@@ -9,7 +9,7 @@ namespace ValueCanvas.InferenceProxy.Providers;
 /// </summary>
 internal sealed class UpstreamConnection(Socket socket) : NetworkStream(socket, ownsSocket: true)
 {
-    private bool _watched;
+    private Link? _link;
     private bool _isMidStream;
 
     // The end of an event and of the chunk that it came in: behind it another chunk must come, if only the last one.
@@ -28,10 +28,12 @@ internal sealed class UpstreamConnection(Socket socket) : NetworkStream(socket, 
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         var link = Link.Current;
-        (_watched, _isMidStream) = (link is not null, false);
-        if (link is not null)
+        _isMidStream = false;
+        if (_link != link)
         {
-            link.Connection = this;
+            _link?.Connection = null; // its request is over
+            _link = link;
+            link?.Connection = this;
         }
 
         return base.WriteAsync(buffer, cancellationToken);
@@ -40,7 +42,7 @@ internal sealed class UpstreamConnection(Socket socket) : NetworkStream(socket, 
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
         var reading = base.ReadAsync(buffer, cancellationToken);
-        return !_watched ? reading
+        return _link is null ? reading
             : reading.IsCompletedSuccessfully ? new ValueTask<int>(Note(buffer, reading.Result))
             : NoteAsync(buffer, reading);
     }
