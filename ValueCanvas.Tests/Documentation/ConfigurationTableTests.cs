@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
@@ -25,7 +26,7 @@ public sealed partial class ConfigurationTableTests
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(TokenOptions.Section, new TokenOptions()),
-        Leaves(AuditOptions.Section, new AuditOptions()),
+        Leaves(AuditOptions.Section, new AuditOptions()), Leaves(ProtectionOptions.Section, new ProtectionOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
 
