@@ -29,6 +29,8 @@ internal sealed class Attempt : IDisposable
     private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
     private int _held;
     private int _ready;
+    private bool _isDrained; // the last read took all that there was
+    private bool _isWaiting; // the limit for the next read runs
     private AttemptFailure _late; // what it means when the limit now running ends
     private HttpRequestMessage? _request;
     private HttpResponseMessage? _response;
@@ -39,6 +41,7 @@ internal sealed class Attempt : IDisposable
     {
         (_placement, Span, _limits, _streamed, _time, Client) = (placement, span, limits, streamed, time, client);
         _started = time.GetTimestamp();
+        Link = streamed ? new UpstreamConnection.Link() : null;
         (var first, _late) = !streamed ? (limits.Total, AttemptFailure.TotalTimeout)
             : limits.FirstToken < limits.Headers ? (limits.FirstToken, AttemptFailure.FirstTokenTimeout)
             : (limits.Headers, AttemptFailure.HeadersTimeout);
@@ -72,6 +75,9 @@ internal sealed class Attempt : IDisposable
 
     /// <summary>The first content took so long that the breaker shall know.</summary>
     public bool IsSlow => FirstContent > _limits.Slow;
+
+    /// <summary>The connection of a stream, once it is known.</summary>
+    public UpstreamConnection.Link? Link { get; }
 
     /// <summary>Measures the time between the chunks of a stream; null when nobody wants to know.</summary>
     public ChunkGaps? Gaps { get; init; }
@@ -181,6 +187,20 @@ internal sealed class Attempt : IDisposable
         }
     }
 
+    /// <summary>Where it can be told that <see cref="ReadAsync"/> would wait: the wait, to be awaited before it. How it ends, that one says.</summary>
+    public bool MustWait(out ValueTask<int> wait)
+    {
+        wait = default;
+        if (Link?.Connection is not { CanWait: true } connection || !_isDrained)
+        {
+            return false;
+        }
+
+        LimitNext();
+        wait = connection.WaitAsync(_cancel.Token);
+        return _isWaiting = true;
+    }
+
     /// <summary>Drops what was <see cref="Ready"/> and reads on. Zero bytes without a failure are the end.</summary>
     public async ValueTask<(int Read, AttemptFailure Failure)> ReadAsync()
     {
@@ -188,10 +208,15 @@ internal sealed class Attempt : IDisposable
         (_held, _ready) = (_held - _ready, 0);
         try
         {
-            var left = _limits.Total - _time.GetElapsedTime(_started);
-            Limit(left < _limits.Idle ? left : _limits.Idle, left < _limits.Idle ? AttemptFailure.TotalTimeout : AttemptFailure.Stall);
+            if (!_isWaiting)
+            {
+                LimitNext();
+            }
+
+            _isWaiting = false;
             var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
             Pause();
+            _isDrained = read < _buffer.Length - _held;
             _held += read;
             if (read > 0 && IsEventStream)
             {
@@ -350,6 +375,12 @@ internal sealed class Attempt : IDisposable
         {
             Abandon(_streamed ? _late : AttemptFailure.HeadersTimeout);
         }
+    }
+
+    private void LimitNext()
+    {
+        var left = _limits.Total - _time.GetElapsedTime(_started);
+        Limit(left < _limits.Idle ? left : _limits.Idle, left < _limits.Idle ? AttemptFailure.TotalTimeout : AttemptFailure.Stall);
     }
 
     private void Limit(TimeSpan limit, AttemptFailure late)

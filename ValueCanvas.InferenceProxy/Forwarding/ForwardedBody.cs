@@ -1,4 +1,5 @@
 using System.Net;
+using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
@@ -11,11 +12,12 @@ internal sealed class ForwardedBody : HttpContent
 {
     private readonly ReadOnlyMemory<byte> _body;
     private readonly List<BodyEdit> _edits;
+    private readonly UpstreamConnection.Link? _link;
 
-    public ForwardedBody(ReadOnlyMemory<byte> body, List<BodyEdit> edits)
+    public ForwardedBody(ReadOnlyMemory<byte> body, List<BodyEdit> edits, UpstreamConnection.Link? link = null)
     {
         edits.Sort(static (one, other) => one.Start.CompareTo(other.Start));
-        (_body, _edits) = (body, edits);
+        (_body, _edits, _link) = (body, edits, link);
     }
 
     protected override Task SerializeToStreamAsync(Stream stream, TransportContext? context) =>
@@ -31,7 +33,8 @@ internal sealed class ForwardedBody : HttpContent
             written = edit.End;
         }
 
-        await stream.WriteAsync(_body[written..], cancellationToken);
+        await (_link?.WriteLastAsync(stream, _body[written..], cancellationToken)
+            ?? stream.WriteAsync(_body[written..], cancellationToken).AsTask());
     }
 
     protected override bool TryComputeLength(out long length)

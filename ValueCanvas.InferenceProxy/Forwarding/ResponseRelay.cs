@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using ValueCanvas.InferenceProxy.Errors;
 
 namespace ValueCanvas.InferenceProxy.Forwarding;
@@ -32,6 +33,18 @@ internal static class ResponseRelay
             if (attempt.Ready.Length > 0)
             {
                 await response.Body.WriteAsync(attempt.Ready, attempt.Client);
+            }
+
+            try
+            {
+                if (!judge.IsStopped && attempt.MustWait(out var wait))
+                {
+                    await wait;
+                }
+            }
+            catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+            {
+                // The read says what it means.
             }
 
             var (read, failure) = judge.IsStopped ? (0, judge.Failure) : await attempt.ReadAsync();

@@ -29,7 +29,7 @@ internal static class UpstreamRequest
 
             added.Splice(body.Bytes.Span, peek.Options, edits);
             CacheSalt.Splice(body.Bytes.Span, peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
-            request.Content = new ForwardedBody(body.Bytes, edits);
+            request.Content = new ForwardedBody(body.Bytes, edits, attempt.Link);
         }
         else if (messages is not null)
         {
@@ -62,7 +62,7 @@ internal static class UpstreamRequest
         var request = attempt.Replica.Request(HttpMethod.Post, kind.PathOf(resume.Operation));
         var edits = new List<BodyEdit>();
         CacheSalt.Splice(resume.Body, call.Peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
-        request.Content = new ForwardedBody(resume.Body, edits);
+        request.Content = new ForwardedBody(resume.Body, edits, attempt.Link);
         Address(context, request, attempt, credential);
         return request;
     }

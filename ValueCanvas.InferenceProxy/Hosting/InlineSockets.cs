@@ -1,4 +1,5 @@
 using System.Reflection;
+using Microsoft.AspNetCore.Connections;
 
 namespace ValueCanvas.InferenceProxy.Hosting;
 
@@ -19,6 +20,7 @@ internal static class InlineSockets
             Environment.SetEnvironmentVariable(Switch, "1");
         }
 
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>, SocketBlocks>();
         builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
     }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
 
@@ -21,6 +22,7 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisp
         ResponseDrainTimeout = TimeSpan.Zero,
         // The proxy writes the trace context itself: the span of an attempt is the client span.
         ActivityHeadersPropagator = null,
+        ConnectCallback = ConnectAsync,
     });
 
     public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
@@ -43,4 +45,22 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisp
     }
 
     public void Dispose() => _invoker.Dispose();
+
+    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+            // What TLS holds back, a socket cannot tell.
+            return context.InitialRequestMessage.RequestUri?.Scheme == Uri.UriSchemeHttps
+                ? new NetworkStream(socket, ownsSocket: true)
+                : new UpstreamConnection(socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
 }

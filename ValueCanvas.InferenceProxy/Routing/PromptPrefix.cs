@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text;
-using System.Text.Json;
 using ValueCanvas.InferenceProxy.Json;
 
 namespace ValueCanvas.InferenceProxy.Routing;
@@ -13,6 +12,9 @@ namespace ValueCanvas.InferenceProxy.Routing;
 internal sealed class PromptPrefix : IDisposable
 {
     public const int BlockBytes = 256;
+
+    // So much is looked at together.
+    private const int WindowBytes = 16 * BlockBytes;
 
     // 1 MiB of prompt, more than a context of 128 K tokens: what comes behind does not decide.
     private const int MostBlocks = 4096;
@@ -39,50 +41,13 @@ internal sealed class PromptPrefix : IDisposable
         var tools = body[fields.Tools];
         var prompt = body[fields.Prompt];
         var prefix = new PromptPrefix(Math.Min(MostBlocks, (tools.Length + prompt.Length) / BlockBytes + 1));
-        var chain = new Chain(prefix, Seed(tenant, model, body[fields.Salt]), stackalloc byte[BlockBytes]);
-        Walk(tools, ref chain);
-        Walk(prompt, ref chain);
-        prefix.Bytes = chain.Bytes;
+        var chain = new Chain(prefix, Seed(tenant, model, body[fields.Salt]), stackalloc byte[WindowBytes]);
+        chain.Add(tools);
+        chain.Add(prompt);
         return prefix;
     }
 
     public void Dispose() => ArrayPool<ulong>.Shared.Return(_blocks);
-
-    // What strings mean, however they are escaped, numbers as they are written, one byte for each bracket: all that counts but the spaces.
-    private static void Walk(ReadOnlySpan<byte> json, ref Chain chain)
-    {
-        if (json.IsEmpty)
-        {
-            return;
-        }
-
-        var reader = new JsonWalker(json);
-        while (reader.Read() && !chain.Full)
-        {
-            chain.Add((byte)reader.TokenType);
-            if (reader.ValueIsEscaped)
-            {
-                Unescape(reader.ValueSpan, ref chain);
-            }
-            else if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName or JsonTokenType.Number)
-            {
-                chain.Add(reader.ValueSpan);
-            }
-        }
-    }
-
-    private static void Unescape(ReadOnlySpan<byte> text, ref Chain chain)
-    {
-        Span<byte> means = stackalloc byte[JsonEscapes.MostBytes];
-        while (!chain.Full && text.IndexOf((byte)'\\') is var escape and >= 0)
-        {
-            chain.Add(text[..escape]);
-            text = text[(escape + JsonEscapes.Read(text[escape..], means, out var written))..];
-            chain.Add(means[..written]);
-        }
-
-        chain.Add(text);
-    }
 
     private static ulong Seed(string tenant, string model, ReadOnlySpan<byte> salt)
     {
@@ -111,56 +76,29 @@ internal sealed class PromptPrefix : IDisposable
         return BlockHash.Next(seed + (ulong)text.Length, block);
     }
 
-    private ref struct Chain(PromptPrefix prefix, ulong seed, Span<byte> block)
+    /// <summary>Hashes what counts of a text in blocks that go on from one text to the next.</summary>
+    private ref struct Chain(PromptPrefix prefix, ulong seed, Span<byte> window)
     {
-        private readonly Span<byte> _block = block;
+        private readonly Span<byte> _window = window;
         private ulong _hash = seed;
         private int _held;
 
-        public int Bytes { get; private set; }
-
-        public readonly bool Full => prefix._count == MostBlocks;
-
-        public void Add(byte one)
+        public void Add(ReadOnlySpan<byte> json)
         {
-            _block[_held++] = one;
-            Bytes++;
-            if (_held == BlockBytes)
+            var canonical = new CanonicalJson(json);
+            while (!prefix.IsCut && canonical.Read(_window[_held..]) is var read and > 0)
             {
-                Close(_block);
-            }
-        }
-
-        public void Add(scoped ReadOnlySpan<byte> bytes)
-        {
-            Bytes += bytes.Length;
-            while (!bytes.IsEmpty)
-            {
-                if (_held == 0 && bytes.Length >= BlockBytes)
+                prefix.Bytes += read;
+                _held += read;
+                var hashed = 0;
+                for (; _held - hashed >= BlockBytes && !prefix.IsCut; hashed += BlockBytes)
                 {
-                    Close(bytes[..BlockBytes]);
-                    bytes = bytes[BlockBytes..];
-                    continue;
+                    _hash = BlockHash.Next(_hash, _window.Slice(hashed, BlockBytes));
+                    prefix._blocks[prefix._count++] = _hash;
                 }
 
-                var part = bytes[..Math.Min(bytes.Length, BlockBytes - _held)];
-                part.CopyTo(_block[_held..]);
-                _held += part.Length;
-                bytes = bytes[part.Length..];
-                if (_held == BlockBytes)
-                {
-                    Close(_block);
-                }
-            }
-        }
-
-        private void Close(scoped ReadOnlySpan<byte> whole)
-        {
-            _held = 0;
-            if (!Full)
-            {
-                _hash = BlockHash.Next(_hash, whole);
-                prefix._blocks[prefix._count++] = _hash;
+                _window[hashed.._held].CopyTo(_window);
+                _held -= hashed;
             }
         }
     }

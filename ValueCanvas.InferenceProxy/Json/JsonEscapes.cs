@@ -1,7 +1,7 @@
 using System.Buffers.Text;
 using System.Text;
 
-namespace ValueCanvas.InferenceProxy.Routing;
+namespace ValueCanvas.InferenceProxy.Json;
 
 /// <summary>The escapes in a JSON string. Clients differ in what they escape, and mean the same text.</summary>
 internal static class JsonEscapes
