@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
@@ -12,7 +13,7 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → error handling → routing → body (limit, JSON, rules) and tenant → endpoint → inference, database.
+// The way of a request: server span → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -32,6 +33,7 @@ builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRe
 var app = builder.Build();
 app.UseErrorHandling();
 app.UseRouting();
+app.UseCallers();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
@@ -18,8 +19,9 @@ internal static class CanvasEndpoints
 
     public static RouteGroupBuilder MapCanvasEndpoints(this RouteGroupBuilder group)
     {
-        group.WithTags("Canvases").WithMetadata(BodyLimit.Api);
+        group.WithTags("Canvases").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Canvas);
         group.MapPost("/generate", GenerateAsync)
+            .RequireRole(Role.Member)
             .WithSummary("Generate a canvas from a description of a business, and store it")
             .Produces<Envelope<CanvasView>>(StatusCodes.Status201Created)
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -38,7 +40,7 @@ internal static class CanvasEndpoints
 
     private static async Task<IResult> GenerateAsync(
         JsonBody<CanvasBody> body,
-        CurrentTenant tenant,
+        Caller caller,
         PromptCatalog prompts,
         CanvasGenerator generator,
         TenantDatabase database,
@@ -51,10 +53,10 @@ internal static class CanvasEndpoints
             throw RequestException.Invalid(errors);
 
         // A model's work costs time and money: first see that there is somewhere to keep it.
-        await database.ExecuteAsync(tenant.Id, (_, _) => Task.CompletedTask, cancellationToken);
-        var canvas = await generator.GenerateAsync(tenant.Id, CanvasBrief.FromVariables(variables), cancellationToken);
+        await database.ExecuteAsync(caller.TenantId, (_, _) => Task.CompletedTask, cancellationToken);
+        var canvas = await generator.GenerateAsync(caller.TenantId, CanvasBrief.FromVariables(variables), cancellationToken);
         await database.ExecuteAsync(
-            tenant.Id,
+            caller.TenantId,
             (db, _) =>
             {
                 db.Add(canvas);
@@ -66,13 +68,13 @@ internal static class CanvasEndpoints
     }
 
     private static async Task<IResult> GetAsync(
-        string id, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+        string id, Caller caller, TenantDatabase database, CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var known))
             throw RequestException.NotFound("There is no canvas with this id: an id is a UUID, as POST /api/canvas/generate answers it.");
         var canvas = await database.ExecuteAsync(
-            tenant.Id,
-            (db, ct) => db.Set<Canvas>().AsNoTracking().SingleOrDefaultAsync(row => row.TenantId == tenant.Id && row.Id == known, ct),
+            caller.TenantId,
+            (db, ct) => db.Set<Canvas>().AsNoTracking().SingleOrDefaultAsync(row => row.TenantId == caller.TenantId && row.Id == known, ct),
             cancellationToken);
         return canvas is null
             ? throw RequestException.NotFound("There is no canvas with this id. GET /api/canvas lists those that there are.")
@@ -80,13 +82,13 @@ internal static class CanvasEndpoints
     }
 
     private static async Task<IResult> ListAsync(
-        string? limit, string? cursor, CurrentTenant tenant, TenantDatabase database, CancellationToken cancellationToken)
+        string? limit, string? cursor, Caller caller, TenantDatabase database, CancellationToken cancellationToken)
     {
         var size = PageLimit.Read(limit);
         var after = ReadCursor(cursor);
         var rows = await database.ExecuteAsync(
-            tenant.Id,
-            (db, ct) => Page(db.Set<Canvas>().Where(row => row.TenantId == tenant.Id), after)
+            caller.TenantId,
+            (db, ct) => Page(db.Set<Canvas>().Where(row => row.TenantId == caller.TenantId), after)
                 .Take(size + 1)
                 .Select(row => new { row.Id, row.Type, row.Title, row.Industry, row.Model, row.CreatedAt, row.UpdatedAt })
                 .ToListAsync(ct),

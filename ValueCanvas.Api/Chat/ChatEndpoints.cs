@@ -1,4 +1,5 @@
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
@@ -23,17 +24,19 @@ internal static class ChatEndpoints
             .WithTags("Chat")
             .WithSummary("Ask a model; with \"stream\": true as server-sent events")
             .WithMetadata(BodyLimit.Api)
+            .RequireScope(Scopes.Llm)
+            .RequireRole(Role.Member)
             .Produces<Envelope<ChatData>>(StatusCodes.Status200OK, "application/json", "text/event-stream")
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status404NotFound)
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
 
     private static async Task<IResult> AnswerAsync(
-        JsonBody<ChatBody> body, CurrentTenant tenant, InferenceClient inference, TimeProvider time, HttpContext context,
+        JsonBody<ChatBody> body, Caller caller, InferenceClient inference, TimeProvider time, HttpContext context,
         CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var request = body.Value.ToRequest(tenant.Id);
+        var request = body.Value.ToRequest(caller.TenantId);
         if (body.Value.Stream is true)
         {
             // Up to the first piece of the answer a failure still gets a status of its own.

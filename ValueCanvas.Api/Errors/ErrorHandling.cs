@@ -48,6 +48,8 @@ internal sealed partial class ErrorHandling(RequestDelegate next, ILogger<ErrorH
         context.Response.Clear();
         context.Response.Headers.Allow = allow;
         context.Response.StatusCode = failure.Status;
+        if (failure.Status == StatusCodes.Status401Unauthorized)
+            context.Response.Headers.WWWAuthenticate = "Bearer realm=\"ValueCanvas\"";
         context.Response.Headers.RetryAfter = failure.RetryAfterSeconds;
         context.Response.Headers.CacheControl = "no-store";
         context.Response.ContentType = openAi ? "application/json" : ErrorBodies.ProblemMediaType;

@@ -9,6 +9,9 @@ internal sealed class RequestException(int status, string message, IReadOnlyDict
     /// <summary>What is wrong, by field; null where no field is to blame.</summary>
     public IReadOnlyDictionary<string, string[]>? Errors => errors;
 
+    /// <summary>The failure's code where the status alone does not say it.</summary>
+    public string? Code { get; init; }
+
     public static RequestException Invalid(IReadOnlyDictionary<string, string[]> errors) =>
         new(StatusCodes.Status400BadRequest, $"The request is not valid: {errors.First().Key} {errors.First().Value[0]}.", errors);
 

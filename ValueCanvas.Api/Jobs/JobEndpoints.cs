@@ -1,5 +1,6 @@
 using System.Globalization;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
@@ -20,8 +21,9 @@ internal static class JobEndpoints
 
     public static RouteGroupBuilder MapJobEndpoints(this RouteGroupBuilder group)
     {
-        group.WithTags("Queue").WithMetadata(BodyLimit.Api);
+        group.WithTags("Queue").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Queue);
         group.MapPost("/llm", EnqueueAsync)
+            .RequireRole(Role.Member)
             .WithSummary("Submit a job; 202 says that it is stored")
             .Produces<Envelope<JobData>>(StatusCodes.Status202Accepted)
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -44,7 +46,7 @@ internal static class JobEndpoints
 
     private static async Task<IResult> EnqueueAsync(
         JsonBody<JobBody> body,
-        CurrentTenant tenant,
+        Caller caller,
         PromptCatalog prompts,
         JobStore jobs,
         LinkGenerator links,
@@ -52,32 +54,32 @@ internal static class JobEndpoints
         CancellationToken cancellationToken)
     {
         var args = body.Value.ToArgs(prompts);
-        var job = await jobs.EnqueueAsync(tenant.Id, body.Value.Type!, body.Value.PromptKey, args, cancellationToken);
+        var job = await jobs.EnqueueAsync(caller.TenantId, body.Value.Type!, body.Value.PromptKey, args, cancellationToken);
         return TypedResults.Accepted(links.GetPathByName(context, "GetJob", new { id = job.Id }), Envelope.Of(JobData.From(job)));
     }
 
-    private static async Task<IResult> GetAsync(string id, CurrentTenant tenant, JobStore jobs, CancellationToken cancellationToken)
+    private static async Task<IResult> GetAsync(string id, Caller caller, JobStore jobs, CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var known))
             throw RequestException.NotFound("There is no job with this id: an id is a UUID, as POST /api/queue/llm answers it.");
-        return await jobs.FindAsync(tenant.Id, known, cancellationToken) is { } found
+        return await jobs.FindAsync(caller.TenantId, known, cancellationToken) is { } found
             ? TypedResults.Ok(Envelope.Of(JobData.From(found.Job, found.Result)))
             : throw RequestException.NotFound("There is no job with this id. GET /api/queue/jobs lists those that there are.");
     }
 
     private static async Task<IResult> ListAsync(
-        string? limit, string? cursor, string? status, CurrentTenant tenant, JobStore jobs, CancellationToken cancellationToken)
+        string? limit, string? cursor, string? status, Caller caller, JobStore jobs, CancellationToken cancellationToken)
     {
         var size = PageLimit.Read(limit);
-        var rows = await jobs.ListAsync(tenant.Id, ReadStatus(status), ReadCursor(cursor), size + 1, cancellationToken)
+        var rows = await jobs.ListAsync(caller.TenantId, ReadStatus(status), ReadCursor(cursor), size + 1, cancellationToken)
             ?? throw UnknownCursor();
 
         var items = rows.Take(size).Select(job => JobData.From(job)).ToArray();
         return TypedResults.Ok(Envelope.Of(new JobPage(items, rows.Count > size ? items[^1].JobId.ToString() : null)));
     }
 
-    private static async Task<IResult> CountAsync(CurrentTenant tenant, JobStore jobs, CancellationToken cancellationToken) =>
-        TypedResults.Ok(Envelope.Of(QueueMetrics.From(await jobs.CountAsync(tenant.Id, cancellationToken))));
+    private static async Task<IResult> CountAsync(Caller caller, JobStore jobs, CancellationToken cancellationToken) =>
+        TypedResults.Ok(Envelope.Of(QueueMetrics.From(await jobs.CountAsync(caller.TenantId, cancellationToken))));
 
     private static JobState? ReadStatus(string? text)
     {

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
-using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Core.Inference;
@@ -14,14 +14,14 @@ internal sealed partial class OpenAiForwarder(
 {
     private const int BufferSize = 16 * 1024;
 
-    public async Task ForwardAsync(HttpContext context, CurrentTenant tenant)
+    public async Task ForwardAsync(HttpContext context, Caller caller)
     {
         // 1. Refuse what is too large before a byte is read or sent.
         BodyLimit.Of(context).CheckLength(context);
 
         // 2. Send the body on while it arrives; a client that goes away cancels the call.
         using var request = ToUpstream(context.Request);
-        request.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, tenant.Id.ToString());
+        request.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, caller.TenantId.ToString());
         using var response = await inference.ForwardAsync(request, context.RequestAborted);
 
         // 3. Status and headers as they are.

@@ -22,7 +22,12 @@ internal sealed class SimulatorServer : IDisposable
                 .. settings.Select(setting => $"--Simulator:{setting.Key}={setting.Value}"),
         ]);
         _app.Start();
-        Client = new HttpClient { BaseAddress = new Uri(_app.Urls.Single()), Timeout = TimeSpan.FromSeconds(30) };
+        // A client that leaves does so at once: it reads nothing more first.
+        Client = new HttpClient(new SocketsHttpHandler { MaxResponseDrainSize = 0, ResponseDrainTimeout = TimeSpan.Zero })
+        {
+            BaseAddress = new Uri(_app.Urls.Single()),
+            Timeout = TimeSpan.FromSeconds(30),
+        };
     }
 
     public HttpClient Client { get; }
