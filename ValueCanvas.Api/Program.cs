@@ -5,6 +5,8 @@ using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
+using ValueCanvas.Api.RateLimiting;
+using ValueCanvas.Api.RateLimiting.Admin;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Canvases;
@@ -13,7 +15,7 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint → inference, database.
+// The way of a request: server span → error handling → routing → caller and what it may do → limits → body (limit, JSON, rules) → endpoint → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -27,6 +29,7 @@ builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
 builder.Services.AddJobs();
+builder.Services.AddRateLimiting();
 builder.Services.AddOpenApi();
 builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
@@ -34,6 +37,7 @@ var app = builder.Build();
 app.UseErrorHandling();
 app.UseRouting();
 app.UseCallers();
+app.UseRateLimiting();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
@@ -45,5 +49,6 @@ var api = app.MapGroup("/api");
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
+api.MapGroup("/admin/limits").MapLimitEndpoints();
 
 app.Run();

@@ -1,6 +1,7 @@
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Inference;
@@ -23,7 +24,7 @@ internal static class ChatEndpoints
         endpoints.MapPost(path, AnswerAsync)
             .WithTags("Chat")
             .WithSummary("Ask a model; with \"stream\": true as server-sent events")
-            .WithMetadata(BodyLimit.Api)
+            .WithMetadata(BodyLimit.Api, TokenCost.Chat)
             .RequireScope(Scopes.Llm)
             .RequireRole(Role.Member)
             .Produces<Envelope<ChatData>>(StatusCodes.Status200OK, "application/json", "text/event-stream")
@@ -56,7 +57,10 @@ internal static class ChatEndpoints
 
         return TypedResults.Ok(Envelope.Of(ToData(await inference.ChatAsync(request, cancellationToken))));
 
-        ChatData ToData(ChatCompletion completion) =>
-            ChatData.From(completion, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
+        ChatData ToData(ChatCompletion completion)
+        {
+            TokenMeter.Of(context)?.Report(completion.Usage);
+            return ChatData.From(completion, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
+        }
     }
 }

@@ -19,11 +19,14 @@ internal sealed class SubjectNames
     private readonly byte[] _key;
 
     public SubjectNames(IOptions<RateLimitingOptions> options)
+        : this(options.Value.SubjectKey)
     {
-        // Without a configured key each instance has its own: their counts of an address differ, and no one can undo the hash.
-        _key = options.Value.SubjectKey is { Length: > 0 } text ? SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(text))
-            : RandomNumberGenerator.GetBytes(32);
     }
+
+    /// <param name="secret">Empty: each instance has a secret of its own, and counts addresses for itself.</param>
+    public SubjectNames(string? secret) => _key = string.IsNullOrEmpty(secret)
+        ? RandomNumberGenerator.GetBytes(32)
+        : SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(secret));
 
     public static string User(Guid id) => $"user:{id:N}";
 
