@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
 using ValueCanvas.ServiceDefaults.Shutdown;
@@ -21,6 +22,7 @@ public sealed partial class ConfigurationTableTests
     {
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
+        Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
 

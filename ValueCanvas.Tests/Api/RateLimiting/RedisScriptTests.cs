@@ -39,17 +39,17 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
             var (random, policy) = LocalCounterTests.Random(seed, name);
             var subject = $"s{seed}";
             var model = LocalCounterTests.Make(policy.Algorithm);
-            var open = new List<(Charge Charge, Reading Script, Reading Model)>();
+            var open = new List<(string Id, Charge Charge, Reading Script, Reading Model)>();
             var (epoch, started) = (0L, false);
             for (var step = 0; step < 120; step++)
             {
                 await AdvanceAsync(random.NextInt64(0, policy.WindowMicros / random.Next(1, 30)));
                 if (open.Count > 0 && random.Next(3) == 0)
                 {
-                    var (charge, script, model1) = open[random.Next(open.Count)];
-                    open.Remove((charge, script, model1));
+                    var (id, charge, script, model1) = open[random.Next(open.Count)];
+                    open.Remove((id, charge, script, model1));
                     var used = random.NextInt64(0, charge.Cost * 5 / 4 + 1);
-                    var settled = await SettleAsync(charge, script, used, epoch);
+                    var settled = await SettleAsync(id, charge, script, used, epoch);
                     var at = await NowAsync();
                     if (used < charge.Cost)
                         model.Refund(charge, charge.Cost - used, at, model1.Place, model1.Refunds);
@@ -60,7 +60,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
                 }
 
                 var cost = LimitTestData.Charge(policy, random.NextInt64(1, Math.Max(2, policy.Limit / 2)), _prefix, subject);
-                var answer = await ChargeAsync(cost);
+                var answer = await ChargeAsync($"r{step}", cost);
                 (var now, epoch) = (answer[2], answer[3]);
                 if (!started && policy.Algorithm == LimitAlgorithm.FixedWindow)
                     model.Follow(cost, 0, policy.WindowMicros - now % policy.WindowMicros, now);
@@ -72,7 +72,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
                     continue;
                 var taken = model.Take(cost, cost.Cost, now, "");
                 Assert.Equal((taken.Remaining, taken.Reset), (answer[5], answer[6]));
-                open.Add((cost, new(cost, false, answer[5], answer[6], 0, answer[9], answer[10]), taken));
+                open.Add(($"r{step}", cost, new(cost, false, answer[5], answer[6], 0, answer[9], answer[10]), taken));
             }
         }
     }
@@ -180,7 +180,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         foreach (var algorithm in Enum.GetValues<LimitAlgorithm>())
         {
             var charge = LimitTestData.Charge(
-                LimitTestData.Policy(algorithm, 10, TimeSpan.FromSeconds(60), unit: LimitUnit.Tokens), 1, _prefix, algorithm.ToString());
+                LimitTestData.Policy(algorithm, 10, TimeSpan.FromSeconds(60)), 1, _prefix, algorithm.ToString());
             await ChargeAsync(charge);
             Assert.InRange((await Database.KeyTimeToLiveAsync(charge.Key))!.Value.TotalSeconds, 0.001, 63);
         }
@@ -202,11 +202,13 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         return RedisScript.Charge.RunAsync(Database, [.. keys], [.. values]);
     }
 
-    private Task<long[]> SettleAsync(Charge charge, Reading reading, long used, long epoch) => RedisScript.Settle.RunAsync(
+    private Task<long[]> SettleAsync(Charge charge, Reading reading, long used, long epoch) => SettleAsync("id", charge, reading, used, epoch);
+
+    private Task<long[]> SettleAsync(string id, Charge charge, Reading reading, long used, long epoch) => RedisScript.Settle.RunAsync(
         Database,
         [Clock, charge.Key, charge.Policy.IsReclaimable ? KeyNames.Records(charge.Key) : charge.Key],
         [
-            "id", epoch, KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, used, reading.Place,
+            id, epoch, KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, used, reading.Place,
             reading.Refunds, charge.Policy.IsReclaimable ? 2 : 0,
         ]);
 
