@@ -27,6 +27,9 @@ var internalKey = builder.AddGeneratedSecret("internal-key");
 // By this an operator may open, close, reset and drain model servers at the proxy.
 var operatorKey = builder.AddGeneratedSecret("operator-key");
 
+// From this the Api derives the keys of what it stores sealed or as keyed hashes: kept with the data.
+var accountsKey = builder.AddGeneratedSecret("accounts-key");
+
 var models = builder.AddModelServers("vllm");
 
 var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
@@ -53,6 +56,7 @@ builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
+    .WithEnvironment("Accounts__SecretKey", accountsKey)
     .WithHttpHealthCheck("/health/ready");
 
 builder.Build().Run();

@@ -12,9 +12,6 @@ internal sealed class RateLimitingOptions
     /// <summary>Begins every key in Redis, so that several installations can share one.</summary>
     public string Prefix { get; set; } = "valuecanvas";
 
-    /// <summary>The secret under which addresses are hashed, the same in every instance.</summary>
-    public string SubjectKey { get; set; } = "";
-
     /// <summary>After this time a call to Redis is no longer waited for.</summary>
     public TimeSpan RedisTimeout { get; set; } = TimeSpan.FromMilliseconds(25);
 

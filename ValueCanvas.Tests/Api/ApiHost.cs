@@ -25,6 +25,7 @@ internal sealed class ApiHost : IAsyncDisposable
         [
             ("ConnectionStrings:valuecanvas", database ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
             ("ConnectionStrings:cache", cache ?? "127.0.0.1:9"),
+            ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"),
             ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
             // The tests share a Redis, not their callers' limits.
             ("RateLimiting:Prefix", $"test-{Guid.NewGuid():N}"),

@@ -63,6 +63,7 @@ public sealed partial class ManifestTests
     [InlineData("operator-password", "parameter.v0")]
     [InlineData("internal-key", "parameter.v0")]
     [InlineData("operator-key", "parameter.v0")]
+    [InlineData("accounts-key", "parameter.v0")]
     [InlineData("migrations", "project.v0")]
     [InlineData("vllm-0", "container.v0")]
     [InlineData("vllm-1", "container.v0")]

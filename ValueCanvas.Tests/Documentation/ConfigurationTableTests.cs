@@ -1,7 +1,10 @@
 using System.Collections;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.RateLimiting;
+using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
 using ValueCanvas.ServiceDefaults.Shutdown;
@@ -23,6 +26,8 @@ public sealed partial class ConfigurationTableTests
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
+        Leaves(SecretOptions.Section, new SecretOptions()), Leaves(TokenOptions.Section, new TokenOptions()),
+        Leaves(AuditOptions.Section, new AuditOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
 

@@ -107,6 +107,12 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
             if (counter is LocalLeases leases && id is not null)
                 leases.Note(id);
             // An answer that was under way while something was counted here does not know of it.
+            else if (counter.Epoch != 0 && counter.Epoch != epoch && restored == 0)
+            {
+                // Redis has forgotten what is known here; the next question tells it.
+                (counter.IsAhead, counter.Epoch) = (true, epoch);
+                return;
+            }
             else if (!counter.IsAhead || restored > 0)
                 counter.Follow(charge, level, reset, Now);
             else

@@ -50,7 +50,7 @@ internal sealed class RateLimitingOptionsCheck(IConfiguration configuration) : I
 {
     public ValidateOptionsResult Validate(string? name, RateLimitingOptions options)
     {
-        List<string> problems = [.. PolicyConfiguration.Problems(PolicyConfiguration.Read(configuration), new SubjectNames(options.SubjectKey))];
+        List<string> problems = [.. PolicyConfiguration.Problems(PolicyConfiguration.Read(configuration), SubjectNames.Syntax)];
         Check(options.Prefix is { Length: > 0 and <= 64 } && options.Prefix.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'),
             nameof(options.Prefix), "must be 1 to 64 letters, digits, '-', '_' or '.'");
         Check(options.RedisTimeout > TimeSpan.Zero && options.RedisTimeout <= TimeSpan.FromSeconds(1), nameof(options.RedisTimeout),

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
-using Microsoft.Extensions.Options;
+using ValueCanvas.Api.Secrets;
 
 namespace ValueCanvas.Api.RateLimiting.Subjects;
 
@@ -18,15 +18,12 @@ internal sealed class SubjectNames
 
     private readonly byte[] _key;
 
-    public SubjectNames(IOptions<RateLimitingOptions> options)
-        : this(options.Value.SubjectKey)
-    {
-    }
+    public SubjectNames(SecretBox secrets) => _key = secrets.DeriveKey("rate-limits.subjects");
 
-    /// <param name="secret">Empty: each instance has a secret of its own, and counts addresses for itself.</param>
-    public SubjectNames(string? secret) => _key = string.IsNullOrEmpty(secret)
-        ? RandomNumberGenerator.GetBytes(32)
-        : SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(secret));
+    private SubjectNames() => _key = [];
+
+    /// <summary>Reads subjects where no secret is: what it makes of an address is of no use.</summary>
+    public static SubjectNames Syntax { get; } = new();
 
     public static string User(Guid id) => $"user:{id:N}";
 

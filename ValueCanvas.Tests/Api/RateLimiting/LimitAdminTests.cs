@@ -203,6 +203,5 @@ public sealed class LimitAdminTests(MigratedDatabase database) : IClassFixture<M
         database.App,
         database.Redis,
         ("RateLimiting:Prefix", _prefix),
-        ("RateLimiting:SubjectKey", "the secret of addresses"),
         ("RateLimiting:LogInterval", "00:00:00.2"));
 }
