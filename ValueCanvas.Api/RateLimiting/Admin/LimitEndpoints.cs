@@ -54,7 +54,7 @@ internal static class LimitEndpoints
         if (errors.Any)
             throw RequestException.Invalid(errors.ToDictionary());
         foreach (var item in body.Value.Overrides ?? [])
-            item.Subject = subjects.TryParse(item.Subject)!;
+            item.Subject = subjects.Read(item.Subject)!;
         await store.PutAsync(name, body.Value, cancellationToken);
         await follower.LookAsync(cancellationToken);
         return TypedResults.Ok(Envelope.Of(new LimitData(name, "live", body.Value)));
@@ -77,7 +77,7 @@ internal static class LimitEndpoints
         PolicyCatalog catalog,
         CancellationToken cancellationToken)
     {
-        var subject = subjects.TryParse(body.Value.Subject!)
+        var subject = subjects.Read(body.Value.Subject!)
             ?? throw RequestException.Invalid("subject", $"must be one of: {SubjectNames.Forms}");
         if (body.Value.Action == "reset")
             await store.ResetAsync(subject, cancellationToken);

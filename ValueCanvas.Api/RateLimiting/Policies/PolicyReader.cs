@@ -75,7 +75,7 @@ internal static class PolicyReader
         List<LimitOverride> overrides = [];
         foreach (var item in options.Overrides ?? [])
         {
-            var subject = subjects.TryParse(item?.Subject ?? "");
+            var subject = subjects.Read(item?.Subject ?? "");
             Check(subject is not null, "overrides", "need a subject: " + SubjectNames.Forms);
             Check(item is { Limit: >= 0 and <= MaxLimit, Burst: null or >= 1 and <= 1000 }, "overrides", "need a limit and a burst that are in range");
             if (subject is not null)

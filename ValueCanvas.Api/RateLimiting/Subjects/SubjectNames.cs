@@ -52,7 +52,7 @@ internal sealed class SubjectNames
     }
 
     /// <summary>Reads a subject as people write it; null where it is none.</summary>
-    public string? TryParse(string text)
+    public string? Read(string text)
     {
         var colon = text.IndexOf(':', StringComparison.Ordinal);
         var (kind, name) = colon < 0 ? ("", "") : (text[..colon], text[(colon + 1)..].Trim());

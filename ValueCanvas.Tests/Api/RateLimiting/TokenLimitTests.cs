@@ -245,8 +245,8 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         using var response = await api.PostAsync("/v1/chat/completions", body);
         using var garbage = await api.PostAsync("/v1/chat/completions", [0, 255, 7], type: null);
 
-        Assert.Equal(body, _inference.Seen[0].Body);
-        Assert.Equal([0, 255, 7], _inference.Seen[1].Body);
+        Assert.Equal(body, _inference.Seen.ElementAt(0).Body);
+        Assert.Equal([0, 255, 7], _inference.Seen.ElementAt(1).Body);
     }
 
     [Fact]
