@@ -49,14 +49,14 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
         if (await redis.ChargeAsync(charges, id) is { } decision)
             return decision;
         if (!redis.Exists)
-            return Decide(id, local.Charge(charges, heart.Instances, id));
+            return Decide(id, local.Charge(charges, heart.Instances, id, owes: false));
 
         var closed = charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Closed)
             .Select(charge => new Reading(charge, true, 0, 0, LimitMath.ConcurrencyWait, 0, 0)).ToArray();
         if (closed.Any(reading => !reading.Charge.Policy.Shadow))
             return Decide(id, closed);
         return Decide(id, local.Charge(
-            [.. charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Degraded)], heart.Instances, id));
+            [.. charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Degraded)], heart.Instances, id, redis.IsAsked));
     }
 
     private static LimitDecision Decide(string id, IReadOnlyList<Reading> readings) =>

@@ -24,7 +24,8 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
     /// <param name="charges">All that the request costs.</param>
     /// <param name="instances">Among so many the limits are shared.</param>
     /// <param name="id">The request's.</param>
-    public IReadOnlyList<Reading> Charge(IReadOnlyList<Charge> charges, int instances, string id)
+    /// <param name="owes">Redis is told of it with the next question.</param>
+    public IReadOnlyList<Reading> Charge(IReadOnlyList<Charge> charges, int instances, string id, bool owes)
     {
         while (true)
         {
@@ -32,11 +33,11 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
             using var locks = new Locks(counters);
             // Swept away between the look-up and the lock: it would count for nobody.
             if (!Array.Exists(counters, counter => counter.IsGone))
-                return Charge(charges, counters, instances, id);
+                return Charge(charges, counters, instances, id, owes);
         }
     }
 
-    private Reading[] Charge(IReadOnlyList<Charge> charges, LocalCounter[] counters, int instances, string id)
+    private Reading[] Charge(IReadOnlyList<Charge> charges, LocalCounter[] counters, int instances, string id, bool owes)
     {
         var readings = new Reading[charges.Count];
         var now = Now;
@@ -50,6 +51,7 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
                 continue;
             readings[i] = counters[i].Take(charges[i], charges[i].Cost * instances, now, id);
             counters[i].IsAhead = true;
+            counters[i].Owed += owes && charges[i].Policy.Algorithm != LimitAlgorithm.Concurrency ? charges[i].Cost : 0;
         }
 
         return readings;
@@ -96,24 +98,25 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
     /// <param name="level">How full it is.</param>
     /// <param name="reset">Until nothing of it is left.</param>
     /// <param name="epoch">Redis'.</param>
-    /// <param name="restored">The level that Redis was told with the question.</param>
+    /// <param name="told">What Redis was told with the question.</param>
     /// <param name="id">The request's, where it was admitted.</param>
-    public void Follow(Charge charge, long level, long reset, long epoch, long restored, string? id)
+    public void Follow(Charge charge, long level, long reset, long epoch, (long Level, long Owed) told, string? id)
     {
         if (Counter(charge, shared: false) is not { } counter)
             return;
         lock (counter.Gate)
         {
+            counter.Owed -= Math.Min(counter.Owed, told.Owed);
             if (counter is LocalLeases leases && id is not null)
                 leases.Note(id);
             // An answer that was under way while something was counted here does not know of it.
-            else if (counter.Epoch != 0 && counter.Epoch != epoch && restored == 0)
+            else if (counter.Epoch != 0 && counter.Epoch != epoch && told.Level == 0)
             {
                 // Redis has forgotten what is known here; the next question tells it.
                 (counter.IsAhead, counter.Epoch) = (true, epoch);
                 return;
             }
-            else if (!counter.IsAhead || restored > 0)
+            else if (!counter.IsAhead || told.Level > 0)
                 counter.Follow(charge, level, reset, Now);
             else
                 return;
@@ -122,18 +125,18 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
         }
     }
 
-    /// <summary>What Redis does not know, or has forgotten: the level to restore there; 0 where there is nothing to say.</summary>
-    public long LevelToRestore(Charge charge, long epoch)
+    /// <summary>What Redis does not know, or has forgotten: the level to restore there, and what was admitted without it just now.</summary>
+    public (long Level, long Owed) ToTell(Charge charge, long epoch)
     {
         if (charge.Policy.Algorithm == LimitAlgorithm.Concurrency || !_counters.TryGetValue(charge.Key, out var counter))
-            return 0;
+            return default;
         lock (counter.Gate)
         {
             if (!counter.IsAhead && (counter.Epoch == 0 || counter.Epoch == epoch))
-                return 0;
+                return (0, counter.Owed);
             var level = counter.Level(charge, Now);
             counter.IsAhead &= level > 0;
-            return level;
+            return (level, counter.Owed);
         }
     }
 

@@ -42,31 +42,42 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
 
     private async ValueTask<T?> TryAsync<T>(Func<Task<T>> call, Func<T, Task>? late) where T : class
     {
-        Task<T>? task = null;
+        Task<T> task;
         try
         {
             task = call();
-            return task.IsCompletedSuccessfully ? task.Result : await task.WaitAsync(options.Value.RedisTimeout, time);
         }
-        catch (TimeoutException)
+        catch (Exception e) when (IsOfRedis(e))
+        {
+            Open(e.GetType().Name);
+            return null;
+        }
+
+        // Nothing is thrown for an answer that does not come: where many wait, that would cost more than the waiting.
+        if (!task.IsCompleted)
+            await ((Task)task.WaitAsync(options.Value.RedisTimeout, time)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (task.IsCompletedSuccessfully)
+            return task.Result;
+        if (!task.IsCompleted)
         {
             if (Interlocked.Increment(ref _failures) >= _threshold)
                 Open("no answer in time");
             // Observed in any case: nobody else waits for it.
-            _ = FinishAsync(task!, late);
-        }
-        catch (StackExchange.Redis.RedisServerException e)
-        {
-            // It is there and cannot: read-only, loading, out of memory.
-            Open(e.GetType().Name);
-        }
-        catch (Exception e) when (e is StackExchange.Redis.RedisException or ObjectDisposedException or OperationCanceledException)
-        {
-            Open(e.GetType().Name);
+            _ = FinishAsync(task, late);
+            return null;
         }
 
+        var failure = task.Exception?.InnerException;
+        if (failure is not null && !IsOfRedis(failure))
+            throw new InvalidOperationException("A call to Redis failed in a way that nothing foresees.", failure);
+        // Away; or there, and it cannot: read-only, loading, out of memory.
+        Open(failure?.GetType().Name ?? "a cancellation");
         return null;
     }
+
+    private static bool IsOfRedis(Exception e) =>
+        e is StackExchange.Redis.RedisException or StackExchange.Redis.RedisCommandException or ObjectDisposedException
+            or OperationCanceledException or TimeoutException;
 
     private static async Task FinishAsync<T>(Task<T> task, Func<T, Task>? late)
     {
@@ -76,7 +87,7 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
             if (late is not null)
                 await late(answer);
         }
-        catch (Exception e) when (e is StackExchange.Redis.RedisException or ObjectDisposedException or OperationCanceledException)
+        catch (Exception e) when (IsOfRedis(e))
         {
             // It never was done, or is undone by its lifetime.
         }

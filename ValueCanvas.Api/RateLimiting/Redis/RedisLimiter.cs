@@ -13,7 +13,7 @@ namespace ValueCanvas.Api.RateLimiting.Redis;
 /// </remarks>
 internal sealed class RedisLimiter
 {
-    private const int ArgumentsOfACharge = 8;
+    private const int ArgumentsOfACharge = 9;
     private const int NumbersOfAReading = 7;
 
     private readonly IConnectionMultiplexer? _redis;
@@ -35,6 +35,9 @@ internal sealed class RedisLimiter
     /// <summary>False where Redis is switched off.</summary>
     public bool Exists => _redis is not null;
 
+    /// <summary>It is asked: an answer that does not come is late, not away.</summary>
+    public bool IsAsked => _redis is not null && !_gate.IsOpen;
+
     public async ValueTask<LimitDecision?> ChargeAsync(IReadOnlyList<Charge> charges, string id)
     {
         if (_gate.IsOpen || _redis is null)
@@ -52,8 +55,9 @@ internal sealed class RedisLimiter
         {
             var admitted = decision.Allowed && !decision.Readings[i].Denied;
             var level = answer[4 + i * NumbersOfAReading + 4];
-            var restored = (long)values[2 + i * ArgumentsOfACharge + 7];
-            _local.Follow(charges[i], level, decision.Readings[i].Reset, decision.Epoch, restored, admitted ? id : null);
+            var at = 2 + i * ArgumentsOfACharge;
+            var told = ((long)values[at + 7], (long)values[at + 8]);
+            _local.Follow(charges[i], level, decision.Readings[i].Reset, decision.Epoch, told, admitted ? id : null);
         }
 
         if (decision.Allowed)
@@ -118,7 +122,9 @@ internal sealed class RedisLimiter
             values[at++] = charge.Cost;
             values[at++] = (policy.Shadow ? 1 : 0) + (policy.IsReclaimable ? 2 : 0);
             values[at++] = _lifetime;
-            values[at++] = _local.LevelToRestore(charge, epoch);
+            var (level, owed) = _local.ToTell(charge, epoch);
+            values[at++] = level;
+            values[at++] = owed;
         }
 
         return (keys, values);

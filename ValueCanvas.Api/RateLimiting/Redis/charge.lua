@@ -1,7 +1,7 @@
 -- Checks every policy of a request, then charges all of them or none.
 -- KEYS: clock, one per policy, one more per policy whose reservations can be reclaimed
 -- ARGV: number of policies, id of the request, then for each policy:
---       algorithm, limit, window, burst (time), cost, flags (1 shadow, 2 reclaimable), lifetime, level to restore
+--       algorithm, limit, window, burst (time), cost, flags (1 shadow, 2 reclaimable), lifetime, level to restore, amount owed
 -- Answer: refused, the binding policy, time, epoch, then for each policy:
 --         denied, remaining, time until all is free, time until this may pass (-1 never), level, place and refunds of the charge
 
@@ -83,7 +83,7 @@ end
 
 -- 1. Look at all.
 for i = 1, count do
-  local at = 2 + (i - 1) * 8
+  local at = 2 + (i - 1) * 9
   local flags = tonumber(ARGV[at + 6])
   local p = {
     key = KEYS[i + 1], algorithm = ARGV[at + 1], limit = tonumber(ARGV[at + 2]), window = tonumber(ARGV[at + 3]),
@@ -94,6 +94,8 @@ for i = 1, count do
     p.records = KEYS[extra]
     reclaim(p)
   end
+  local owed = tonumber(ARGV[at + 9])
+  if owed > 0 then add(p.algorithm, p.key, now, p.limit, p.window, owed) end
   restore(p, tonumber(ARGV[at + 8]))
   look(p)
   p.denied = p.wait ~= 0
