@@ -9,6 +9,8 @@ using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.ProviderKeys;
+using ValueCanvas.Api.RateLimiting;
+using ValueCanvas.Api.RateLimiting.Admin;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Api.Secrets;
@@ -19,7 +21,7 @@ using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
 // The way of a request: server span → audit → client's address → error handling → checks of path and headers → routing → origins → caller
-// and what it may do → cross-site checks → body (limit, JSON, rules) → endpoint → inference, database.
+// and what it may do → cross-site checks → limits → body (limit, JSON, rules) → endpoint → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -41,6 +43,7 @@ builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
 builder.Services.AddJobs();
+builder.Services.AddRateLimiting();
 builder.Services.AddOpenApi();
 
 var app = builder.Build();
@@ -52,6 +55,7 @@ app.UseRouting();
 app.UseOrigins();
 app.UseCallers();
 app.UseCallerChecks();
+app.UseRateLimiting();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
@@ -68,5 +72,6 @@ api.MapGroup("/queue").MapJobEndpoints();
 api.MapGroup("/auth").MapCsrfEndpoints();
 api.MapGroup("/audit").MapAuditEndpoints();
 api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
+api.MapGroup("/admin/limits").MapLimitEndpoints();
 
 app.Run();

@@ -4,6 +4,7 @@ using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Canvases;
@@ -23,6 +24,7 @@ internal static class CanvasEndpoints
     {
         group.WithTags("Canvases").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Canvas);
         group.MapPost("/generate", GenerateAsync)
+            .WithMetadata(TokenCost.Canvas)
             .RequireRole(Role.Member)
             .WithSummary("Generate a canvas from a description of a business, and store it")
             .Produces<Envelope<CanvasView>>(StatusCodes.Status201Created)
@@ -60,6 +62,7 @@ internal static class CanvasEndpoints
         // A model's work costs time and money: first see that there is somewhere to keep it.
         await database.ExecuteAsync(caller.TenantId, (_, _) => Task.CompletedTask, cancellationToken);
         var canvas = await generator.GenerateAsync(caller.TenantId, CanvasBrief.FromVariables(variables), cancellationToken);
+        TokenMeter.Of(context)?.Report(canvas.InputTokens, canvas.OutputTokens);
         await database.ExecuteAsync(
             caller.TenantId,
             (db, ct) =>

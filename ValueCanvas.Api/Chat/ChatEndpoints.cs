@@ -2,6 +2,7 @@ using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Inference;
@@ -24,7 +25,7 @@ internal static class ChatEndpoints
         endpoints.MapPost(path, AnswerAsync)
             .WithTags("Chat")
             .WithSummary("Ask a model; with \"stream\": true as server-sent events")
-            .WithMetadata(BodyLimit.Api, new NotAudited("A question to a model changes nothing."))
+            .WithMetadata(BodyLimit.Api, TokenCost.Chat, new NotAudited("A question to a model changes nothing."))
             .RequireScope(Scopes.Llm)
             .RequireRole(Role.Member)
             .Produces<Envelope<ChatData>>(StatusCodes.Status200OK, "application/json", "text/event-stream")
@@ -58,7 +59,10 @@ internal static class ChatEndpoints
 
         return TypedResults.Ok(Envelope.Of(ToData(await inference.ChatAsync(request, cancellationToken))));
 
-        ChatData ToData(ChatCompletion completion) =>
-            ChatData.From(completion, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
+        ChatData ToData(ChatCompletion completion)
+        {
+            TokenMeter.Of(context)?.Report(completion.Usage);
+            return ChatData.From(completion, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
+        }
     }
 }

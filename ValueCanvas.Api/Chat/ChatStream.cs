@@ -4,6 +4,7 @@ using System.IO.Pipelines;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Features;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Inference;
 
@@ -22,6 +23,7 @@ internal sealed class ChatStream(IAsyncEnumerator<ChatDelta> deltas, Func<ChatCo
     {
         await using var owned = deltas;
         var writer = context.Response.BodyWriter;
+        var meter = TokenMeter.Of(context);
         context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-store";
@@ -31,6 +33,7 @@ internal sealed class ChatStream(IAsyncEnumerator<ChatDelta> deltas, Func<ChatCo
         {
             do
             {
+                meter?.NotePiece(deltas.Current.Text);
                 await WriteAsync(writer, deltas.Current, context.RequestAborted);
             }
             while (await deltas.MoveNextAsync());

@@ -45,7 +45,7 @@ internal static class ErrorBodies
     public static byte[] OpenAi(Failure failure) => JsonSerializer.SerializeToUtf8Bytes(
         new OpenAiErrorBody(new(
             failure.Detail,
-            failure.Status switch
+            failure.OpenAiType ?? failure.Status switch
             {
                 429 => "rate_limit_error",
                 >= 500 => "server_error",

@@ -13,6 +13,9 @@ internal sealed record Failure(
     /// <summary>The client went away before there was an answer; nginx's number, nobody reads it but logs and spans.</summary>
     public const int ClientClosedRequest = 499;
 
+    /// <summary>The type in OpenAI's error object; null: by the status.</summary>
+    public string? OpenAiType { get; init; }
+
     public string Title => ReasonPhrases.GetReasonPhrase(Status) is { Length: > 0 } phrase ? phrase : "Error";
 
     public string? RetryAfterSeconds =>

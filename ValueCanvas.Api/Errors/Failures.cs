@@ -16,7 +16,7 @@ internal static class Failures
             return From(badRequest, context);
         return exception switch
         {
-            RequestException e => new(e.Status, e.Code ?? CodeOf(e.Status), e.Message, e.Errors, e.RetryAfter),
+            RequestException e => new(e.Status, e.Code ?? CodeOf(e.Status), e.Message, e.Errors, e.RetryAfter) { OpenAiType = e.OpenAiType },
             _ when context.RequestAborted.IsCancellationRequested => null,
             InferenceException e => From(e),
             OperationCanceledException => new(503, "shutting_down", "The service is shutting down. Try again.", RetryAfter: ShortWait),

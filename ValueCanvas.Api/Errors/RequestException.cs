@@ -12,8 +12,11 @@ internal sealed class RequestException(int status, string message, IReadOnlyDict
     /// <summary>The failure's code where the status alone does not say it.</summary>
     public string? Code { get; init; }
 
-    /// <summary>When the same request may succeed, where that is known.</summary>
+    /// <summary>When the same request may succeed; null where it is not about time.</summary>
     public TimeSpan? RetryAfter { get; init; }
+
+    /// <summary>The type of OpenAI's error object where the status alone does not say it.</summary>
+    public string? OpenAiType { get; init; }
 
     public static RequestException Invalid(IReadOnlyDictionary<string, string[]> errors) =>
         new(StatusCodes.Status400BadRequest, $"The request is not valid: {errors.First().Key} {errors.First().Value[0]}.", errors);

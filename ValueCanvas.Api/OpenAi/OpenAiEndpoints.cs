@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http.Metadata;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.OpenAi;
@@ -20,9 +21,9 @@ internal static class OpenAiEndpoints
     {
         group.WithTags("OpenAI").WithMetadata(BodyLimit.OpenAi, new NotAudited("A question to a model changes nothing."))
             .RequireScope(Scopes.Llm).RequireRole(Role.Member);
-        group.MapPost("/chat/completions", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI chat completion, streamed or not");
-        group.MapPost("/completions", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI text completion, streamed or not");
-        group.MapPost("/embeddings", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI embeddings");
+        group.MapPost("/chat/completions", ForwardAsync).WithMetadata(AnyJson, TokenCost.OpenAi).WithSummary("OpenAI chat completion, streamed or not");
+        group.MapPost("/completions", ForwardAsync).WithMetadata(AnyJson, TokenCost.OpenAiText).WithSummary("OpenAI text completion, streamed or not");
+        group.MapPost("/embeddings", ForwardAsync).WithMetadata(AnyJson, TokenCost.Embedding).WithSummary("OpenAI embeddings");
         group.MapGet("/models", ForwardAsync).WithSummary("The models that are served");
         // A model's name may hold slashes.
         group.MapGet("/models/{**model}", ForwardAsync).WithSummary("One model");

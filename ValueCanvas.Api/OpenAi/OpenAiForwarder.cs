@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Core.Inference;
 
@@ -47,7 +48,7 @@ internal sealed partial class OpenAiForwarder(
         var tail = new EventTail();
         try
         {
-            await CopyAsync(response.Content, context, tail);
+            await CopyAsync(response.Content, context, tail, streamed);
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -83,12 +84,13 @@ internal sealed partial class OpenAiForwarder(
         await context.Response.Body.WriteAsync(list, context.RequestAborted);
     }
 
-    private async Task CopyAsync(HttpContent content, HttpContext context, EventTail tail)
+    private async Task CopyAsync(HttpContent content, HttpContext context, EventTail tail, bool streamed)
     {
         using var idle = new CancellationTokenSource(options.Value.IdleTimeout, time);
         using var joined = CancellationTokenSource.CreateLinkedTokenSource(idle.Token, context.RequestAborted);
         await using var body = await content.ReadAsStreamAsync(joined.Token);
         var writer = context.Response.BodyWriter;
+        var meter = TokenMeter.Of(context);
         while (true)
         {
             var buffer = writer.GetMemory(BufferSize);
@@ -96,6 +98,7 @@ internal sealed partial class OpenAiForwarder(
             if (read == 0)
                 return;
             tail.Note(buffer.Span[..read]);
+            meter?.Note(buffer.Span[..read], streamed);
             writer.Advance(read);
             if ((await writer.FlushAsync(context.RequestAborted)).IsCompleted)
                 return;

@@ -9,8 +9,12 @@ namespace ValueCanvas.Core.Canvases;
 public sealed partial class CanvasGenerator(
     PromptCatalog prompts, InferenceClient inference, TimeProvider time, ILogger<CanvasGenerator> logger)
 {
-    private const int MaxAttempts = 2;
-    private const int MaxOutputTokens = 2048;
+    /// <summary>So often a model is asked for one canvas at most.</summary>
+    public const int MaxAttempts = 2;
+
+    /// <summary>The most tokens that one answer may have.</summary>
+    public const int MaxOutputTokens = 2048;
+
     private const double Temperature = 0.4;
 
     /// <summary>

@@ -40,6 +40,8 @@ internal sealed class ApiHost : IAsyncDisposable
             ("VALUECANVAS_BOOTSTRAP_PASSWORD", OperatorPassword),
             ("VALUECANVAS_BOOTSTRAP_API_KEY", Key),
             ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
+            // The tests share a Redis, not their callers' limits.
+            ("RateLimiting:Prefix", $"test-{Guid.NewGuid():N}"),
             .. settings,
         ]);
         // Not UseKestrel(port): that changes the addresses of a server which may have started already.

@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
+using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
@@ -25,6 +26,7 @@ public sealed partial class ConfigurationTableTests
     {
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
+        Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(TokenOptions.Section, new TokenOptions()),
         Leaves(AuditOptions.Section, new AuditOptions()), Leaves(ProtectionOptions.Section, new ProtectionOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),

@@ -1,0 +1,43 @@
+namespace ValueCanvas.Api.RateLimiting;
+
+/// <summary>What the policies say of a request. An admitted one is settled once, when it is over.</summary>
+internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, int binding, bool counted, long epoch)
+{
+    private int _settled;
+
+    /// <summary>Of the request, in the counts.</summary>
+    public string Id => id;
+
+    /// <summary>How each policy stands.</summary>
+    public IReadOnlyList<Reading> Readings => readings;
+
+    /// <summary>Admitted: all of it is charged. Else nothing is.</summary>
+    public bool Allowed => binding < 0;
+
+    /// <summary>The policy that refused, and of several the one to wait for longest.</summary>
+    public Reading? Binding => binding < 0 ? null : readings[binding];
+
+    /// <summary>Redis counted it, for all instances; else memory, for this one.</summary>
+    public bool Counted => counted;
+
+    /// <summary>In Redis: after a flush it is another.</summary>
+    public long Epoch => epoch;
+
+    /// <summary>True for the first who asks.</summary>
+    public bool TakeSettling() => Interlocked.Exchange(ref _settled, 1) == 0;
+
+    /// <summary>The reading to wait for longest among those that refuse; -1 where none does.</summary>
+    public static int FindBinding(IReadOnlyList<Reading> readings)
+    {
+        var binding = -1;
+        for (var i = 0; i < readings.Count; i++)
+        {
+            if (readings[i].Denied && !readings[i].Charge.Policy.Shadow
+                && (binding < 0 || (readings[binding].Wait != Reading.Never
+                    && (readings[i].Wait == Reading.Never || readings[i].Wait > readings[binding].Wait))))
+                binding = i;
+        }
+
+        return binding;
+    }
+}

@@ -1,0 +1,44 @@
+namespace ValueCanvas.Api.RateLimiting.Memory;
+
+/// <summary>Concurrency: the requests of this instance that run. They end with the process, so none needs a lifetime.</summary>
+internal sealed class LocalLeases : LocalCounter
+{
+    private readonly HashSet<string> _running = [];
+
+    public override Reading Look(Charge charge, long cost, long now)
+    {
+        // The cost is that at every instance together: so many times must what runs here fit into the limit.
+        var share = charge.Limit == 0 ? 0 : Math.Max(1, charge.Limit / cost);
+        var denied = _running.Count + 1 > share;
+        return Read(charge, share) with { Denied = denied, Wait = denied ? LimitMath.ConcurrencyWait : 0 };
+    }
+
+    public override Reading Take(Charge charge, long cost, long now, string id)
+    {
+        _running.Add(id);
+        return Read(charge, Math.Max(1, charge.Limit / cost));
+    }
+
+    public void Release(string id) => _running.Remove(id);
+
+    /// <summary>Redis admitted it: it runs here, too.</summary>
+    public void Note(string id) => _running.Add(id);
+
+    public override void Refund(Charge charge, long amount, long now, long place, long refunds)
+    {
+    }
+
+    public override void Add(Charge charge, long amount, long now)
+    {
+    }
+
+    public override void Follow(Charge charge, long level, long reset, long now)
+    {
+    }
+
+    public override long Level(Charge charge, long now) => 0;
+
+    public override bool IsEmpty(long now) => _running.Count == 0;
+
+    private Reading Read(Charge charge, long share) => new(charge, false, Math.Max(0, share - _running.Count), 0, 0, 0, 0);
+}

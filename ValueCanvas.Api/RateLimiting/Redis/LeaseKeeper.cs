@@ -1,0 +1,47 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Options;
+using StackExchange.Redis;
+using ValueCanvas.Api.RateLimiting.Policies;
+
+namespace ValueCanvas.Api.RateLimiting.Redis;
+
+/// <summary>What requests of this instance hold in Redis while they run: renewed, so that a short lifetime gives it back after a crash.</summary>
+internal sealed class LeaseKeeper(IOptions<RateLimitingOptions> options)
+{
+    private const int BatchSize = 100;
+
+    private readonly ConcurrentDictionary<string, LimitDecision> _held = new(StringComparer.Ordinal);
+    private readonly RedisKey _clock = KeyNames.Clock(options.Value.Prefix);
+    private readonly long _lifetime = (long)options.Value.LeaseLifetime.TotalMicroseconds;
+
+    public int Count => _held.Count;
+
+    public void Begin(LimitDecision decision)
+    {
+        if (decision.Readings.Any(IsHeld))
+            _held[decision.Id] = decision;
+    }
+
+    public void End(LimitDecision decision) => _held.TryRemove(decision.Id, out _);
+
+    /// <summary>The calls that lengthen everything that is held, each to be started and bounded by the caller.</summary>
+    public IEnumerable<Func<Task<long[]>>> Renewals(IDatabase database) => _held.Values
+        .SelectMany(decision => decision.Readings.Where(IsHeld).Select(reading => Member(decision, reading)))
+        .Chunk(BatchSize)
+        .Select(batch => (Func<Task<long[]>>)(() => RedisScript.Renew.RunAsync(
+            database,
+            [_clock, .. batch.Select(item => item.Key)],
+            [.. batch.SelectMany(item => new RedisValue[] { item.Member, _lifetime, item.PutBack ? 1 : 0 })])));
+
+    private static bool IsHeld(Reading reading) => !reading.Denied
+        && (reading.Charge.Policy.Algorithm == LimitAlgorithm.Concurrency || reading.Charge.Policy.IsReclaimable);
+
+    private static (RedisKey Key, RedisValue Member, bool PutBack) Member(LimitDecision decision, Reading reading)
+    {
+        var charge = reading.Charge;
+        // A running request has its place also after a flush; a reservation that is gone is settled in full.
+        return charge.Policy.Algorithm == LimitAlgorithm.Concurrency
+            ? (charge.Key, decision.Id, true)
+            : (KeyNames.Records(charge.Key), $"{decision.Id}:{charge.Cost}:{reading.Place}:{reading.Refunds}", false);
+    }
+}

@@ -1,0 +1,77 @@
+using System.Text.Json;
+
+namespace ValueCanvas.Api.RateLimiting.Tokens;
+
+/// <summary>Finds the <c>usage</c> of an answer that passes, in its last bytes: servers write it after the content.</summary>
+internal sealed class UsageReader
+{
+    private const int Kept = 8 * 1024;
+
+    private readonly byte[] _tail = new byte[2 * Kept];
+    private int _length;
+
+    public void Note(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length > Kept)
+            bytes = bytes[^Kept..];
+        if (_length + bytes.Length > _tail.Length)
+        {
+            _tail.AsSpan(_length - Kept, Kept).CopyTo(_tail);
+            _length = Kept;
+        }
+
+        bytes.CopyTo(_tail.AsSpan(_length));
+        _length += bytes.Length;
+    }
+
+    public (int Prompt, int Output)? Read()
+    {
+        // Within a string quotes are escaped, so this is no text of the model's.
+        ReadOnlySpan<byte> name = "\"usage\""u8;
+        var tail = _tail.AsSpan(0, _length);
+        for (var at = tail.LastIndexOf(name); at >= 0; at = tail[..at].LastIndexOf(name))
+        {
+            var rest = tail[(at + name.Length)..];
+            var brace = rest.IndexOf((byte)'{');
+            if (brace < 0 || rest[..brace].IndexOfAnyExcept(" \t\r\n:"u8) >= 0)
+                continue;
+            var reader = new Utf8JsonReader(rest[brace..]);
+            try
+            {
+                if (ReadObject(ref reader) is { } usage)
+                    return usage;
+            }
+            catch (JsonException)
+            {
+                // Cut off.
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Reads the object that comes next; null where it is none, or tells no tokens.</summary>
+    public static (int Prompt, int Output)? ReadObject(ref Utf8JsonReader reader)
+    {
+        if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+            return null;
+        var depth = reader.CurrentDepth;
+        int? prompt = null;
+        var output = 0;
+        while (reader.Read() && !(reader.TokenType == JsonTokenType.EndObject && reader.CurrentDepth == depth))
+        {
+            if (reader.TokenType != JsonTokenType.PropertyName || reader.CurrentDepth != depth + 1)
+                continue;
+            var isPrompt = reader.ValueTextEquals("prompt_tokens"u8) || reader.ValueTextEquals("input_tokens"u8);
+            var isOutput = reader.ValueTextEquals("completion_tokens"u8) || reader.ValueTextEquals("output_tokens"u8);
+            if (!reader.Read() || reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out var count))
+                reader.Skip();
+            else if (isPrompt)
+                prompt = count;
+            else if (isOutput)
+                output = count;
+        }
+
+        return prompt is { } read ? (read, output) : null;
+    }
+}

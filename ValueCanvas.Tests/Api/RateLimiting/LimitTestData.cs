@@ -1,0 +1,62 @@
+using ValueCanvas.Api.RateLimiting;
+using ValueCanvas.Api.RateLimiting.Policies;
+using ValueCanvas.Api.RateLimiting.Redis;
+
+namespace ValueCanvas.Tests.Api.RateLimiting;
+
+/// <summary>Policies and charges for tests of the counting itself.</summary>
+internal static class LimitTestData
+{
+    public static LimitPolicy Policy(
+        LimitAlgorithm algorithm, long limit, TimeSpan window, double burst = 1, LimitUnit unit = LimitUnit.Requests, TokenMode mode = default) =>
+        new(algorithm.ToString().ToLowerInvariant(), algorithm, unit, LimitScope.Caller, limit, window) { Burst = burst, Mode = mode };
+
+    public static Charge Charge(LimitPolicy policy, long cost = 1, string prefix = "test", string subject = "one") => new(
+        policy, subject, KeyNames.Count(prefix, policy, subject, 0), policy.Limit, (long)(policy.WindowMicros * policy.Burst), cost);
+}
+
+/// <summary>What was let through, and when: whether a limit held is counted anew from this, by no code of the limiter's.</summary>
+internal sealed class AdmittedLog
+{
+    private readonly List<(long At, long Amount)> _admitted = [];
+
+    public long Total => _admitted.Sum(entry => entry.Amount);
+
+    public void Add(long at, long amount) => _admitted.Add((at, amount));
+
+    /// <summary>Replaces the latest entry of this time and amount: what was reserved turned out to be less.</summary>
+    public void Correct(long at, long amount, long actual)
+    {
+        _admitted.Remove((at, amount));
+        _admitted.Add((at, actual));
+        _admitted.Sort();
+    }
+
+    /// <summary>No interval holds more than burst + rate × its length.</summary>
+    public void AssertBucket(long limit, long window, long burstMicros)
+    {
+        for (var i = 0; i < _admitted.Count; i++)
+        {
+            var sum = 0L;
+            for (var j = i; j < _admitted.Count; j++)
+            {
+                sum += _admitted[j].Amount;
+                var most = (double)limit * (burstMicros + _admitted[j].At - _admitted[i].At) / window;
+                Assert.True(sum <= most + 1e-6, $"{sum} in {_admitted[j].At - _admitted[i].At} us, at most {most}");
+            }
+        }
+    }
+
+    /// <summary>No window of that length, wherever it begins, holds more than the limit.</summary>
+    public void AssertRolling(long limit, long window)
+    {
+        for (var i = 0; i < _admitted.Count; i++)
+        {
+            var sum = _admitted.Where(entry => entry.At >= _admitted[i].At && entry.At < _admitted[i].At + window).Sum(entry => entry.Amount);
+            Assert.True(sum <= limit, $"{sum} in one window, at most {limit}");
+        }
+    }
+
+    public void AssertFixed(long limit, long window) =>
+        Assert.All(_admitted.GroupBy(entry => entry.At / window), group => Assert.True(group.Sum(entry => entry.Amount) <= limit));
+}

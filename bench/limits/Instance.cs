@@ -1,0 +1,66 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
+using StackExchange.Redis;
+using ValueCanvas.Api.RateLimiting;
+using ValueCanvas.Api.RateLimiting.Memory;
+using ValueCanvas.Api.RateLimiting.Policies;
+using ValueCanvas.Api.RateLimiting.Redis;
+
+namespace ValueCanvas.LimitsBench;
+
+/// <summary>What one process of the Api counts with.</summary>
+internal sealed class Instance : IAsyncDisposable
+{
+    public const string Prefix = "bench";
+
+    private readonly IConnectionMultiplexer? _redis;
+    private readonly RedisHeart _heart;
+
+    private Instance(IConnectionMultiplexer? redis)
+    {
+        _redis = redis;
+        var options = Options.Create(new RateLimitingOptions { Prefix = Prefix });
+        Gate = new RedisGate(options, TimeProvider.System, NullLogger<RedisGate>.Instance);
+        var local = new LocalLimiter(options, TimeProvider.System);
+        var leases = new LeaseKeeper(options);
+        _heart = new RedisHeart(Gate, leases, options, TimeProvider.System, redis);
+        Limiter = new RateLimiter(new RedisLimiter(Gate, local, leases, options, redis), local, _heart, TimeProvider.System);
+    }
+
+    public RedisGate Gate { get; }
+
+    public RateLimiter Limiter { get; }
+
+    public static async Task<Instance> StartAsync(string? redis, CancellationToken cancellationToken)
+    {
+        var instance = new Instance(redis is null ? null : await ConnectionMultiplexer.ConnectAsync(redis));
+        await instance._heart.StartAsync(cancellationToken);
+        using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (redis is not null && instance.Gate.IsOpen)
+            await tick.WaitForNextTickAsync(cancellationToken);
+        return instance;
+    }
+
+    /// <summary>Policies of the kinds that requests have, each with its own scope; the first is the default one's kind.</summary>
+    public static Charge[] Charges(int policies, long limit, string subject) =>
+    [
+        .. Enumerable.Range(0, policies).Select(i => Charge(
+            (LimitAlgorithm)(i % 3), limit, TimeSpan.FromSeconds(60), i % 2 == 0 ? 2 : 1, i % 2 == 0 ? subject : "all", $"p{i}")),
+    ];
+
+    public static Charge Charge(LimitAlgorithm algorithm, long limit, TimeSpan window, double burst, string subject, string name)
+    {
+        var policy = new LimitPolicy(name, algorithm, LimitUnit.Requests, LimitScope.Caller, limit, window)
+        {
+            Burst = algorithm == LimitAlgorithm.TokenBucket ? burst : 1,
+        };
+        return new(policy, subject, KeyNames.Count(Prefix, policy, subject, 0), limit, (long)(policy.WindowMicros * policy.Burst), 1);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _heart.StopAsync(CancellationToken.None);
+        _heart.Dispose();
+        _redis?.Dispose();
+    }
+}
