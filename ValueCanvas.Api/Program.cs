@@ -1,11 +1,13 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Canvases;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Api.Secrets;
@@ -15,7 +17,8 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint → inference, database.
+// The way of a request: server span → audit → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint
+// → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -27,6 +30,8 @@ builder.Services.AddCanvases();
 builder.Services.AddJsonText();
 builder.Services.AddSecrets();
 builder.Services.AddAccessTokens();
+builder.Services.AddProtection();
+builder.Services.AddAudit();
 builder.Services.AddChat();
 builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
@@ -35,6 +40,7 @@ builder.Services.AddOpenApi();
 builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
+app.UseAudit();
 app.UseErrorHandling();
 app.UseRouting();
 app.UseCallers();
@@ -50,5 +56,6 @@ var api = app.MapGroup("/api");
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
+api.MapGroup("/audit").MapAuditEndpoints();
 
 app.Run();

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
@@ -44,6 +45,7 @@ internal static class CanvasEndpoints
         PromptCatalog prompts,
         CanvasGenerator generator,
         TenantDatabase database,
+        AuditLog audit,
         LinkGenerator links,
         HttpContext context,
         CancellationToken cancellationToken)
@@ -57,10 +59,10 @@ internal static class CanvasEndpoints
         var canvas = await generator.GenerateAsync(caller.TenantId, CanvasBrief.FromVariables(variables), cancellationToken);
         await database.ExecuteAsync(
             caller.TenantId,
-            (db, _) =>
+            (db, ct) =>
             {
                 db.Add(canvas);
-                return Task.CompletedTask;
+                return audit.WriteAsync(db, context, new("canvas.generated") { Subject = new("canvas", canvas.Id) }, ct);
             },
             cancellationToken);
         return TypedResults.Created(
@@ -98,12 +100,12 @@ internal static class CanvasEndpoints
             .Select(row => new CanvasSummary(
                 row.Id, row.Type.ToWireName(), row.Title, row.Industry, row.Model, row.CreatedAt, row.UpdatedAt))
             .ToArray();
-        var next = rows.Count > size ? new CanvasCursor(items[^1].CreatedAt, items[^1].Id).ToString() : null;
+        var next = rows.Count > size ? new PageCursor(items[^1].CreatedAt, items[^1].Id).ToString() : null;
         return TypedResults.Ok(Envelope.Of(new CanvasPage(items, next)));
     }
 
     // Compared as rows, in the order of the index canvases_by_tenant.
-    private static IQueryable<Canvas> Page(IQueryable<Canvas> canvases, CanvasCursor? after)
+    private static IQueryable<Canvas> Page(IQueryable<Canvas> canvases, PageCursor? after)
     {
         if (after is var (createdAt, id))
         {
@@ -114,11 +116,11 @@ internal static class CanvasEndpoints
         return canvases.OrderByDescending(row => row.CreatedAt).ThenByDescending(row => row.Id);
     }
 
-    private static CanvasCursor? ReadCursor(string? text)
+    private static PageCursor? ReadCursor(string? text)
     {
         if (string.IsNullOrEmpty(text))
             return null;
-        return CanvasCursor.TryParse(text, out var cursor)
+        return PageCursor.TryParse(text, out var cursor)
             ? cursor
             : throw RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");
     }

@@ -1,4 +1,5 @@
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
@@ -23,7 +24,7 @@ internal static class ChatEndpoints
         endpoints.MapPost(path, AnswerAsync)
             .WithTags("Chat")
             .WithSummary("Ask a model; with \"stream\": true as server-sent events")
-            .WithMetadata(BodyLimit.Api)
+            .WithMetadata(BodyLimit.Api, new NotAudited("A question to a model changes nothing."))
             .RequireScope(Scopes.Llm)
             .RequireRole(Role.Member)
             .Produces<Envelope<ChatData>>(StatusCodes.Status200OK, "application/json", "text/event-stream")

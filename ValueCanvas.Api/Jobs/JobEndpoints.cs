@@ -1,5 +1,6 @@
 using System.Globalization;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
@@ -49,12 +50,16 @@ internal static class JobEndpoints
         Caller caller,
         PromptCatalog prompts,
         JobStore jobs,
+        AuditLog audit,
         LinkGenerator links,
         HttpContext context,
         CancellationToken cancellationToken)
     {
         var args = body.Value.ToArgs(prompts);
-        var job = await jobs.EnqueueAsync(caller.TenantId, body.Value.Type!, body.Value.PromptKey, args, cancellationToken);
+        var job = await jobs.EnqueueAsync(
+            caller.TenantId, body.Value.Type!, body.Value.PromptKey, args,
+            (db, id, ct) => audit.WriteAsync(db, context, new("job.submitted") { Subject = new("job", id) }, ct),
+            cancellationToken);
         return TypedResults.Accepted(links.GetPathByName(context, "GetJob", new { id = job.Id }), Envelope.Of(JobData.From(job)));
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http.Metadata;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Requests;
 
@@ -17,7 +18,8 @@ internal static class OpenAiEndpoints
     /// <summary>OpenAI's API, as the inference proxy serves it: an OpenAI client works by changing its base address.</summary>
     public static RouteGroupBuilder MapOpenAiEndpoints(this RouteGroupBuilder group)
     {
-        group.WithTags("OpenAI").WithMetadata(BodyLimit.OpenAi).RequireScope(Scopes.Llm).RequireRole(Role.Member);
+        group.WithTags("OpenAI").WithMetadata(BodyLimit.OpenAi, new NotAudited("A question to a model changes nothing."))
+            .RequireScope(Scopes.Llm).RequireRole(Role.Member);
         group.MapPost("/chat/completions", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI chat completion, streamed or not");
         group.MapPost("/completions", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI text completion, streamed or not");
         group.MapPost("/embeddings", ForwardAsync).WithMetadata(AnyJson).WithSummary("OpenAI embeddings");

@@ -24,7 +24,17 @@ public sealed class JobStore
     /// Stores a job, to be run as soon as a worker is free; when this returns, it is committed. <paramref name="type"/> is one of
     /// <see cref="JobTypes"/>, <paramref name="args"/> a JSON object that has been validated for it.
     /// </summary>
-    public async Task<Job> EnqueueAsync(Guid tenantId, string type, string? promptKey, string args, CancellationToken cancellationToken)
+    public Task<Job> EnqueueAsync(Guid tenantId, string type, string? promptKey, string args, CancellationToken cancellationToken) =>
+        EnqueueAsync(tenantId, type, promptKey, args, (_, _, _) => Task.CompletedTask, cancellationToken);
+
+    /// <summary>The same, and in the same transaction <paramref name="also"/>, which gets the job's id.</summary>
+    public async Task<Job> EnqueueAsync(
+        Guid tenantId,
+        string type,
+        string? promptKey,
+        string args,
+        Func<ValueCanvasDbContext, Guid, CancellationToken, Task> also,
+        CancellationToken cancellationToken)
     {
         // 1. The attempts continue the trace of this request.
         using var activity = JobTracing.StartSend(type);
@@ -35,7 +45,7 @@ public sealed class JobStore
         // 2. Commit.
         var job = await _database.ExecuteAsync(
             tenantId,
-            (db, _) =>
+            async (db, ct) =>
             {
                 var added = new Job
                 {
@@ -48,7 +58,8 @@ public sealed class JobStore
                     TraceState = context?.TraceStateString,
                 };
                 db.Add(added);
-                return Task.FromResult(added);
+                await also(db, id, ct);
+                return added;
             },
             cancellationToken);
 

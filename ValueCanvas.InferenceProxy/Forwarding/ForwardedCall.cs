@@ -91,8 +91,14 @@ internal sealed class ForwardedCall : IDisposable
         IsResuming = true;
         PassOver();
         var limits = TimeLimits.Of(Topology.Options, Model, Peek.Stream);
-        Limits = limits with { Total = limits.Total - time.GetElapsedTime(Started) };
-        return Limits.Total > TimeSpan.Zero;
+        var left = limits.Total - time.GetElapsedTime(Started);
+        Limits = limits with
+        {
+            Total = left,
+            Headers = left < limits.Headers ? left : limits.Headers,
+            FirstToken = left < limits.FirstToken ? left : limits.FirstToken,
+        };
+        return left > TimeSpan.Zero;
     }
 
     /// <summary>Keeps the answer of the first attempt whose model declined.</summary>

@@ -17,9 +17,9 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     private int _idsSent; // bytes of ids whose text has gone out: the server holds back what is not a whole character yet
     private int _tokensSent;
     private int _tokens;
-    private int _events;
+    private int _events; // with text, of the attempt that is under way
     private bool _withoutIds;
-    private int _told; // tokens of attempts that are over, as their servers count them
+    private int _before; // tokens of attempts that are over
     private bool _lost;
 
     /// <summary>There is something to go on with.</summary>
@@ -44,10 +44,11 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     /// <summary>The inside of a JSON string.</summary>
     public ReadOnlySpan<byte> Text => _text.Span;
 
+    /// <summary>Of the client's prompt; zero where no server has told it.</summary>
     public int PromptTokens { get; private set; }
 
     /// <summary>Of the answer so far: by their ids, else as the servers say, else as many as there were events.</summary>
-    public int Tokens => HasIds ? _tokensSent : Math.Max(_told, _events);
+    public int Tokens => HasIds ? _tokensSent : _before + _events;
 
     /// <summary>Notes an event that goes out.</summary>
     public void Add(ReadOnlySpan<byte> data, in StreamEvent read)
@@ -58,7 +59,11 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         }
 
         _lost = read.HasMore;
-        PromptTokens = PromptTokens == 0 && read.Usage is { } usage ? usage.PromptTokens : PromptTokens;
+        if (PromptTokens == 0 && read.Usage is { } usage)
+        {
+            PromptTokens = Math.Max(0, usage.PromptTokens - _before); // whoever goes on has been sent the answer so far with the prompt
+        }
+
         if (_lost || read.HasNoChoices)
         {
             HasUsage |= read.Usage is not null;
@@ -74,7 +79,8 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     /// <summary>An attempt is over: what its server held back is forgotten, and asked for again.</summary>
     public void Cut(Usage? usage)
     {
-        _told += usage?.CompletionTokens ?? 0;
+        _before += Math.Max(usage?.CompletionTokens ?? 0, _events);
+        _events = 0;
         _ids.Truncate(_idsSent);
         _tokens = _tokensSent;
     }

@@ -139,9 +139,9 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
         }
 
         _out.Append("}]"u8);
-        if (_runningUsage)
+        if (_runningUsage && Prompt(usage) is > 0 and var prompt)
         {
-            Write(usage);
+            Write(prompt, usage);
         }
 
         _out.Append("}\n\n"u8);
@@ -149,22 +149,25 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
 
     private void Done(Usage? usage)
     {
-        if (_usage)
+        if (_usage && Prompt(usage) is > 0 and var prompt)
         {
             _out.Append("data: "u8);
             _out.Append(answer.Head);
             _out.Append("\"choices\":[]"u8);
-            Write(usage);
+            Write(prompt, usage);
             _out.Append("}\n\n"u8);
         }
 
         _out.Append("data: [DONE]\n\n"u8);
     }
 
+    /// <summary>How large the client's prompt is; zero where no server has told it: no bill is better than a wrong one.</summary>
+    private int Prompt(Usage? usage) => _prompt > 0 ? _prompt : (usage?.PromptTokens ?? 0) - _before;
+
     /// <summary>The prompt is counted once, and of the answer all that the client got.</summary>
-    private void Write(Usage? usage)
+    private void Write(int prompt, Usage? usage)
     {
-        var (prompt, completion) = (_prompt > 0 ? _prompt : (usage?.PromptTokens ?? 0) - _before, _before + (usage?.CompletionTokens ?? 0));
+        var completion = _before + (usage?.CompletionTokens ?? 0);
         _out.Append(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
             $",\"usage\":{{\"prompt_tokens\":{prompt},\"total_tokens\":{prompt + completion},\"completion_tokens\":{completion}}}")));
     }

@@ -2,6 +2,7 @@ using System.Collections;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
@@ -24,6 +25,7 @@ public sealed partial class ConfigurationTableTests
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(TokenOptions.Section, new TokenOptions()),
+        Leaves(AuditOptions.Section, new AuditOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
 

@@ -274,7 +274,7 @@ public sealed class SignalTests
         await FakeReplica.EventAsync(context, "[DONE]");
     }
 
-    private static ActivityListener Listen(string source, ActivityTraceId trace, ConcurrentQueue<Activity> into)
+    internal static ActivityListener Listen(string source, ActivityTraceId trace, ConcurrentQueue<Activity> into)
     {
         var listener = new ActivityListener
         {
@@ -293,7 +293,7 @@ public sealed class SignalTests
     }
 
     /// <summary>Collects what this proxy measures; others in the same process have meters of the same name.</summary>
-    private static MeterListener Listen(ProxyHost proxy, ConcurrentQueue<(string, double, Dictionary<string, object?>)> into)
+    internal static MeterListener Listen(ProxyHost proxy, ConcurrentQueue<(string, double, Dictionary<string, object?>)> into)
     {
         var own = proxy.Services.GetRequiredService<IMeterFactory>();
         var listener = new MeterListener

@@ -1,10 +1,10 @@
 using System.Buffers.Binary;
 using System.Buffers.Text;
 
-namespace ValueCanvas.Api.Canvases;
+namespace ValueCanvas.Api.Requests;
 
-/// <summary>Where a page ended: after this canvas in the order newest first. Opaque to callers.</summary>
-internal readonly record struct CanvasCursor(DateTimeOffset CreatedAt, Guid Id)
+/// <summary>Where a page ended: after this row in the order newest first. Opaque to callers.</summary>
+internal readonly record struct PageCursor(DateTimeOffset CreatedAt, Guid Id)
 {
     private const int Size = sizeof(long) + 16;
 
@@ -16,7 +16,7 @@ internal readonly record struct CanvasCursor(DateTimeOffset CreatedAt, Guid Id)
         return Base64Url.EncodeToString(bytes);
     }
 
-    public static bool TryParse(string text, out CanvasCursor cursor)
+    public static bool TryParse(string text, out PageCursor cursor)
     {
         cursor = default;
         Span<byte> bytes = stackalloc byte[Size];

@@ -1,0 +1,25 @@
+namespace ValueCanvas.Api.Audit;
+
+/// <summary>Configuration section <c>Audit</c>.</summary>
+internal sealed class AuditOptions
+{
+    public const string Section = "Audit";
+
+    /// <summary>The database lets nobody remove anything younger.</summary>
+    public static readonly TimeSpan LeastRetention = TimeSpan.FromDays(30);
+
+    /// <summary>How long rows are kept.</summary>
+    public TimeSpan Retention { get; set; } = TimeSpan.FromDays(400);
+
+    /// <summary>How long rows about what was refused are kept.</summary>
+    public TimeSpan DeniedRetention { get; set; } = TimeSpan.FromDays(90);
+
+    /// <summary>Rows that wait in memory while the database is away; further ones go to the service's own log alone.</summary>
+    public int MaxQueued { get; set; } = 10_000;
+
+    /// <summary>Rows per minute about what strangers did in vain; further ones are counted in one row.</summary>
+    public int MaxRefusalsPerMinute { get; set; } = 60;
+
+    /// <summary>The same from one network address.</summary>
+    public int MaxRefusalsPerSource { get; set; } = 10;
+}
