@@ -1,4 +1,6 @@
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Accounts.Tenants;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
@@ -29,7 +31,7 @@ builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
 builder.Services.AddSecrets();
-builder.Services.AddAccessTokens();
+builder.Services.AddAccounts();
 builder.Services.AddProtection();
 builder.Services.AddAudit();
 builder.Services.AddChat();
@@ -53,6 +55,9 @@ app.MapKeySet().AllowAnonymous();
 app.MapGroup("/v1").MapOpenAiEndpoints();
 app.MapChat("/generate");
 var api = app.MapGroup("/api");
+api.MapGroup("/auth").MapAuthEndpoints();
+api.MapGroup("/tenants").MapTenantEndpoints();
+api.MapGroup("/invitations").MapInvitationAcceptance();
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();

@@ -12,6 +12,9 @@ internal sealed class RequestException(int status, string message, IReadOnlyDict
     /// <summary>The failure's code where the status alone does not say it.</summary>
     public string? Code { get; init; }
 
+    /// <summary>When the same request may succeed, where that is known.</summary>
+    public TimeSpan? RetryAfter { get; init; }
+
     public static RequestException Invalid(IReadOnlyDictionary<string, string[]> errors) =>
         new(StatusCodes.Status400BadRequest, $"The request is not valid: {errors.First().Key} {errors.First().Value[0]}.", errors);
 

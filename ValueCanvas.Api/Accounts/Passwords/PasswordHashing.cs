@@ -15,12 +15,12 @@ internal sealed class PasswordHashing : IDisposable
     private static readonly User Nobody = new();
 
     private readonly IPasswordHasher<User> _hasher;
-    private readonly PasswordOptions _options;
+    private readonly HashingOptions _options;
     private readonly SemaphoreSlim _turns;
     private readonly Lazy<string> _dummy;
     private int _waiting;
 
-    public PasswordHashing(IPasswordHasher<User> hasher, IOptions<PasswordOptions> options)
+    public PasswordHashing(IPasswordHasher<User> hasher, IOptions<HashingOptions> options)
     {
         _hasher = hasher;
         _options = options.Value;

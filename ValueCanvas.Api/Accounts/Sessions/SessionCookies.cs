@@ -7,7 +7,7 @@ namespace ValueCanvas.Api.Accounts.Sessions;
 /// A browser's session: the same two tokens in cookies that no script can read and no other site can send. The access token goes to every
 /// path, the refresh token only to where it is used.
 /// </summary>
-internal sealed class SessionCookies(IOptions<SessionOptions> sessions, IOptions<TokenOptions> tokens)
+internal sealed class SessionCookies(IOptions<AccountSessionOptions> sessions, IOptions<TokenOptions> tokens)
 {
     /// <summary>The prefix has browsers take it only over HTTPS, for this host alone.</summary>
     public const string Access = "__Host-vc-access";

@@ -9,11 +9,11 @@ namespace ValueCanvas.Api.Accounts.Sessions;
 
 /// <summary>Sign-ins and the refresh tokens that keep them going, in PostgreSQL.</summary>
 internal sealed class SessionStore(
-    NpgsqlDataSource dataSource, AccountDatabase database, ClientNetwork networks, SecretBox box, IOptions<SessionOptions> options)
+    NpgsqlDataSource dataSource, AccountDatabase database, ClientNetwork networks, SecretBox box, IOptions<AccountSessionOptions> options)
 {
     private const int MaxClientLength = 200;
 
-    private readonly SessionOptions _options = options.Value;
+    private readonly AccountSessionOptions _options = options.Value;
     private readonly byte[] _successors = box.DeriveKey("refresh-successor");
 
     /// <summary>Begins a session, in a transaction that acts for its user.</summary>

@@ -15,11 +15,12 @@ internal sealed class AccountsDbContext(DbContextOptions<AccountsDbContext> opti
         // No user has claims of its own, and no token but those of sessions.
         builder.Ignore<IdentityUserClaim<Guid>>();
         builder.Ignore<IdentityUserToken<Guid>>();
-        builder.Entity<User>(Users);
-        builder.Entity<IdentityUserLogin<Guid>>(Logins);
+        builder.Ignore<IdentityUserPasskey<Guid>>();
+        builder.Entity<User>(MapUsers);
+        builder.Entity<IdentityUserLogin<Guid>>(MapLogins);
     }
 
-    private static void Users(EntityTypeBuilder<User> user)
+    private static void MapUsers(EntityTypeBuilder<User> user)
     {
         user.ToTable("users");
         user.Property(row => row.Id).HasColumnName("id").ValueGeneratedNever();
@@ -49,7 +50,7 @@ internal sealed class AccountsDbContext(DbContextOptions<AccountsDbContext> opti
         user.Ignore(row => row.AccessFailedCount);
     }
 
-    private static void Logins(EntityTypeBuilder<IdentityUserLogin<Guid>> login)
+    private static void MapLogins(EntityTypeBuilder<IdentityUserLogin<Guid>> login)
     {
         login.ToTable("user_logins");
         login.Property(row => row.LoginProvider).HasColumnName("login_provider").HasColumnType("text");

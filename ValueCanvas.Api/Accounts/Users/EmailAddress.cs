@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.AspNetCore.Identity;
 using ValueCanvas.Api.Requests;
 
@@ -9,6 +10,7 @@ internal static class EmailAddress
     private const int MaxLength = 254;
     private const int MaxLocalLength = 64;
 
+    private static readonly SearchValues<char> Special = SearchValues.Create("()<>,;:\\\"[]");
     private static readonly UpperInvariantLookupNormalizer Normalizer = new();
 
     /// <summary>What is compared; the same as Identity's.</summary>
@@ -17,7 +19,7 @@ internal static class EmailAddress
     public static bool IsValid(string? email)
     {
         if (email is not { Length: >= 3 and <= MaxLength } || email.AsSpan().ContainsAnyExceptInRange('!', '~')
-            || email.AsSpan().ContainsAny("()<>,;:\\\"[]"))
+            || email.AsSpan().ContainsAny(Special))
         {
             return false;
         }

@@ -1,7 +1,7 @@
 namespace ValueCanvas.Api.Accounts.Sessions;
 
 /// <summary>Section <c>Accounts:Sessions</c>.</summary>
-internal sealed class SessionOptions
+internal sealed class AccountSessionOptions
 {
     public const string Section = "Accounts:Sessions";
 

@@ -1,7 +1,7 @@
 namespace ValueCanvas.Api.Accounts.Passwords;
 
 /// <summary>Section <c>Accounts:Passwords</c>.</summary>
-internal sealed class PasswordOptions
+internal sealed class HashingOptions
 {
     public const string Section = "Accounts:Passwords";
 
