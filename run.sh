@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Starts the whole system: ./run.sh [--port N] [--dashboard-port N] [-- arguments of the AppHost]
+# Prints the API key that the running installation began with: ./run.sh key
 # Opens psql on the running database as the operator role: ./run.sh psql [-c SQL] [psql arguments]
 # Acts on a model server of the running proxy: ./run.sh operator open|close|reset|drain|undrain vllm-0; without arguments shows them all
 set -euo pipefail
 cd "$(dirname "$0")"
 . native/prepare.sh
 
-usage() { sed -n '2,4s/^# //p' "$0"; }
+usage() { sed -n '2,5s/^# //p' "$0"; }
 
 open_psql() {
     # The running API knows where the database is; the operator's password is with the AppHost's secrets.
@@ -44,6 +45,19 @@ operate() {
     exit
 }
 
+print_key() {
+    local pid key
+    pid=$(pgrep -f '/ValueCanvas\.Api(\.dll)?( |$)' | head -n 1) || fail "ValueCanvas is not running: start it with ./run.sh first."
+    key=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^VALUECANVAS_BOOTSTRAP_API_KEY=//p')
+    [ -n "$key" ] || fail "The running API (process $pid) was started without a first key."
+    printf '%s\n' "$key"
+    exit
+}
+
+if [ "${1:-}" = key ]; then
+    print_key
+fi
+
 if [ "${1:-}" = operator ]; then
     shift
     operate "$@"
@@ -67,4 +81,5 @@ done
 
 prepare
 build ValueCanvas.AppHost
+echo "The first API key, once all is up: export VALUECANVAS_API_KEY=\$(./run.sh key)"
 exec dotnet run --project ValueCanvas.AppHost --no-build -- "$@"

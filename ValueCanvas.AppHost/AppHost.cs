@@ -57,6 +57,7 @@ builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
+    .WithFirstStart()
     .WithHttpHealthCheck("/health/ready");
 
 builder.Build().Run();

@@ -12,11 +12,17 @@ internal sealed record Caller(Guid TenantId, Role Role, CredentialKind Credentia
     /// <summary>Null for an API key.</summary>
     public Guid? UserId { get; init; }
 
+    /// <summary>The user whose rights these are: the user itself, or whoever made the key.</summary>
+    public required Guid HolderId { get; init; }
+
     /// <summary>Null for a user.</summary>
     public Guid? ApiKeyId { get; init; }
 
     /// <summary>The sign-in that an access token or a cookie belongs to; null for an API key.</summary>
     public Guid? SessionId { get; init; }
+
+    /// <summary>When an API key ends by itself; null: never.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
 
     /// <summary>What it was given for: <see cref="Authentication.Scopes"/>.</summary>
     public IReadOnlySet<string> Scopes { get; init; } = Authentication.Scopes.All;
@@ -26,6 +32,9 @@ internal sealed record Caller(Guid TenantId, Role Role, CredentialKind Credentia
 
     /// <summary>Operates the installation, beyond its tenant.</summary>
     public bool IsOperator { get; init; }
+
+    /// <summary>Signed in with a password that somebody else knows: may do nothing but change it.</summary>
+    public bool MustChangePassword { get; init; }
 
     /// <summary>Whoever made the request; the middleware refuses requests that nobody made, unless the endpoint is open to all.</summary>
     /// <exception cref="RequestException">401: an open endpoint asked who calls, and nobody says.</exception>

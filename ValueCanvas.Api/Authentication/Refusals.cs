@@ -29,6 +29,9 @@ internal static class Refusals
     public static RequestException User() => Forbidden(
         "user_only", "An API key cannot do this. Sign in with POST /api/auth/login and send the access token.");
 
+    public static RequestException OneTimePassword() => Forbidden(
+        "password_change_required", "This password is good for one sign-in only. Change it first: POST /api/auth/password.");
+
     public static RequestException Model(string model, IEnumerable<string> allowed) => Forbidden(
         "model_not_allowed", $"This API key may not use the model '{model}'. It may use: {string.Join(", ", allowed)}.");
 

@@ -68,4 +68,11 @@ internal static class RequirementExtensions
     /// <summary>A person who signed in, not an API key.</summary>
     public static T RequireUser<T>(this T builder) where T : IEndpointConventionBuilder =>
         builder.WithMetadata(new Requirement.OfUser());
+
+    /// <summary>Also for those who signed in with a one-time password.</summary>
+    public static T AllowOneTimePassword<T>(this T builder) where T : IEndpointConventionBuilder =>
+        builder.WithMetadata(new OneTimePasswordMetadata());
 }
+
+/// <summary>Open also to those who must first change their password: how they do that.</summary>
+internal sealed record OneTimePasswordMetadata;

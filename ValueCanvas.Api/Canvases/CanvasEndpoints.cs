@@ -8,6 +8,7 @@ using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Prompts;
 
 namespace ValueCanvas.Api.Canvases;
@@ -53,6 +54,8 @@ internal static class CanvasEndpoints
         var variables = body.Value.ToVariables();
         if (prompts.Find(CanvasBrief.PromptKey)!.Validate(variables) is { Count: > 0 } errors)
             throw RequestException.Invalid(errors);
+
+        caller.Models?.Check(ChatRequest.DefaultModel);
 
         // A model's work costs time and money: first see that there is somewhere to keep it.
         await database.ExecuteAsync(caller.TenantId, (_, _) => Task.CompletedTask, cancellationToken);

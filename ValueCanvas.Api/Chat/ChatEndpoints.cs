@@ -38,6 +38,7 @@ internal static class ChatEndpoints
     {
         var started = time.GetTimestamp();
         var request = body.Value.ToRequest(caller.TenantId);
+        caller.Models?.Check(request.Model);
         if (body.Value.Stream is true)
         {
             // Up to the first piece of the answer a failure still gets a status of its own.

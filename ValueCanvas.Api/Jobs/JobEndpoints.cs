@@ -5,6 +5,7 @@ using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 
@@ -56,6 +57,7 @@ internal static class JobEndpoints
         CancellationToken cancellationToken)
     {
         var args = body.Value.ToArgs(prompts);
+        caller.Models?.Check(ChatRequest.DefaultModel);
         var job = await jobs.EnqueueAsync(
             caller.TenantId, body.Value.Type!, body.Value.PromptKey, args,
             (db, id, ct) => audit.WriteAsync(db, context, new("job.submitted") { Subject = new("job", id) }, ct),

@@ -19,18 +19,30 @@ internal sealed partial class OpenAiForwarder(
         // 1. Refuse what is too large before a byte is read or sent.
         BodyLimit.Of(context).CheckLength(context);
 
-        // 2. Send the body on while it arrives; a client that goes away cancels the call.
+        // 2. A key that may use some models only: look which this is for.
+        if (caller.Models is { } models && HttpMethods.IsGet(context.Request.Method))
+            AllowedModels.CheckRoute(context, models);
+        else if (caller.Models is { } allowed)
+            await AllowedModels.CheckBodyAsync(context, allowed);
+
+        // 3. Send the body on while it arrives; a client that goes away cancels the call.
         using var request = ToUpstream(context.Request);
         request.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, caller.TenantId.ToString());
         using var response = await inference.ForwardAsync(request, context.RequestAborted);
 
-        // 3. Status and headers as they are.
+        // 4. Status and headers as they are.
         context.Response.StatusCode = (int)response.StatusCode;
         response.CopyTo(context.Response);
+        if (caller.Models is { } listed && IsList(context, response))
+        {
+            await WriteListAsync(context, response, listed);
+            return;
+        }
+
         context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
         await context.Response.StartAsync(context.RequestAborted);
 
-        // 4. The body, flushed with each read. What fails from here on cannot change the status any more.
+        // 5. The body, flushed with each read. What fails from here on cannot change the status any more.
         var streamed = response.Content.Headers.ContentType?.MediaType == "text/event-stream";
         var tail = new EventTail();
         try
@@ -57,6 +69,18 @@ internal sealed partial class OpenAiForwarder(
             request.Content = new StreamContent(incoming.Body, BufferSize);
         incoming.Headers.CopyTo(request);
         return request;
+    }
+
+    private static bool IsList(HttpContext context, HttpResponseMessage response) =>
+        response.IsSuccessStatusCode && HttpMethods.IsGet(context.Request.Method) && context.Request.RouteValues["model"] is not string;
+
+    private async Task WriteListAsync(HttpContext context, HttpResponseMessage response, ModelAllowList models)
+    {
+        using var bound = new CancellationTokenSource(options.Value.IdleTimeout, time);
+        using var joined = CancellationTokenSource.CreateLinkedTokenSource(bound.Token, context.RequestAborted);
+        var list = AllowedModels.Filter(await response.Content.ReadAsByteArrayAsync(joined.Token), models);
+        context.Response.ContentLength = list.Length;
+        await context.Response.Body.WriteAsync(list, context.RequestAborted);
     }
 
     private async Task CopyAsync(HttpContent content, HttpContext context, EventTail tail)

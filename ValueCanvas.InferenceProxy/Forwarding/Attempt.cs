@@ -130,6 +130,7 @@ internal sealed class Attempt : IDisposable
         try
         {
             _response = await upstream.SendAsync(request, _cancel.Token);
+            request.Content = null; // a large body is not kept for as long as its answer takes
             var status = (int)_response.StatusCode;
             Span?.SetTag(GenAi.StatusCode, status);
             IsEventStream = _response.IsSuccessStatusCode && _response.Content.Headers.ContentType?.MediaType == "text/event-stream";

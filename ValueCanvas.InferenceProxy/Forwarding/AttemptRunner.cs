@@ -8,7 +8,7 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>Starts attempts and keeps the books of them: for breakers, keys, metrics, spans and the log.</summary>
 internal sealed partial class AttemptRunner(
-    UpstreamClient upstream, InferenceMetrics metrics, TokenMetrics tokens, ResilienceSignals signals, TimeProvider time,
+    UpstreamClient upstream, InferenceMetrics metrics, TokenMetrics tokens, ResilienceSignals signals, BodyBudget bodies, TimeProvider time,
     ILogger<AttemptRunner> logger)
 {
     /// <summary>Sends the request to the target. Whoever gets the attempt disposes it, after it has awaited its first content.</summary>
@@ -45,7 +45,7 @@ internal sealed partial class AttemptRunner(
         }
 
         var added = StreamAdditions.Of(call, target.Replica);
-        attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes) : null);
+        attempt.Expect(added, Resumable.Is(call, target.Replica) ? new AnswerSoFar(call.Topology.Options.Resume.MaxBytes, bodies) : null);
         return UpstreamRequest.Build(context, body, call, attempt, target.Model, added, target.Credential, time);
     }
 

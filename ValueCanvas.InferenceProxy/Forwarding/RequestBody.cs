@@ -40,6 +40,11 @@ internal sealed class RequestBody : IDisposable
             return Refuse(context, ProxyError.TooLarge(limit));
         }
 
+        if (announced > LargestFirstBuffer && !context.RequestServices.GetRequiredService<BodyBudget>().HasRoom((int)announced + 1))
+        {
+            return Refuse(context, ProxyError.TooManyBodies); // before a byte of it is read: who waits to be asked for it need not send it
+        }
+
         _buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(announced + 1 ?? 4096, LargestFirstBuffer));
         try
         {
@@ -131,8 +136,9 @@ internal sealed class RequestBody : IDisposable
     {
         if (_budget is { } budget)
         {
-            budget.Give(_buffer.Length);
-            _budget = null;
+            var length = _buffer.Length;
+            (_buffer, _budget) = ([], null);
+            budget.Drop(length);
         }
         else if (_buffer.Length > 0)
         {

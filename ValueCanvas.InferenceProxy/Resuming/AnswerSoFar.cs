@@ -7,13 +7,13 @@ namespace ValueCanvas.InferenceProxy.Resuming;
 /// <summary>
 /// What has gone out of a stream that is one plain text, as another server needs it to go on: token ids where the server told them, and the text.
 /// Both are kept as they stand in the events: numbers with commas, and the inside of a JSON string. What outgrows the limit, or turns out to be more than
-/// plain text, is lost.
+/// plain text, or finds the budget of all bodies spent, is lost.
 /// </summary>
-internal sealed class AnswerSoFar(int maxBytes) : IDisposable
+internal sealed class AnswerSoFar(int maxBytes, BodyBudget budget) : IDisposable
 {
-    private readonly PooledBytes _prompt = new();
-    private readonly PooledBytes _ids = new();
-    private readonly PooledBytes _text = new();
+    private readonly PooledBytes _prompt = new(budget);
+    private readonly PooledBytes _ids = new(budget);
+    private readonly PooledBytes _text = new(budget);
     private int _idsSent; // bytes of ids whose text has gone out: the server holds back what is not a whole character yet
     private int _tokensSent;
     private int _tokens;
@@ -73,7 +73,11 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         Head ??= ReadHead(data);
         AddIds(data, read);
         IsFinished |= read.Signs.HasFlag(EventSigns.Finish);
-        _lost = _prompt.Length + _ids.Length + _text.Length > maxBytes;
+        _lost |= _prompt.Length + _ids.Length + _text.Length > maxBytes;
+        if (_lost)
+        {
+            Dispose(); // for others
+        }
     }
 
     /// <summary>An attempt is over: what its server held back is forgotten, and asked for again.</summary>
@@ -96,7 +100,7 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
     {
         if (_prompt.Length == 0 && Inside(data, read.PromptTokenIds) is { IsEmpty: false } prompt)
         {
-            _prompt.Append(prompt);
+            Keep(_prompt, prompt);
             PromptTokens = prompt.Count((byte)',') + 1;
         }
 
@@ -106,17 +110,17 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
         {
             if (_ids.Length > 0)
             {
-                _ids.Append(","u8);
+                Keep(_ids, ","u8);
             }
 
-            _ids.Append(ids);
+            Keep(_ids, ids);
             _tokens += ids.Count((byte)',') + 1;
         }
 
         if (!text.IsEmpty)
         {
             _events++;
-            _text.Append(text);
+            Keep(_text, text);
             _withoutIds |= ids.IsEmpty;
         }
 
@@ -125,6 +129,8 @@ internal sealed class AnswerSoFar(int maxBytes) : IDisposable
             (_idsSent, _tokensSent) = (_ids.Length, _tokens);
         }
     }
+
+    private void Keep(PooledBytes bytes, ReadOnlySpan<byte> more) => _lost |= !bytes.Append(more);
 
     /// <summary>What stands between the brackets of a list or the quotes of a string.</summary>
     private static ReadOnlySpan<byte> Inside(ReadOnlySpan<byte> data, JsonField field) =>

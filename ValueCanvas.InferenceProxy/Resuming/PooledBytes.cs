@@ -1,9 +1,12 @@
 using System.Buffers;
 
+using ValueCanvas.InferenceProxy.Forwarding;
+
 namespace ValueCanvas.InferenceProxy.Resuming;
 
 /// <summary>Bytes that grow at their end, in a pooled buffer.</summary>
-internal sealed class PooledBytes : IDisposable
+/// <param name="budget">Pays for the buffer; null: it is free.</param>
+internal sealed class PooledBytes(BodyBudget? budget = null) : IDisposable
 {
     private const int FirstSize = 512;
 
@@ -15,18 +18,17 @@ internal sealed class PooledBytes : IDisposable
 
     public ReadOnlyMemory<byte> Memory => _buffer.AsMemory(0, Length);
 
-    public void Append(ReadOnlySpan<byte> bytes)
+    /// <summary>False, and nothing appended, where the budget is spent.</summary>
+    public bool Append(ReadOnlySpan<byte> bytes)
     {
-        if (Length + bytes.Length > _buffer.Length)
+        if (Length + bytes.Length > _buffer.Length && !TryGrow(Length + bytes.Length))
         {
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(FirstSize, Math.Max(_buffer.Length * 2, Length + bytes.Length)));
-            Span.CopyTo(larger);
-            Return();
-            _buffer = larger;
+            return false;
         }
 
         bytes.CopyTo(_buffer.AsSpan(Length));
         Length += bytes.Length;
+        return true;
     }
 
     public void Truncate(int length) => Length = length;
@@ -37,10 +39,26 @@ internal sealed class PooledBytes : IDisposable
         (_buffer, Length) = ([], 0);
     }
 
+    private bool TryGrow(int needed)
+    {
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(FirstSize, Math.Max(_buffer.Length * 2, needed)));
+        if (budget?.TryTake(larger.Length) == false)
+        {
+            ArrayPool<byte>.Shared.Return(larger);
+            return false;
+        }
+
+        Span.CopyTo(larger);
+        Return();
+        _buffer = larger;
+        return true;
+    }
+
     private void Return()
     {
         if (_buffer.Length > 0)
         {
+            budget?.Give(_buffer.Length);
             ArrayPool<byte>.Shared.Return(_buffer);
         }
     }

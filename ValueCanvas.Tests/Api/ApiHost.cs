@@ -9,7 +9,11 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Chat;
+using ValueCanvas.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
@@ -17,6 +21,12 @@ namespace ValueCanvas.Tests.Api;
 /// <summary>The Api on Kestrel, in process, with the dependencies that a test names; what it does not name is away.</summary>
 internal sealed class ApiHost : IAsyncDisposable
 {
+    /// <summary>The operator's, whose tenant is <see cref="Tenants.Development"/>.</summary>
+    public const string Key = "key-of-the-tests-0123456789abcdef";
+
+    public const string OperatorEmail = "operator@tests.example";
+    public const string OperatorPassword = "correct horse battery staple";
+
     private readonly Factory _factory;
 
     public ApiHost(string? inference = null, string? database = null, string? cache = null, params (string Key, string Value)[] settings)
@@ -26,6 +36,9 @@ internal sealed class ApiHost : IAsyncDisposable
             ("ConnectionStrings:valuecanvas", database ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
             ("ConnectionStrings:cache", cache ?? "127.0.0.1:9"),
             ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"),
+            ("VALUECANVAS_BOOTSTRAP_EMAIL", OperatorEmail),
+            ("VALUECANVAS_BOOTSTRAP_PASSWORD", OperatorPassword),
+            ("VALUECANVAS_BOOTSTRAP_API_KEY", Key),
             ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
             .. settings,
         ]);
@@ -33,9 +46,25 @@ internal sealed class ApiHost : IAsyncDisposable
         _factory.UseKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0));
         _factory.StartServer();
         Client = new HttpClient { BaseAddress = _factory.ClientOptions.BaseAddress, Timeout = TimeSpan.FromSeconds(60) };
+        Client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        // As after a time in which the database was there.
+        if (database is null)
+            Services.GetRequiredService<KnownKeys>().Add(TokenHash.Of(Key), Known(Services.GetRequiredService<TimeProvider>()));
     }
 
+    /// <summary>Sends <see cref="Key"/> with every request.</summary>
     public HttpClient Client { get; }
+
+    public IServiceProvider Services => _factory.Services;
+
+    /// <summary>For a caller of one's own: without a key, or with this one.</summary>
+    public HttpClient ClientWith(string? key)
+    {
+        var client = new HttpClient { BaseAddress = Address, Timeout = TimeSpan.FromSeconds(60) };
+        if (key is not null)
+            client.DefaultRequestHeaders.Authorization = new("Bearer", key);
+        return client;
+    }
 
     public Uri Address => Client.BaseAddress!;
 
@@ -104,6 +133,16 @@ internal sealed class ApiHost : IAsyncDisposable
         Client.Dispose();
         await _factory.DisposeAsync();
     }
+
+    private static KnownKey Known(TimeProvider time) => new(
+        new Caller(Tenants.Development, Role.Owner, CredentialKind.ApiKey)
+        {
+            ApiKeyId = Guid.NewGuid(),
+            HolderId = Guid.NewGuid(),
+            IsOperator = true,
+        },
+        ExpiresAt: null,
+        time.GetTimestamp());
 
     // Any type of the Api names its assembly; the Program classes of the services all have the same name.
     private sealed class Factory((string Key, string Value)[] settings) : WebApplicationFactory<ChatBody>

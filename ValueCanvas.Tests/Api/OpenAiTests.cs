@@ -16,7 +16,7 @@ public sealed class OpenAiTests : IAsyncLifetime
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private OpenAIClient OpenAi => new(new ApiKeyCredential("sk-test"), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
+    private OpenAIClient OpenAi => new(new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
 
     public async ValueTask InitializeAsync()
     {
@@ -73,7 +73,7 @@ public sealed class OpenAiTests : IAsyncLifetime
     public async Task Post_Headers_CredentialsAndOwnNamesStayHere()
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("{}") };
-        request.Headers.Authorization = new("Bearer", "sk-secret");
+        request.Headers.Add("x-api-key", "sk-secret");
         request.Headers.Add("Cookie", "a=b");
         request.Headers.Add("X-ValueCanvas-Priority", "1");
         request.Headers.Add("X-Custom", "kept");
@@ -85,7 +85,7 @@ public sealed class OpenAiTests : IAsyncLifetime
         var headers = Assert.Single(_inference.Seen).Headers;
         Assert.Equal("kept", headers["X-Custom"]);
         Assert.DoesNotContain(headers.Keys, name =>
-            name.ToUpperInvariant() is "AUTHORIZATION" or "COOKIE" or "X-VALUECANVAS-PRIORITY" or "X-HOP");
+            name.ToUpperInvariant() is "AUTHORIZATION" or "X-API-KEY" or "COOKIE" or "X-VALUECANVAS-PRIORITY" or "X-HOP");
     }
 
     [Fact]

@@ -27,6 +27,8 @@ public sealed partial class ManifestTests
     [InlineData("VALUECANVAS_PORT", "5999")]
     [InlineData("VALUECANVAS_DASHBOARD_PORT", "19999")]
     [InlineData("Parameters__hf-token", "hf_of_the_person_who_publishes")]
+    [InlineData("VALUECANVAS_BOOTSTRAP_API_KEY", "key-of-the-person-who-publishes")]
+    [InlineData("VALUECANVAS_BOOTSTRAP_PASSWORD", "password-of-the-person-who-publishes")]
     [InlineData("Parameters__app-password", "password-of-the-person-who-publishes")]
     public async Task Manifest_OwnMachineConfigured_IsTheSame(string variable, string value)
     {
@@ -64,6 +66,9 @@ public sealed partial class ManifestTests
     [InlineData("internal-key", "parameter.v0")]
     [InlineData("operator-key", "parameter.v0")]
     [InlineData("accounts-key", "parameter.v0")]
+    [InlineData("bootstrap-email", "parameter.v0")]
+    [InlineData("bootstrap-password", "parameter.v0")]
+    [InlineData("bootstrap-api-key", "parameter.v0")]
     [InlineData("migrations", "project.v0")]
     [InlineData("vllm-0", "container.v0")]
     [InlineData("vllm-1", "container.v0")]

@@ -14,6 +14,9 @@ namespace ValueCanvas.Tests.EndToEnd;
 /// <summary>The whole system, as the AppHost describes it, with its dashboard where that can be had; started when the first test asks for it.</summary>
 public sealed class AppHostFixture : IAsyncLifetime
 {
+    /// <summary>The first key of the installation.</summary>
+    public const string Key = "key-of-the-whole-system-0123456789";
+
     private static readonly TimeSpan StartLimit = TimeSpan.FromMinutes(2);
     private readonly SemaphoreSlim _once = new(1, 1);
     private readonly List<string> _volumes = [];
@@ -35,11 +38,13 @@ public sealed class AppHostFixture : IAsyncLifetime
         }
     }
 
-    /// <summary>A client of the API, which bounds every request.</summary>
+    /// <summary>A client of the API, which bounds every request and sends the first key with it.</summary>
     public async Task<HttpClient> ApiAsync()
     {
         var app = await StartedAsync();
-        return new HttpClient { BaseAddress = app.GetEndpoint("api", "http"), Timeout = TimeSpan.FromSeconds(60) };
+        var client = new HttpClient { BaseAddress = app.GetEndpoint("api", "http"), Timeout = TimeSpan.FromSeconds(60) };
+        client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        return client;
     }
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
@@ -56,7 +61,7 @@ public sealed class AppHostFixture : IAsyncLifetime
     {
         using var limit = new CancellationTokenSource(StartLimit);
         var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.ValueCanvas_AppHost>(
-            [$"--VALUECANVAS_DASHBOARD_PORT={Dashboard.Port}"],
+            [$"--VALUECANVAS_DASHBOARD_PORT={Dashboard.Port}", $"--VALUECANVAS_BOOTSTRAP_API_KEY={Key}"],
             (options, _) => options.DisableDashboard = false,
             limit.Token);
 

@@ -49,7 +49,13 @@ public sealed partial class ReadmeTests(AppHostFixture system)
 
     private static async Task<(int ExitCode, string Output)> BashAsync(string script)
     {
-        var start = new ProcessStartInfo("bash", ["-euo", "pipefail", "-c", script]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("bash", ["-euo", "pipefail", "-c", script])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            // What ./run.sh key prints where the system was started by hand.
+            Environment = { ["VALUECANVAS_API_KEY"] = AppHostFixture.Key },
+        };
         using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);

@@ -88,7 +88,7 @@ internal static class SessionEndpoints
         if (ended is not null)
         {
             // Here at once; elsewhere as soon as they hear of it.
-            tokens.Forget(ended.Id, null, null);
+            tokens.Forget(known => known.SessionId == ended.Id);
             audit.Record(context, new("auth.logout")
             {
                 Actor = AuditActor.User(ended.UserId),
@@ -116,7 +116,7 @@ internal static class SessionEndpoints
             throw RequestException.NotFound("You have no session with this id. GET /api/auth/sessions lists those that there are.");
         }
 
-        tokens.Forget(session, null, null);
+        tokens.Forget(token => token.SessionId == session);
         audit.Record(context, new("auth.session_ended") { Subject = new("session", session) });
         return TypedResults.Ok(Envelope.Of(new SessionsEnded(1)));
     }
@@ -129,7 +129,7 @@ internal static class SessionEndpoints
             new ActingFor(User: user),
             (work, ct) => SessionStore.EndOthersAsync(work, user, caller.SessionId, "ended", ct),
             cancellationToken);
-        tokens.Forget(null, user, null);
+        tokens.Forget(token => token.UserId == user);
         audit.Record(context, new("auth.sessions_ended") { Details = [("count", ended.ToString(CultureInfo.InvariantCulture))] });
         return TypedResults.Ok(Envelope.Of(new SessionsEnded(ended)));
     }

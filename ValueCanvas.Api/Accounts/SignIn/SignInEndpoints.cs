@@ -30,11 +30,13 @@ internal static class SignInEndpoints
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
         group.MapPost("/password", ChangePasswordAsync)
             .RequireUser()
+            .AllowOneTimePassword()
             .WithSummary("Change the password; ends all other sessions")
             .Produces<Envelope<PasswordData>>()
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status429TooManyRequests);
         group.MapGet("/me", MeAsync)
+            .AllowOneTimePassword()
             .WithSummary("Who calls, in which tenant, and what they may")
             .Produces<Envelope<MeData>>();
     }
@@ -74,7 +76,7 @@ internal static class SignInEndpoints
         CancellationToken cancellationToken)
     {
         await signIn.ChangeAsync(caller, body.Value, context, cancellationToken);
-        tokens.Forget(null, caller.UserId, null);
+        tokens.Forget(token => token.UserId == caller.UserId);
         return TypedResults.Ok(Envelope.Of(new PasswordData("The password is changed; all other sessions have ended.")));
     }
 

@@ -49,7 +49,7 @@ internal static class MemberEndpoints
         TenantPath.Check(tenantId, caller);
         var (user, role) = (TenantPath.Id(userId, "member"), Roles.Parse(body.Value.Role!));
         await members.ChangeAsync(caller, user, role, context, cancellationToken);
-        tokens.Forget(null, user, caller.TenantId);
+        tokens.Forget(token => token.UserId == user && token.TenantId == caller.TenantId);
         return TypedResults.Ok(Envelope.Of(new MemberChange(user, role.ToWireName())));
     }
 
@@ -68,7 +68,7 @@ internal static class MemberEndpoints
         if (user != caller.UserId && caller.Role < Role.Admin)
             throw Refusals.Role(Role.Admin);
         await members.ChangeAsync(caller, user, null, context, cancellationToken);
-        tokens.Forget(null, user, caller.TenantId);
+        tokens.Forget(token => token.UserId == user && token.TenantId == caller.TenantId);
         return TypedResults.Ok(Envelope.Of(new MemberChange(user, null)));
     }
 }

@@ -55,13 +55,10 @@ internal sealed class AccessTokens(
     }
 
     /// <summary>
-    /// Forgets what is remembered of a session, of a user, or of a user in a tenant: the next use looks again. To be called for everything
-    /// that changed within a while longer than a look-up takes, so that one that was under way brings nothing back.
+    /// Forgets tokens: the next use looks again. To be called for everything that changed within a while longer than a look-up takes, so
+    /// that one that was under way brings nothing back.
     /// </summary>
-    public void Forget(Guid? sessionId, Guid? userId, Guid? tenantId) => _remembered.Remove(token =>
-        (sessionId is null || token.SessionId == sessionId)
-        && (userId is null || token.UserId == userId)
-        && (tenantId is null || token.TenantId == tenantId));
+    public void Forget(Func<AccessToken, bool> which) => _remembered.Remove(which);
 
     private async ValueTask<AccessToken?> LookUpAsync(string text, TokenHash hash, CancellationToken cancellationToken)
     {
@@ -86,14 +83,18 @@ internal sealed class AccessTokens(
         }
 
         // 3. What does its session grant?
-        await using var command = dataSource.CreateCommand("SELECT role, is_operator FROM access_of_session($1, $2, $3)");
+        await using var command = dataSource.CreateCommand(
+            "SELECT role, is_operator, password_change_required FROM access_of_session($1, $2, $3)");
         command.Parameters.Add(new() { Value = sessionId });
         command.Parameters.Add(new() { Value = userId });
         command.Parameters.Add(new() { Value = tenantId });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         if (!await reader.ReadAsync(cancellationToken))
             return null;
-        var token = new AccessToken(userId, tenantId, sessionId, Roles.Parse(reader.GetString(0)), reader.GetBoolean(1), expires);
+        var token = new AccessToken(userId, tenantId, sessionId, Roles.Parse(reader.GetString(0)), reader.GetBoolean(1), expires)
+        {
+            MustChangePassword = reader.GetBoolean(2),
+        };
         _remembered.Add(hash, token, now - _options.ClockSkew);
         return token;
     }

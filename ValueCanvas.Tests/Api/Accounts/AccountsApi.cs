@@ -4,20 +4,21 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using ValueCanvas.Tests.Core.Database;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Accounts;
 
 /// <summary>The Api and a database for one test class, with bounds that its own tests do not meet.</summary>
-public sealed class AccountsFixture(MigratedDatabase database) : IAsyncLifetime
+public sealed class AccountsFixture(ServersFixture servers) : IAsyncLifetime
 {
     internal AccountsApi Api { get; private set; } = null!;
 
-    public MigratedDatabase Database => database;
+    public MigratedDatabase Database { get; } = new(servers);
 
     public async ValueTask InitializeAsync()
     {
-        await database.InitializeAsync();
-        Api = new AccountsApi(database.App, database.Redis);
+        await Database.InitializeAsync();
+        Api = new AccountsApi(Database.App, Database.Redis);
     }
 
     public async ValueTask DisposeAsync() => await Api.DisposeAsync();
@@ -39,6 +40,9 @@ internal sealed class AccountsApi(string database, string? cache, params (string
             .. settings,
         ]);
 
+    // No cookies of its own, no redirects: a test sees what the Api says.
+    private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(60) };
+
     public Uri Address => _host.Address;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -56,7 +60,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
             request.Headers.TryAddWithoutValidation("Cookie", cookie);
         if (body is not null)
             request.Content = new StringContent(body as string ?? JsonSerializer.Serialize(body), Encoding.UTF8, "application/json");
-        return await (client ?? _host.Client).SendAsync(request, Cancel);
+        return await (client ?? _client).SendAsync(request, Cancel);
     }
 
     public Task<HttpResponseMessage> PostAsync(string path, object body, string? bearer = null, string? network = null) =>
@@ -89,7 +93,11 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         }
     }
 
-    public ValueTask DisposeAsync() => _host.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        _client.Dispose();
+        await _host.DisposeAsync();
+    }
 
     private static SignedIn Read(string email, JsonElement data) => new(
         email,
@@ -102,6 +110,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
     // Every address of 127.0.0.0/8 is this machine.
     private static HttpClient From(string network) => new(new SocketsHttpHandler
     {
+        UseCookies = false,
         ConnectCallback = async (context, cancellationToken) =>
         {
             var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);

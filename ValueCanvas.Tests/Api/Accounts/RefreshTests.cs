@@ -3,7 +3,7 @@ using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Api.Accounts;
 
-public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<MigratedDatabase>, IClassFixture<AccountsFixture>
+public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<AccountsFixture>
 {
     private readonly AccountsApi _api = fixture.Api;
 

@@ -1,9 +1,8 @@
 using System.Net;
-using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Api.Accounts;
 
-public sealed class RegistrationTests(AccountsFixture fixture) : IClassFixture<MigratedDatabase>, IClassFixture<AccountsFixture>
+public sealed class RegistrationTests(AccountsFixture fixture) : IClassFixture<AccountsFixture>
 {
     private readonly AccountsApi _api = fixture.Api;
 

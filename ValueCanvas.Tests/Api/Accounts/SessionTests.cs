@@ -1,11 +1,10 @@
 using System.Diagnostics;
 using System.Net;
-using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Api.Accounts;
 
-public sealed class SessionTests(AccountsFixture fixture) : IClassFixture<MigratedDatabase>, IClassFixture<AccountsFixture>
+public sealed class SessionTests(AccountsFixture fixture) : IClassFixture<AccountsFixture>
 {
     private const string NewPassword = "another quiet harbour";
 

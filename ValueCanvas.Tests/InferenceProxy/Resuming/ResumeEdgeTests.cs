@@ -4,6 +4,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using ValueCanvas.InferenceProxy.Forwarding;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resuming;
 
@@ -150,6 +151,25 @@ public sealed class ResumeEdgeTests
         Assert.Contains(log, line => line.StartsWith("A broken stream goes on at ", StringComparison.Ordinal)
             && line.EndsWith("(token) after 1 tokens", StringComparison.Ordinal));
         Assert.DoesNotContain(log, line => line.Contains(" w0", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task BufferedBytes_AreSpent_TheStreamGoesOnWithoutBeingKept_AndAllIsGivenBack()
+    {
+        const int all = 256 * 1024 * 1024;
+        var ask = $$"""{"model":"small-model","stream":true,"max_tokens":9,{{Hi}}}""";
+        await using var servers = await Servers.StartAsync(Broken(Begin), Broken(Begin), Whole(End));
+        var budget = servers.Proxy.Services.GetRequiredService<BodyBudget>();
+        Assert.True(budget.TryTake(all));
+
+        var broken = await servers.AskAsync(ask);
+        budget.Give(all);
+        var whole = await servers.AskAsync(ask);
+
+        Assert.Equal((" w0", 0), (broken.Text, broken.Dones));
+        Assert.Contains("\"stream_interrupted\"", broken.Raw);
+        Assert.Equal((" w0 w1", 1), (whole.Text, whole.Dones));
+        await ProxyHost.UntilAsync(() => Task.FromResult(budget.HasRoom(all)));
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.InferenceProxy;
 
@@ -223,8 +224,10 @@ public sealed class AccessTokensTests(MigratedDatabase database) : IClassFixture
         await connection.OpenAsync(TestContext.Current.CancellationToken);
         await using var command = new Npgsql.NpgsqlCommand("SELECT session_id, user_id, tenant_id FROM changed_access(interval '30 s')", connection);
         await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
+        var changes = new ChangedAccess();
         while (await reader.ReadAsync(TestContext.Current.CancellationToken))
-            _bench.Tokens.Forget(Id(0), Id(1), Id(2));
+            changes.Add(Id(0), Id(1), Id(2), key: null, heardAt: 0);
+        _bench.Tokens.Forget(changes.Concern);
 
         Guid? Id(int column) => reader.IsDBNull(column) ? null : reader.GetGuid(column);
     }

@@ -1,0 +1,36 @@
+using ValueCanvas.Api.Accounts.Sessions;
+using ValueCanvas.Api.Errors;
+
+namespace ValueCanvas.Api.Authentication;
+
+/// <summary>What a request brought to be recognised by.</summary>
+internal readonly record struct Credential(CredentialKind Kind, string Text)
+{
+    private const string Bearer = "Bearer ";
+    private const int MaxLength = 8 * 1024;
+
+    /// <summary>
+    /// From <c>Authorization</c>, else <c>x-api-key</c> (as Anthropic's clients send it), else the session's cookie; null where there is
+    /// none of them. Never from the address, which logs and browsers keep.
+    /// </summary>
+    /// <exception cref="RequestException">401: there is something, but no key or token.</exception>
+    public static Credential? Read(HttpRequest request)
+    {
+        var authorization = request.Headers.Authorization;
+        if (authorization.Count > 0)
+        {
+            if (authorization is not [{ Length: <= MaxLength } text] || !text.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+                throw Refusals.Credential();
+            text = text[Bearer.Length..].Trim();
+            return text.Length == 0 ? throw Refusals.Credential() : new(IsToken(text) ? CredentialKind.AccessToken : CredentialKind.ApiKey, text);
+        }
+
+        var key = request.Headers["x-api-key"];
+        if (key.Count > 0)
+            return key is [{ Length: > 0 and <= MaxLength } text] ? new(CredentialKind.ApiKey, text) : throw Refusals.Credential();
+        return SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie ? new(CredentialKind.Session, cookie) : null;
+    }
+
+    // A JWS begins with {" in base64url; two dots set its parts apart.
+    private static bool IsToken(string text) => text.StartsWith("eyJ", StringComparison.Ordinal) && text.AsSpan().Count('.') == 2;
+}
