@@ -22,6 +22,7 @@ internal static class AccountsHosting
         services.AddAccountOptions();
 
         services.AddDbContextPool<AccountsDbContext>((provider, options) => options.UseValueCanvasDatabase(provider, interactive: true));
+        services.AddSingleton<IPasswordHasher<User>, PasswordHasher<User>>();
         services.AddIdentityCore<User>(options =>
             {
                 // Addresses are checked before Identity sees them, passwords by PasswordRules.

@@ -88,11 +88,10 @@ internal static class PasswordRules
             && (digits.AsSpan(0, 2) is "19" or "20" || digits.AsSpan(4, 2) is "19" or "20");
     }
 
-    private static bool IsKnown(string text, HashSet<string> words) =>
-        Readings(text).Any(reading => Cores(reading).Any(core => CommonPasswords.Contains(core) || words.Contains(core)));
-
     // As it stands, and with the digits and signs that people put in the place of letters read as these.
-    private static IEnumerable<string> Readings(string text) => [text, string.Concat(text.Select(c => CommonPasswords.Letter(c)))];
+    private static bool IsKnown(string text, HashSet<string> words) =>
+        Cores(text).SelectMany(core => new[] { core, string.Concat(core.Select(CommonPasswords.Letter)) })
+            .Any(core => CommonPasswords.Contains(core) || words.Contains(core));
 
     // What is left without a few characters around it, and once instead of twice.
     private static IEnumerable<string> Cores(string text)
@@ -112,8 +111,11 @@ internal static class PasswordRules
         }
     }
 
-    private static HashSet<string> Words(string? email) => EmailAddress.IsValid(email)
-        ? [.. email!.ToLowerInvariant().Split('@', '.', '-', '_', '+').Where(word => word.Length >= 4), email.ToLowerInvariant(),
-           email.ToLowerInvariant().Split('@')[0]]
-        : [];
+    private static HashSet<string> Words(string? email)
+    {
+        if (!EmailAddress.IsValid(email))
+            return [];
+        var plain = email!.ToLowerInvariant();
+        return [plain, .. plain.Split('@', '.', '-', '_', '+').Concat(plain.Split('@', '.')).Append(plain.Split('@')[0]).Where(word => word.Length >= 4)];
+    }
 }
