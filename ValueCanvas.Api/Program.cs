@@ -1,4 +1,3 @@
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Accounts.Tenants;
 using ValueCanvas.Api.Accounts.Tokens;
@@ -11,7 +10,6 @@ using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Api.OpenAi;
 using ValueCanvas.Api.Protection;
-using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Canvases;
@@ -20,8 +18,8 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
-// The way of a request: server span → audit → error handling → routing → caller and what it may do → body (limit, JSON, rules) → endpoint
-// → inference, database.
+// The way of a request: server span → audit → client's address → error handling → checks of path and headers → routing → origins → caller
+// and what it may do → cross-site checks → body (limit, JSON, rules) → endpoint → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -43,17 +41,20 @@ builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
 builder.Services.AddJobs();
 builder.Services.AddOpenApi();
-builder.Services.Configure<KestrelServerOptions>(options => options.Limits.MaxRequestBodySize = BodyLimit.OpenAi.Bytes);
 
 var app = builder.Build();
 app.UseAudit();
+app.UseProtection();
 app.UseErrorHandling();
+app.UseRequestChecks();
 app.UseRouting();
+app.UseOrigins();
 app.UseCallers();
+app.UseCallerChecks();
 
 app.MapDefaultEndpoints();
 app.MapHealthEndpoints("/api/health");
-app.MapOpenApi();
+app.MapOpenApi().OpenInDevelopment(app.Environment);
 app.MapKeySet().AllowAnonymous();
 
 app.MapGroup("/v1").MapOpenAiEndpoints();
@@ -66,6 +67,7 @@ api.MapGroup("/keys").MapApiKeyEndpoints();
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
+api.MapGroup("/auth").MapCsrfEndpoints();
 api.MapGroup("/audit").MapAuditEndpoints();
 
 app.Run();

@@ -3,8 +3,9 @@ using Microsoft.Extensions.Options;
 namespace ValueCanvas.Api.Audit;
 
 /// <summary>
-/// Bounds what strangers can write into the log: so many rows a minute, and so many from one source. The rest is counted by event, and
-/// the count is written when the minute is over, so that an attack is seen in its size but does not fill the disk.
+/// Bounds what is written about things done in vain: so many rows a minute of one caller, or of one source, and of all strangers together.
+/// The rest is counted by event, and the count is written when the minute is over, so that an attack is seen in its size but
+/// does not fill the disk.
 /// </summary>
 internal sealed class AuditBudget : IDisposable
 {
@@ -12,13 +13,14 @@ internal sealed class AuditBudget : IDisposable
     private static readonly TimeSpan Window = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, int> _bySource = [];
+    private readonly Dictionary<string, int> _byDoer = [];
     private readonly Dictionary<string, long> _refused = [];
     private readonly AuditOptions _options;
     private readonly AuditMetrics _metrics;
     private readonly Action<IReadOnlyList<(string Name, string? Value)>> _summary;
     private readonly ITimer _timer;
-    private int _taken;
+    private int _takenByStrangers;
+    private int _takenByCallers;
 
     public AuditBudget(
         IOptions<AuditOptions> options, AuditMetrics metrics, TimeProvider time, Action<IReadOnlyList<(string Name, string? Value)>> summary)
@@ -30,15 +32,19 @@ internal sealed class AuditBudget : IDisposable
     }
 
     /// <summary>False where the event is to be counted only, which this has done.</summary>
-    public bool Take(string name, string? source)
+    /// <param name="name">The event's.</param>
+    /// <param name="doer">The caller's id, or a stranger's source.</param>
+    /// <param name="known">Whether it is a caller: an attack by strangers does not hide what callers do.</param>
+    public bool Take(string name, string doer, bool known)
     {
         lock (_gate)
         {
-            var ofSource = _bySource.GetValueOrDefault(source ?? "");
-            if (_taken < _options.MaxRefusalsPerMinute && ofSource < _options.MaxRefusalsPerSource)
+            ref var taken = ref known ? ref _takenByCallers : ref _takenByStrangers;
+            var ofDoer = _byDoer.GetValueOrDefault(doer);
+            if (taken < _options.MaxRefusalsPerMinute && ofDoer < _options.MaxRefusalsPerSource)
             {
-                _taken++;
-                _bySource[source ?? ""] = ofSource + 1;
+                taken++;
+                _byDoer[doer] = ofDoer + 1;
                 return true;
             }
 
@@ -58,8 +64,8 @@ internal sealed class AuditBudget : IDisposable
         {
             counts = [.. _refused.Select(pair => (pair.Key, (string?)pair.Value.ToString(System.Globalization.CultureInfo.InvariantCulture)))];
             _refused.Clear();
-            _bySource.Clear();
-            _taken = 0;
+            _byDoer.Clear();
+            (_takenByStrangers, _takenByCallers) = (0, 0);
         }
 
         if (counts.Length > 0)

@@ -18,6 +18,7 @@ internal static class AuditExtensions
         services.AddSingleton<AuditLog>();
         services.AddSingleton<AuditReader>();
         services.AddHostedService<AuditWriter>();
+        services.AddHostedService<MalformedRequests>();
         services.AddSingleton<AuditPruner>();
         services.AddHostedService(provider => provider.GetRequiredService<AuditPruner>());
         return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, AuditContext.Default));

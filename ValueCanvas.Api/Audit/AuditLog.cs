@@ -43,8 +43,9 @@ internal sealed class AuditLog : IDisposable
     {
         var row = Row(context, entry);
         Note(context);
-        if (context is null || entry.Outcome == AuditOutcome.Success || row.ActorKind != AuditActor.Anonymous.Kind
-            || _budget.Take(row.Event, row.Source))
+        var known = row.ActorKind != AuditActor.Anonymous.Kind;
+        if (context is null || entry.Outcome == AuditOutcome.Success
+            || _budget.Take(row.Event, (known ? row.ActorId : row.Source) ?? "", known))
             _queue.Add(row);
     }
 

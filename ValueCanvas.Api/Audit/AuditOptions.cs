@@ -17,9 +17,9 @@ internal sealed class AuditOptions
     /// <summary>Rows that wait in memory while the database is away; further ones go to the service's own log alone.</summary>
     public int MaxQueued { get; set; } = 10_000;
 
-    /// <summary>Rows per minute about what strangers did in vain; further ones are counted in one row.</summary>
+    /// <summary>Rows per minute about what was done in vain, by strangers and by callers each; further ones are counted in one row.</summary>
     public int MaxRefusalsPerMinute { get; set; } = 60;
 
-    /// <summary>The same from one network address.</summary>
+    /// <summary>The same of one caller, or of strangers from one network address.</summary>
     public int MaxRefusalsPerSource { get; set; } = 10;
 }

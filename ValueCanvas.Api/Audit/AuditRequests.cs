@@ -8,7 +8,19 @@ internal sealed class AuditRequests(RequestDelegate next, AuditLog audit)
 {
     public async Task InvokeAsync(HttpContext context)
     {
-        await next(context);
+        try
+        {
+            await next(context);
+        }
+        finally
+        {
+            // Also where an answer broke off after it had begun.
+            Note(context);
+        }
+    }
+
+    private void Note(HttpContext context)
+    {
         if (AuditLog.Knows(context))
             return;
         if (context.Response.StatusCode is >= 200 and < 300)

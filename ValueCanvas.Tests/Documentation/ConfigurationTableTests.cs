@@ -7,6 +7,7 @@ using ValueCanvas.Api.Accounts.Sessions;
 using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
@@ -32,7 +33,7 @@ public sealed partial class ConfigurationTableTests
         Leaves(TokenOptions.Section, new TokenOptions()),
         Leaves(HashingOptions.Section, new HashingOptions()), Leaves(GuardOptions.Section, new GuardOptions()),
         Leaves(AccountSessionOptions.Section, new AccountSessionOptions()),
-        Leaves(AuditOptions.Section, new AuditOptions()),
+        Leaves(AuditOptions.Section, new AuditOptions()), Leaves(ProtectionOptions.Section, new ProtectionOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
 

@@ -52,16 +52,27 @@ public sealed class AuditBudgetTests
     }
 
     [Fact]
-    public async Task Record_OfSuccessesAndOfKnownCallers_IsNotBounded()
+    public async Task Record_OfSuccesses_IsNotBounded()
     {
         await using var audit = new AuditWriting("Host=nowhere", new SteppedClock(), Settings);
         for (var i = 0; i < 100; i++)
-        {
             audit.Log.Record(AuditWriting.From("198.51.100.1"), new("auth.login"));
-            audit.Log.Record(AuditWriting.From("198.51.100.1"), new("key.created", AuditOutcome.Denied) { Actor = AuditActor.User(Guid.Empty) });
-        }
 
-        Assert.Equal(200, Taken(audit).Count);
+        Assert.Equal(100, Taken(audit).Count);
+    }
+
+    [Fact]
+    public async Task Refusals_OfACallerWhileStrangersAttack_HaveAShareOfTheirOwn()
+    {
+        await using var audit = new AuditWriting("Host=nowhere", new SteppedClock(), Settings);
+        for (var i = 0; i < 250; i++)
+            Refuse(audit, $"198.51.100.{i}", "auth.login", 1);
+        Taken(audit);
+
+        for (var i = 0; i < 100; i++)
+            audit.Log.Record(AuditWriting.From("198.51.100.1"), new("key.created", AuditOutcome.Denied) { Actor = AuditActor.User(Guid.Empty) });
+
+        Assert.Equal(5, Taken(audit).Count);
     }
 
     [Fact]

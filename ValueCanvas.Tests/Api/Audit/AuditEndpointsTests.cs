@@ -1,9 +1,14 @@
 using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using Microsoft.Extensions.DependencyInjection;
+using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Infrastructure;
+using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Api.Audit;
 
@@ -95,6 +100,61 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
         await ApiHost.ProblemAsync(response, 400);
     }
 
+    [Theory]
+    [InlineData(Role.Viewer, false, 403, "")]
+    [InlineData(Role.Member, false, 403, "")]
+    [InlineData(Role.Admin, false, 200, "seen.mine")]
+    [InlineData(Role.Owner, false, 200, "seen.mine")]
+    [InlineData(Role.Viewer, true, 200, "seen.mine seen.nobodys seen.other")]
+    public async Task Log_ByRole_ShowsTheOwnTenantToAdminsAndAllToOperators(object role, bool isOperator, int status, string seen)
+    {
+        await InsertAsync("seen.mine", TimeSpan.FromMinutes(3), "x");
+        await InsertAsync("seen.nobodys", TimeSpan.FromMinutes(2), "x", tenant: null, nobodys: true);
+        await InsertAsync("seen.other", TimeSpan.FromMinutes(1), "x", _database.OtherTenant);
+        using var client = As(Caller((Role)role, isOperator));
+
+        // A tenant of somebody else's in the query changes nothing for who is no operator.
+        using var response = await client.GetAsync(
+            isOperator ? "/api/audit?actor=x" : $"/api/audit?actor=x&tenant={_database.OtherTenant}", TestContext.Current.CancellationToken);
+
+        Assert.Equal(status, (int)response.StatusCode);
+        if (status == 200)
+            Assert.Equal(seen, string.Join(' ', Items(await ApiHost.JsonAsync(response)).Select(Name).Order(StringComparer.Ordinal)));
+    }
+
+    [Fact]
+    public async Task Log_ByAnOperatorsKeyWithoutTheScopeAdmin_ShowsTheOwnTenantAlone()
+    {
+        await InsertAsync("scoped.mine", TimeSpan.FromMinutes(3), "y");
+        await InsertAsync("scoped.other", TimeSpan.FromMinutes(1), "y", _database.OtherTenant);
+        var caller = Caller(Role.Owner, isOperator: true);
+        using var tenants = As(caller with { ApiKeyId = Guid.NewGuid(), Scopes = new HashSet<string> { Scopes.Tenant } });
+        using var chats = As(caller with { ApiKeyId = Guid.NewGuid(), Scopes = new HashSet<string> { Scopes.Llm } });
+
+        using var shown = await tenants.GetAsync("/api/audit?actor=y", TestContext.Current.CancellationToken);
+        using var refused = await chats.GetAsync("/api/audit?actor=y", TestContext.Current.CancellationToken);
+
+        Assert.Equal(["scoped.mine"], Items(await ApiHost.JsonAsync(shown)).Select(Name));
+        await ApiHost.ProblemAsync(refused, 403);
+    }
+
+    [Fact]
+    public async Task Stranger_Refused_StandsInTheLogWithoutATenant()
+    {
+        using var stranger = _api.ClientWith("vck_test_nothing");
+        using var refused = await stranger.PostAsync("/api/queue/llm", new StringContent(Job), TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
+
+        JsonElement[] rows = [];
+        await ProxyHost.UntilAsync(async () => (rows = await ItemsAsync("/api/audit?event=request.refused")).Length > 0);
+
+        var row = Assert.Single(rows);
+        Assert.Equal("anonymous", row.GetProperty("actor").GetProperty("kind").GetString());
+        Assert.Equal(JsonValueKind.Null, row.GetProperty("tenantId").ValueKind);
+        Assert.Equal("not signed in", row.GetProperty("details").GetProperty("reason").GetString());
+        Assert.DoesNotContain("vck_test", row.GetRawText(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Log_WithTheDatabaseAway_IsA503()
     {
@@ -104,20 +164,35 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
     }
 
-    private async Task InsertAsync(string @event, TimeSpan age, string actor, Guid? tenant = null) => await MigratedDatabase.ExecuteAsync(
+    private async Task InsertAsync(string @event, TimeSpan age, string actor, Guid? tenant = null, bool nobodys = false) => await MigratedDatabase.ExecuteAsync(
         _database.Admin,
         $"""
          INSERT INTO audit_log (id, tenant_id, occurred_at, event, outcome, actor_kind, actor_id)
-         VALUES (gen_random_uuid(), '{tenant ?? Tenants.Development}', now() - interval '{age}', '{@event}', 'success', 'user', '{actor}')
+         VALUES (gen_random_uuid(), {(nobodys ? "NULL" : $"'{tenant ?? Tenants.Development}'")}, now() - interval '{age}', '{@event}', 'success', 'user', '{actor}')
          """);
 
     private async Task<IEnumerable<string?>> NamesAsync(string path) =>
-        (await ItemsAsync(path)).Select(item => item.GetProperty("event").GetString());
+        (await ItemsAsync(path)).Select(Name);
+
+    private static string? Name(JsonElement item) => item.GetProperty("event").GetString();
+
+    private static Caller Caller(Role role, bool isOperator) =>
+        new(Tenants.Development, role, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), ApiKeyId = Guid.NewGuid(), IsOperator = isOperator };
+
+    private static JsonElement.ArrayEnumerator Items(JsonElement body) => body.GetProperty("data").GetProperty("items").EnumerateArray();
+
+    private HttpClient As(Caller caller)
+    {
+        var key = $"key-of-{caller.ApiKeyId}";
+        _api.Services.GetRequiredService<KnownKeys>().Add(
+            TokenHash.Of(key), new KnownKey(caller, ExpiresAt: null, _api.Services.GetRequiredService<TimeProvider>().GetTimestamp()));
+        return _api.ClientWith(key);
+    }
 
     private async Task<JsonElement[]> ItemsAsync(string path)
     {
         using var response = await _api.GetAsync(path);
         Assert.True(response.IsSuccessStatusCode, await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
-        return [.. (await ApiHost.JsonAsync(response)).GetProperty("data").GetProperty("items").EnumerateArray()];
+        return [.. Items(await ApiHost.JsonAsync(response))];
     }
 }

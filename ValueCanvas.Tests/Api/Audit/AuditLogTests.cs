@@ -134,6 +134,28 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
         Assert.DoesNotContain(audit.Logged, line => line.Contains("Not in the audit log", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task Prune_OldRows_AreGoneAndTheLogSaysHowMany()
+    {
+        await MigratedDatabase.ExecuteAsync(
+            database.Admin,
+            """
+            INSERT INTO audit_log (id, occurred_at, recorded_at, event, outcome, actor_kind)
+            SELECT gen_random_uuid(), now() - age, now() - age, 'old.enough', 'success', 'system'
+            FROM unnest(ARRAY['401 days', '500 days', '399 days']::interval[]) AS age
+            """);
+        await using var audit = new AuditWriting(database.App);
+        await audit.StartAsync();
+
+        Assert.Equal(2, await audit.Pruner.PruneAsync(Cancel));
+        Assert.Equal(0, await audit.Pruner.PruneAsync(Cancel));
+        await audit.StopAsync();
+
+        Assert.Equal(1, await database.ScalarAsync<long>("SELECT count(*) FROM audit_log WHERE event = 'old.enough'"));
+        Assert.Equal(
+            "2", await database.ScalarAsync<string>("SELECT string_agg(details ->> 'rows', ' ') FROM audit_log WHERE event = 'audit.pruned'"));
+    }
+
     private static async Task<long> CountAsync(string admin)
     {
         await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(admin) { Pooling = false }.ConnectionString);

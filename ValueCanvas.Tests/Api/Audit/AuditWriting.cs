@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -26,6 +27,7 @@ internal sealed class AuditWriting : IAsyncDisposable
                 .Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
         services.AddLogging(logging => logging.AddProvider(_messages));
         services.AddMetrics();
+        services.AddSingleton(new DiagnosticListener("ValueCanvas.Tests"));
         services.AddSingleton(time ?? TimeProvider.System);
         services.AddSingleton(_ => NpgsqlDataSource.Create(connectionString));
         services.AddSecrets();
@@ -37,6 +39,8 @@ internal sealed class AuditWriting : IAsyncDisposable
     public AuditLog Log => _services.GetRequiredService<AuditLog>();
 
     public AuditQueue Queue => _services.GetRequiredService<AuditQueue>();
+
+    public AuditPruner Pruner => _services.GetRequiredService<AuditPruner>();
 
     public IReadOnlyCollection<string> Logged => _messages.All;
 
