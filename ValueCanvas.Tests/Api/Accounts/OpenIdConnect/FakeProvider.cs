@@ -67,6 +67,15 @@ internal sealed class FakeProvider : IAsyncDisposable
         ($"Accounts:OpenIdConnect:{name}:ClientSecret", ClientSecret),
     ];
 
+    /// <summary>As an honest provider, whatever the last test made of it.</summary>
+    public void Behave()
+    {
+        Algorithm = "RS256";
+        Sign = null;
+        Claims = _ => { };
+        Exchanges = 0;
+    }
+
     /// <summary>What the provider does when the browser comes: it signs in this person, and sends the browser back.</summary>
     public string Authorize(string location, string subject, string? email, bool verified = true)
     {

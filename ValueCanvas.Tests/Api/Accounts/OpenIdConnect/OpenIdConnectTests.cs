@@ -4,24 +4,43 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.WebUtilities;
 using ValueCanvas.Tests.Core.Database;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Accounts.OpenIdConnect;
 
-public sealed class OpenIdConnectTests(MigratedDatabase database) : IClassFixture<MigratedDatabase>, IAsyncLifetime
+/// <summary>A provider, and the Api that knows it, for all tests that leave both as they are.</summary>
+public sealed class OpenIdConnectFixture(ServersFixture servers) : IAsyncLifetime
 {
-    private FakeProvider _provider = null!;
-    private AccountsApi _api = null!;
+    internal FakeProvider Provider { get; private set; } = null!;
+
+    internal AccountsApi Api { get; private set; } = null!;
+
+    public MigratedDatabase Database { get; } = new(servers);
 
     public async ValueTask InitializeAsync()
     {
-        _provider = await FakeProvider.StartAsync();
-        _api = new AccountsApi(database.App, database.Redis, _provider.Settings());
+        await Database.InitializeAsync();
+        Provider = await FakeProvider.StartAsync();
+        Api = new AccountsApi(Database.App, Database.Redis, Provider.Settings());
     }
 
     public async ValueTask DisposeAsync()
     {
-        await _api.DisposeAsync();
-        await _provider.DisposeAsync();
+        await Api.DisposeAsync();
+        await Provider.DisposeAsync();
+    }
+}
+
+public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
+{
+    private readonly FakeProvider _provider;
+    private readonly AccountsApi _api;
+    private readonly MigratedDatabase _database;
+
+    public OpenIdConnectTests(OpenIdConnectFixture fixture)
+    {
+        (_provider, _api, _database) = (fixture.Provider, fixture.Api, fixture.Database);
+        _provider.Behave();
     }
 
     [Theory]
@@ -60,14 +79,14 @@ public sealed class OpenIdConnectTests(MigratedDatabase database) : IClassFixtur
 
         await ApiHost.ProblemAsync(await SignInAsync(Guid.NewGuid().ToString(), squatter.Email), 403);
 
-        Assert.Equal(0, await database.ScalarAsync<long>($"SELECT count(*) FROM user_logins WHERE user_id = '{squatter.User}'"));
+        Assert.Equal(0, await _database.ScalarAsync<long>($"SELECT count(*) FROM user_logins WHERE user_id = '{squatter.User}'"));
     }
 
     [Fact]
     public async Task SignIn_AddressThatBothHaveVerified_JoinsTheAccount()
     {
         var ann = await _api.SignUpAsync();
-        await MigratedDatabase.ExecuteAsync(database.Admin, $"UPDATE users SET email_confirmed = true WHERE id = '{ann.User}'");
+        await MigratedDatabase.ExecuteAsync(_database.Admin, $"UPDATE users SET email_confirmed = true WHERE id = '{ann.User}'");
 
         var me = await MeAsync(await SignInAsync(Guid.NewGuid().ToString(), ann.Email.ToUpperInvariant()));
 
@@ -80,7 +99,7 @@ public sealed class OpenIdConnectTests(MigratedDatabase database) : IClassFixtur
     public async Task SignIn_AddressNotVerifiedByTheProvider_IsRefused(bool known)
     {
         var ann = await _api.SignUpAsync();
-        await MigratedDatabase.ExecuteAsync(database.Admin, $"UPDATE users SET email_confirmed = true WHERE id = '{ann.User}'");
+        await MigratedDatabase.ExecuteAsync(_database.Admin, $"UPDATE users SET email_confirmed = true WHERE id = '{ann.User}'");
 
         await ApiHost.ProblemAsync(
             await SignInAsync(Guid.NewGuid().ToString(), known ? ann.Email : AccountsApi.NewEmail(), verified: false), 403);
@@ -210,7 +229,7 @@ public sealed class OpenIdConnectTests(MigratedDatabase database) : IClassFixtur
     public async Task Callback_CodeOfAnotherProvider_Is401()
     {
         await using var evil = await FakeProvider.StartAsync();
-        await using var api = new AccountsApi(database.App, database.Redis, [.. _provider.Settings(), .. evil.Settings("evil")]);
+        await using var api = new AccountsApi(_database.App, database.Redis, [.. _provider.Settings(), .. evil.Settings("evil")]);
         using var begun = await api.GetAsync("/api/auth/oidc/fake");
         var callback = _provider.Authorize(begun.Headers.Location!.OriginalString, Guid.NewGuid().ToString(), AccountsApi.NewEmail())
             .Replace("/oidc/fake/", "/oidc/evil/", StringComparison.Ordinal);
@@ -222,9 +241,14 @@ public sealed class OpenIdConnectTests(MigratedDatabase database) : IClassFixtur
     [Fact]
     public async Task Callback_ProviderThatNamesItselfButDoesNot_Is401()
     {
-        _provider.Metadata["authorization_response_iss_parameter_supported"] = true;
+        await using var other = await FakeProvider.StartAsync();
+        other.Metadata["authorization_response_iss_parameter_supported"] = true;
+        await using var api = new AccountsApi(_database.App, _database.Redis, other.Settings());
+        using var begun = await api.GetAsync("/api/auth/oidc/fake");
+        var callback = other.Authorize(begun.Headers.Location!.OriginalString, Guid.NewGuid().ToString(), AccountsApi.NewEmail());
 
-        await ApiHost.ProblemAsync(await SignInAsync(Guid.NewGuid().ToString(), AccountsApi.NewEmail()), 401);
+        await ApiHost.ProblemAsync(await api.SendAsync(HttpMethod.Get, callback, cookie: Cookies(begun)), 401);
+        Assert.Equal(0, other.Exchanges);
     }
 
     [Theory]
@@ -239,23 +263,35 @@ public sealed class OpenIdConnectTests(MigratedDatabase database) : IClassFixtur
     [Fact]
     public async Task Begin_NoSuchProvider_Is404() => await ApiHost.ProblemAsync(await _api.GetAsync("/api/auth/oidc/none"), 404);
 
-    [Theory]
-    [InlineData("issuer", "https://another.example")]
-    [InlineData("token_endpoint", "http://10.0.0.1/token")]
-    [InlineData("jwks_uri", "file:///etc/passwd")]
-    public async Task Begin_ProviderSaysWhatCannotBe_Is502(string name, string value)
+    [Fact]
+    public async Task Begin_ProviderThatSaysWhatCannotBe_Is502()
     {
-        _provider.Metadata[name] = value;
+        await using var other = await FakeProvider.StartAsync();
+        await using var api = new AccountsApi(_database.App, _database.Redis, other.Settings());
+        foreach (var (name, value) in new[]
+        {
+            ("issuer", "https://another.example"), ("token_endpoint", "http://10.0.0.1/token"), ("jwks_uri", "file:///etc/passwd"),
+        })
+        {
+            var honest = (string?)other.Metadata[name];
+            other.Metadata[name] = value;
+            await ApiHost.ProblemAsync(await api.GetAsync("/api/auth/oidc/fake"), 502);
+            other.Metadata[name] = honest;
+        }
 
-        await ApiHost.ProblemAsync(await _api.GetAsync("/api/auth/oidc/fake"), 502);
+        // What was wrong is not kept.
+        using var begun = await api.GetAsync("/api/auth/oidc/fake");
+        Assert.Equal(HttpStatusCode.Found, begun.StatusCode);
     }
 
     [Fact]
     public async Task Begin_ProviderAway_Is502()
     {
-        await _provider.DisposeAsync();
+        var settings = _provider.Settings();
+        settings[0].Item2 = "http://127.0.0.1:9";
+        await using var api = new AccountsApi(_database.App, _database.Redis, settings);
 
-        using var answer = await _api.GetAsync("/api/auth/oidc/fake");
+        using var answer = await api.GetAsync("/api/auth/oidc/fake");
 
         await ApiHost.ProblemAsync(answer, 502);
         Assert.NotNull(answer.Headers.RetryAfter);
