@@ -229,7 +229,7 @@ public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
     public async Task Callback_CodeOfAnotherProvider_Is401()
     {
         await using var evil = await FakeProvider.StartAsync();
-        await using var api = new AccountsApi(_database.App, database.Redis, [.. _provider.Settings(), .. evil.Settings("evil")]);
+        await using var api = new AccountsApi(_database.App, _database.Redis, [.. _provider.Settings(), .. evil.Settings("evil")]);
         using var begun = await api.GetAsync("/api/auth/oidc/fake");
         var callback = _provider.Authorize(begun.Headers.Location!.OriginalString, Guid.NewGuid().ToString(), AccountsApi.NewEmail())
             .Replace("/oidc/fake/", "/oidc/evil/", StringComparison.Ordinal);
