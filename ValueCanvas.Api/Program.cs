@@ -1,3 +1,5 @@
+using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Accounts.Tenants;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.ApiKeys;
 using ValueCanvas.Api.Audit;
@@ -32,7 +34,7 @@ builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
 builder.Services.AddSecrets();
-builder.Services.AddAccessTokens();
+builder.Services.AddAccounts();
 builder.Services.AddApiKeys();
 builder.Services.AddCallers();
 builder.Services.AddFirstStart();
@@ -65,6 +67,9 @@ app.MapKeySet().AllowAnonymous();
 app.MapGroup("/v1").MapOpenAiEndpoints();
 app.MapChat("/generate");
 var api = app.MapGroup("/api");
+api.MapGroup("/auth").MapAuthEndpoints();
+api.MapGroup("/tenants").MapTenantEndpoints();
+api.MapGroup("/invitations").MapInvitationAcceptance();
 api.MapGroup("/keys").MapApiKeyEndpoints();
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();

@@ -1,3 +1,4 @@
+using ValueCanvas.Api.Accounts.Sessions;
 using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Authentication;
@@ -6,7 +7,6 @@ namespace ValueCanvas.Api.Authentication;
 internal readonly record struct Credential(CredentialKind Kind, string Text)
 {
     private const string Bearer = "Bearer ";
-    private const string SessionCookie = "__Host-vc-access";
     private const int MaxLength = 8 * 1024;
 
     /// <summary>
@@ -28,7 +28,7 @@ internal readonly record struct Credential(CredentialKind Kind, string Text)
         var key = request.Headers["x-api-key"];
         if (key.Count > 0)
             return key is [{ Length: > 0 and <= MaxLength } text] ? new(CredentialKind.ApiKey, text) : throw Refusals.Credential();
-        return request.Cookies[SessionCookie] is { Length: > 0 and <= MaxLength } token ? new(CredentialKind.Session, token) : null;
+        return SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie ? new(CredentialKind.Session, cookie) : null;
     }
 
     // A JWS begins with {" in base64url; two dots set its parts apart.

@@ -1,3 +1,4 @@
+using ValueCanvas.Api.Accounts.OpenIdConnect;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
@@ -19,6 +20,8 @@ internal static class Failures
             RequestException e => new(e.Status, e.Code ?? CodeOf(e.Status), e.Message, e.Errors, e.RetryAfter) { OpenAiType = e.OpenAiType },
             _ when context.RequestAborted.IsCancellationRequested => null,
             InferenceException e => From(e),
+            ProviderException => new(
+                502, "provider_unavailable", "The sign-in provider cannot be reached, or answers wrongly. Try again.", RetryAfter: ShortWait),
             OperationCanceledException => new(503, "shutting_down", "The service is shutting down. Try again.", RetryAfter: ShortWait),
             _ when DatabaseErrors.IsUnavailable(exception) =>
                 new(503, "database_unavailable", "The database cannot be reached at the moment. Try again shortly.", RetryAfter: ShortWait),

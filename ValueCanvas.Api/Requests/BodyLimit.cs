@@ -9,6 +9,9 @@ internal sealed record BodyLimit(long Bytes)
     /// <summary>JSON under /api.</summary>
     public static readonly BodyLimit Api = new(1024 * 1024);
 
+    /// <summary>What strangers may send: a few short fields.</summary>
+    public static readonly BodyLimit Accounts = new(16 * 1024);
+
     /// <summary>OpenAI requests can carry long conversations and pictures. No endpoint may have more: the server's own limit.</summary>
     public static readonly BodyLimit OpenAi = new(32 * 1024 * 1024);
 

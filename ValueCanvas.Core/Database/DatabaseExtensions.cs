@@ -38,11 +38,8 @@ public static class DatabaseExtensions
 
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(_ => CreateDataSource(connectionString));
-        builder.Services.AddDbContextPool<ValueCanvasDbContext>((services, options) => options
-            .UseNpgsql(
-                services.GetRequiredService<NpgsqlDataSource>(),
-                npgsql => npgsql.ExecutionStrategy(dependencies => new DatabaseRetries(dependencies, afterTimeouts: !interactive)))
-            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandExecuted, LogLevel.Debug))));
+        builder.Services.AddDbContextPool<ValueCanvasDbContext>(
+            (services, options) => options.UseValueCanvasDatabase(services, interactive));
         builder.EnrichNpgsqlDbContext<ValueCanvasDbContext>(settings => settings.DisableHealthChecks = true);
 
         builder.Services.AddSingleton<TenantDatabase>();
@@ -50,6 +47,17 @@ public static class DatabaseExtensions
         builder.Services.AddHealthChecks().AddCheck<DatabaseHealthCheck>("database", HealthStatus.Unhealthy);
         return builder;
     }
+
+    /// <summary>
+    /// Has a context use the one <see cref="NpgsqlDataSource"/>, and retry as the tenants' units of work do: a transaction has to be begun
+    /// within <c>Database.CreateExecutionStrategy()</c>.
+    /// </summary>
+    public static DbContextOptionsBuilder UseValueCanvasDatabase(
+        this DbContextOptionsBuilder options, IServiceProvider services, bool interactive) => options
+            .UseNpgsql(
+                services.GetRequiredService<NpgsqlDataSource>(),
+                npgsql => npgsql.ExecutionStrategy(dependencies => new DatabaseRetries(dependencies, afterTimeouts: !interactive)))
+            .ConfigureWarnings(warnings => warnings.Log((RelationalEventId.CommandExecuted, LogLevel.Debug)));
 
     /// <summary>Adds <see cref="DatabaseMigrator"/>, for the one process that migrates.</summary>
     public static IHostApplicationBuilder AddDatabaseMigrator(this IHostApplicationBuilder builder)

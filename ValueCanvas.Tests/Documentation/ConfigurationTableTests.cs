@@ -1,6 +1,10 @@
 using System.Collections;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using ValueCanvas.Api.Accounts.OpenIdConnect;
+using ValueCanvas.Api.Accounts.Passwords;
+using ValueCanvas.Api.Accounts.Sessions;
+using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
@@ -27,7 +31,10 @@ public sealed partial class ConfigurationTableTests
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
-        Leaves(SecretOptions.Section, new SecretOptions()), Leaves(TokenOptions.Section, new TokenOptions()),
+        Leaves(SecretOptions.Section, new SecretOptions()), Leaves(AccountOptions.Section, new AccountOptions()),
+        Leaves(TokenOptions.Section, new TokenOptions()),
+        Leaves(HashingOptions.Section, new HashingOptions()), Leaves(GuardOptions.Section, new GuardOptions()),
+        Leaves(AccountSessionOptions.Section, new AccountSessionOptions()),
         Leaves(AuditOptions.Section, new AuditOptions()), Leaves(ProtectionOptions.Section, new ProtectionOptions()),
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
