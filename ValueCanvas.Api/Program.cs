@@ -13,7 +13,6 @@ using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.ProviderKeys;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Admin;
-using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Canvases;
