@@ -1,5 +1,9 @@
 using System.Globalization;
 using System.Net;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -177,9 +181,16 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
     [InlineData("Overrides:0:Subject", "nobody", "overrides need a subject")]
     public void Configuration_ThatMakesNoSense_StopsTheStartAndNamesTheKey(string key, string value, string message)
     {
-        var error = Assert.ThrowsAny<Exception>(() => Host(cache: false, Policy("p", (key, value))));
+        var services = new ServiceCollection();
+        services.AddSingleton<IConfiguration>(new ConfigurationBuilder()
+            .AddInMemoryCollection(Policy("p", (key, value)).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+        services.AddRateLimiting();
+        using var provider = services.BuildServiceProvider();
 
-        Assert.Contains($"RateLimiting:Policies:p:{message}", error.ToString(), StringComparison.Ordinal);
+        // What the host asks before it starts.
+        var error = Assert.Throws<OptionsValidationException>(() => provider.GetRequiredService<IStartupValidator>().Validate());
+
+        Assert.Contains($"RateLimiting:Policies:p:{message}", error.Message, StringComparison.Ordinal);
     }
 
     internal static (string Key, string Value)[] Policy(string name, params (string Key, string Value)[] settings) =>
