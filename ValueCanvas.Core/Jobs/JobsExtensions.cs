@@ -11,6 +11,7 @@ public static class JobsExtensions
         services.AddSingleton<JobMetrics>();
         services.AddSingleton<JobSignal>();
         services.AddSingleton<JobLeases>();
+        services.AddSingleton<JobCheckpoints>();
         services.AddSingleton(provider => new JobStore(
             provider.GetRequiredService<TenantDatabase>(),
             provider.GetRequiredService<JobSignal>(),

@@ -37,7 +37,7 @@ internal static class QueueFunctions
                 NEW.attempt,
                 NEW.run_lease,
                 NEW.worker_id,
-                CASE WHEN NEW.state IN ('queued', 'running', 'succeeded') AND TG_OP = 'INSERT' THEN NULL ELSE NEW.error_code END);
+                CASE WHEN NEW.state NOT IN ('running', 'succeeded') THEN NEW.error_code END);
             RETURN NULL;
         END
         $$;
