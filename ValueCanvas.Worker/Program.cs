@@ -3,7 +3,6 @@ using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.ServiceDefaults.Caching;
-using ValueCanvas.Worker.Canvases;
 using ValueCanvas.Worker.Execution;
 using ValueCanvas.Worker.Maintenance;
 using ValueCanvas.Worker.Migration;
@@ -22,7 +21,7 @@ builder.Services.AddJobQueue();
 builder.Services.AddJobExecution();
 builder.Services.AddJobMaintenance();
 builder.Services.AddCanvases();
-builder.Services.AddSingleton<IJobHandler, CanvasGenerationHandler>();
+builder.Services.AddJobHandlers();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();

@@ -46,16 +46,18 @@ internal sealed class ChatJobHandler(
     private async Task<(ChatCompletion Completion, string Text)> AskAsync(
         Job job, ChatRequest request, JobText earlier, bool keep, CancellationToken cancellationToken)
     {
-        await using var writer = await writers.BeginAsync(job, earlier.Begin(job.RunLease, keep), cancellationToken);
         if (keep)
             request = request with { Messages = [.. request.Messages, new("assistant", earlier.Text)], ContinuesLast = true };
+
+        // Nothing is shown before the model has begun: a refusal to continue must not have shown what is taken back.
+        await using var deltas = inference.StreamChatAsync(request, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        var more = await deltas.MoveNextAsync();
+        await using var writer = await writers.BeginAsync(job, earlier.Begin(job.RunLease, keep), cancellationToken);
         ChatCompletion? completion = null;
-        await foreach (var delta in inference.StreamChatAsync(request, cancellationToken))
+        for (; more; more = await deltas.MoveNextAsync())
         {
-            if (delta.Completion is not null)
-                completion = delta.Completion;
-            else
-                writer.Append(delta.Text);
+            completion = deltas.Current.Completion;
+            writer.Append(deltas.Current.Text);
         }
 
         return (completion ?? throw new InvalidOperationException("A stream of the inference client ended without a completion."), writer.Text);

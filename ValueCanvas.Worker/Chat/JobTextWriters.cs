@@ -66,6 +66,7 @@ internal sealed class JobTextWriter : IAsyncDisposable
 
     private async Task PumpAsync()
     {
+        var announced = false;
         var sentChars = 0;
         var sentBytes = 0;
         var savedChars = _start.Text.Length;
@@ -86,13 +87,13 @@ internal sealed class JobTextWriter : IAsyncDisposable
             var text = Text;
             if (text.Length > 0 && char.IsHighSurrogate(text[^1]) && !stopping)
                 text = text[..^1];
-            if (text.Length > sentChars || sentChars == 0)
+            if (text.Length > sentChars || !announced)
             {
                 var bytes = Encoding.UTF8.GetBytes(text[sentChars..]);
                 if (await _live.AppendAsync(_job.Id, _job.RunLease, _start.Bases, sentBytes, bytes))
-                    (sentChars, sentBytes) = (text.Length, sentBytes + bytes.Length);
+                    (announced, sentChars, sentBytes) = (true, text.Length, sentBytes + bytes.Length);
                 else
-                    (sentChars, sentBytes) = (0, 0);
+                    (announced, sentChars, sentBytes) = (false, 0, 0);
             }
 
             var interrupted = stopping && text.Length > savedChars;
