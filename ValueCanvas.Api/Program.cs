@@ -77,5 +77,6 @@ api.MapGroup("/auth").MapCsrfEndpoints();
 api.MapGroup("/audit").MapAuditEndpoints();
 api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
+api.MapGroup("/admin/queue").MapQueueAdmin();
 
 app.Run();

@@ -61,7 +61,7 @@ internal sealed partial class ClaimLoop(
         // 3. Run them. What was claimed while the worker began to stop goes back at once.
         foreach (var job in jobs)
         {
-            var run = new RunningJob(job, TimeFor(job), time);
+            var run = new RunningJob(job, options.Value.AttemptTimeout, time);
             running.Add(run);
             if (stoppingToken.IsCancellationRequested)
                 run.Interrupt();
@@ -69,13 +69,6 @@ internal sealed partial class ClaimLoop(
         }
 
         return jobs.Count == free;
-    }
-
-    /// <summary>The attempt's bound, or what is left of the job's whole time. By the database's clock: this machine's may be another.</summary>
-    private TimeSpan TimeFor(Job job)
-    {
-        var most = options.Value.AttemptTimeout;
-        return job.DeadlineAt - job.StartedAt is { } left && left < most ? (left > TimeSpan.Zero ? left : TimeSpan.Zero) : most;
     }
 
     private async Task<IReadOnlyList<Job>> ClaimAsync(int limit)

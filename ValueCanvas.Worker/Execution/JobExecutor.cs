@@ -73,7 +73,7 @@ internal sealed partial class JobExecutor(
         {
             return new JobOutcome.Interrupted();
         }
-        catch (Exception) when (running.IsOverdue && running.Job.DeadlineAt <= time.GetUtcNow())
+        catch (Exception) when (running.IsOverdue && running.EndsAtDeadline)
         {
             return new JobOutcome.Rejected(new JobError("deadline_exceeded", "The job had not succeeded by its deadline."));
         }
