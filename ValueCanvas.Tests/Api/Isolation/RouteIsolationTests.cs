@@ -16,6 +16,9 @@ public sealed class RouteIsolationTests(IsolationDatabase database) : IClassFixt
     {
         ["/api/canvas/{id}"] = "canvases",
         ["/api/queue/jobs/{id}"] = "llm_jobs",
+        ["/api/queue/jobs/{id}/cancel"] = "llm_jobs",
+        ["/api/queue/jobs/{id}/retry"] = "llm_jobs",
+        ["/api/queue/jobs/{id}/events"] = "llm_jobs",
         ["/api/keys/{id}"] = "api_keys",
         ["/api/keys/{id}/rotate"] = "api_keys",
         ["/api/auth/sessions/{id}"] = "sessions",
