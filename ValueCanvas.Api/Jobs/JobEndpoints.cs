@@ -20,6 +20,7 @@ internal static class JobEndpoints
         services.AddSingleton<JobSubmissions>();
         services.AddSingleton<JobControl>();
         services.AddSingleton<JobLimits>();
+        services.AddSingleton<JobWatch>();
         return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, JobContext.Default));
     }
 
@@ -49,6 +50,10 @@ internal static class JobEndpoints
             .WithName("GetJob")
             .WithSummary("One job with its history and, when it has succeeded, its result")
             .Produces<Envelope<JobData>>()
+            .ProducesProblem(StatusCodes.Status404NotFound);
+        group.MapGet("/jobs/{id}/events", WatchAsync)
+            .WithSummary("A job's states, its text while it comes, and its end, as server-sent events; Last-Event-ID resumes")
+            .Produces(StatusCodes.Status200OK, contentType: "text/event-stream")
             .ProducesProblem(StatusCodes.Status404NotFound);
         group.MapPost("/jobs/{id}/cancel", CancelAsync)
             .RequireRole(Role.Member)
@@ -103,6 +108,16 @@ internal static class JobEndpoints
         var found = await jobs.FindAsync(caller.TenantId, known, cancellationToken) ?? throw NotThere();
         var history = await control.HistoryAsync(caller.TenantId, known, cancellationToken);
         return TypedResults.Ok(Envelope.Of(JobData.From(found.Job, found.Result, history)));
+    }
+
+    private static async Task<IResult> WatchAsync(
+        string id, Caller caller, JobWatch watch, TimeProvider time, IHostApplicationLifetime lifetime, HttpContext context,
+        CancellationToken cancellationToken)
+    {
+        var found = await watch.FindAsync(caller.TenantId, ReadId(id), cancellationToken) ?? throw NotThere();
+        // An id that is none of ours is like none: everything from the beginning.
+        _ = JobTextPosition.TryParse(context.Request.Headers["Last-Event-ID"], out var position);
+        return new JobEventStream(found, caller.TenantId, position, watch, time, lifetime.ApplicationStopping);
     }
 
     private static async Task<IResult> CancelAsync(

@@ -78,12 +78,13 @@ internal static class JobSubmission
                 cancellationToken);
         }
 
-        return await db.Set<Job>().AsNoTracking()
+        return await db.Set<Job>()
             .FromSql(
                 $"""
                  SELECT * FROM llm_jobs
                  WHERE tenant_id = {tenantId} AND unique_key = {job.UniqueKey} AND state IN ('queued', 'running', 'retryable')
                  """)
+            .AsNoTracking()
             .SingleOrDefaultAsync(cancellationToken);
     }
 
