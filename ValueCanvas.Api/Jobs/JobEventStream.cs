@@ -108,7 +108,7 @@ internal sealed class JobEventStream(
         var bytes = text.Bytes.Span;
         // Half a character: nobody was given that position.
         var known = _position.Offset >= bytes.Length || (bytes[_position.Offset] & 0xC0) != 0x80;
-        var beyond = text.IsWhole && _position.Offset > bytes.Length;
+        var beyond = text.IsWhole && (_position.Offset > bytes.Length || _position.Lease > text.Lease);
         if (_position.Lease > text.Lease && !text.IsWhole)
             return;
         if (!known || beyond || !JobText.Continues(text.Bases, _position))
