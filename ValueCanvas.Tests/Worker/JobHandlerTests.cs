@@ -160,7 +160,7 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
             .ContinueWith(_ => { }, TaskScheduler.Default);
         await using var worker = await StartAsync();
 
-        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""", new("", null, "") { DeadlineAt = DateTimeOffset.UtcNow.AddSeconds(2) });
+        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""", new("", null, "") { DeadlineAt = TimeProvider.System.GetUtcNow().AddSeconds(2) });
 
         var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
         Assert.Equal((JobState.Failed, "deadline_exceeded"), (done.Job.State, done.Job.ErrorCode));

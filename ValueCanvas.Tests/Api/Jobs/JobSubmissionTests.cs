@@ -109,8 +109,8 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
     public async Task Submit_WithTimesAndPriority_StoresThem()
     {
         var answer = await SubmitAsync(
-            """{"type":"chat","promptVariables":{"prompt":"x"},"priority":1,"runAt":"2099-01-01T00:00:00+02:00","maxAttempts":2}"""
-                .Replace("2099", $"{DateTimeOffset.UtcNow.Year}", StringComparison.Ordinal));
+            """{"type":"chat","promptVariables":{"prompt":"x"},"priority":1,"runAt":"2099-12-31T23:00:00+02:00","maxAttempts":2}"""
+                .Replace("2099", $"{TimeProvider.System.GetUtcNow().Year}", StringComparison.Ordinal));
 
         Assert.Equal((1, 2), (answer.Data.GetProperty("priority").GetInt32(), answer.Data.GetProperty("maxAttempts").GetInt32()));
         Assert.Equal(
