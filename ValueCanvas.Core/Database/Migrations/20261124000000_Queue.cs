@@ -39,7 +39,8 @@ internal sealed class Queue : Migration
         -- A claim looks for tenants first, then for jobs of each.
         CREATE INDEX llm_jobs_waiting ON llm_jobs (tenant_id, priority, run_at, id) WHERE state IN ('queued', 'retryable');
         CREATE INDEX llm_jobs_running ON llm_jobs (tenant_id) WHERE state = 'running';
-        CREATE INDEX llm_jobs_deadlines ON llm_jobs (deadline_at) WHERE state IN ('queued', 'retryable');
+        -- Not NULL, so that no claim takes it for an index of what waits.
+        CREATE INDEX llm_jobs_deadlines ON llm_jobs (deadline_at) WHERE state IN ('queued', 'retryable') AND deadline_at IS NOT NULL;
         CREATE INDEX llm_jobs_ended ON llm_jobs (finished_at) WHERE state IN ('succeeded', 'failed', 'cancelled');
         CREATE INDEX llm_jobs_retries ON llm_jobs (retry_of) WHERE retry_of IS NOT NULL;
         DROP INDEX llm_jobs_due;
@@ -61,7 +62,7 @@ internal sealed class Queue : Migration
             vtime      double precision NOT NULL
         );
         CREATE TABLE llm_job_clock (
-            only   boolean          PRIMARY KEY DEFAULT true CHECK (only),
+            id     boolean          PRIMARY KEY DEFAULT true CHECK (id),
             vtime  double precision NOT NULL
         );
         INSERT INTO llm_job_clock (vtime) VALUES (0);

@@ -51,12 +51,13 @@ internal static class QueueFunctions
 
     /// <summary>
     /// Start-time fair queueing over tenants. A job's tag is what its tenant has had before it, by weight; the lowest tags run first. A tenant
-    /// that comes back begins where the queue is, so it neither saves up turns nor waits for those it did not take.
+    /// that comes back begins where the queue is, so it neither saves up turns nor waits for those it did not take. The plan must be the one by
+    /// indexes, also when it was made while the table was small; its estimated cost is then so high that PostgreSQL would compile it (seconds).
     /// </summary>
     public const string Claim =
         """
         CREATE OR REPLACE FUNCTION claim_llm_jobs(worker text, max_jobs integer, lease interval) RETURNS SETOF llm_jobs
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET jit = off AS $$
         #variable_conflict use_column
         DECLARE
             present timestamptz;
