@@ -58,12 +58,12 @@ internal sealed class Queue : Migration
         -- How much of the queue each tenant has had, in jobs by weight, and where the queue as a whole is; written by claims alone, so no
         -- other transaction can make a claim wait.
         CREATE TABLE llm_job_shares (
-            tenant_id  uuid             PRIMARY KEY,
-            vtime      double precision NOT NULL
+            tenant  uuid             PRIMARY KEY,
+            vtime   double precision NOT NULL
         );
         CREATE TABLE llm_job_clock (
-            id     boolean          PRIMARY KEY DEFAULT true CHECK (id),
-            vtime  double precision NOT NULL
+            id      boolean          PRIMARY KEY DEFAULT true CHECK (id),
+            vtime   double precision NOT NULL
         );
         INSERT INTO llm_job_clock (vtime) VALUES (0);
 

@@ -87,18 +87,20 @@ internal static class QueueFunctions
                        coalesce(l.weight, 1)::double precision AS weight,
                        least(max_jobs, l.max_running - running.jobs)::integer AS free
                 FROM tenant t
-                LEFT JOIN llm_job_shares s ON s.tenant_id = t.id
+                LEFT JOIN llm_job_shares s ON s.tenant = t.id
                 LEFT JOIN llm_job_limits l ON l.tenant_id = t.id
                 CROSS JOIN LATERAL (
                     SELECT count(*) AS jobs FROM llm_jobs j
                     WHERE l.max_running IS NOT NULL AND j.tenant_id = t.id AND j.state = 'running') AS running
+                -- One probe for each tenant; as an EXISTS it may become a join that reads all that waits.
+                CROSS JOIN LATERAL (
+                    SELECT 1 AS one FROM llm_jobs j
+                    WHERE j.tenant_id = t.id AND j.state IN ('queued', 'retryable') AND j.priority IN (1, 2, 3, 4, 5)
+                      AND j.run_at <= present AND (j.deadline_at IS NULL OR j.deadline_at > present)
+                    LIMIT 1) AS waits
                 WHERE t.id IS NOT NULL
                   AND NOT coalesce(l.paused, false)
                   AND (l.max_running IS NULL OR running.jobs < l.max_running)
-                  AND EXISTS (
-                    SELECT FROM llm_jobs j
-                    WHERE j.tenant_id = t.id AND j.state IN ('queued', 'retryable') AND j.priority IN (1, 2, 3, 4, 5)
-                      AND j.run_at <= present AND (j.deadline_at IS NULL OR j.deadline_at > present))
                 ORDER BY 2
                 LIMIT max_jobs),
             due AS MATERIALIZED (
@@ -139,14 +141,15 @@ internal static class QueueFunctions
                 WHERE j.id = held.id AND j.state IN ('queued', 'retryable')
                 RETURNING j.*),
             charged AS (
-                INSERT INTO llm_job_shares AS s (tenant_id, vtime)
+                INSERT INTO llm_job_shares AS s (tenant, vtime)
                 SELECT c.tenant_id, max(c.ends) FROM chosen c JOIN claimed k ON k.id = c.id GROUP BY c.tenant_id
-                ON CONFLICT (tenant_id) DO UPDATE SET vtime = excluded.vtime),
+                ON CONFLICT (tenant) DO UPDATE SET vtime = excluded.vtime),
             ticked AS (
                 UPDATE llm_job_clock t
-                SET vtime = first.starts
-                FROM (SELECT min(c.starts) AS starts FROM chosen c JOIN claimed k ON k.id = c.id) AS first
-                WHERE first.starts > t.vtime)
+                -- Where the queue is: at the last job that it has given out. No tenant that waits and may run is behind it.
+                SET vtime = last.starts
+                FROM (SELECT max(c.starts) AS starts FROM chosen c JOIN claimed k ON k.id = c.id) AS last
+                WHERE last.starts > t.vtime)
             SELECT k.* FROM claimed k JOIN chosen c ON c.id = k.id ORDER BY c.starts, c.ends, c.tenant_id;
         END
         $$;
