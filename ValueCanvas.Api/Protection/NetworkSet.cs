@@ -26,6 +26,8 @@ internal sealed class NetworkSet(IEnumerable<string> networks)
             return true;
         if (!IPAddress.TryParse(text, out var address))
             return false;
+        if (address.IsIPv4MappedToIPv6)
+            address = address.MapToIPv4();
         network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
         return true;
     }

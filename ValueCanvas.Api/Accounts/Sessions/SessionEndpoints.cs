@@ -77,7 +77,7 @@ internal static class SessionEndpoints
     {
         var ended = await sessions.EndByTokenAsync(
             body.Value.RefreshToken ?? SessionCookies.ReadRefresh(context.Request), cancellationToken);
-        if (ended is null && AccessTokenOf(context.Request) is { } text
+        if (ended is null && Credential.ReadToken(context.Request) is { } text
             && await tokens.ValidateAsync(text, cancellationToken) is { } token
             && await sessions.EndAsync(token.UserId, token.SessionId, "logout", cancellationToken))
         {
@@ -133,9 +133,4 @@ internal static class SessionEndpoints
         audit.Record(context, new("auth.sessions_ended") { Details = [("count", ended.ToString(CultureInfo.InvariantCulture))] });
         return TypedResults.Ok(Envelope.Of(new SessionsEnded(ended)));
     }
-
-    private static string? AccessTokenOf(HttpRequest request) =>
-        request.Headers.Authorization is [{ } text] && text.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
-            ? text["Bearer ".Length..].Trim()
-            : SessionCookies.ReadAccess(request);
 }

@@ -66,21 +66,36 @@ internal static class InvitationEndpoints
     {
         TenantPath.Check(tenantId, caller);
         var (email, role) = (body.Value.Email!, Roles.Parse(body.Value.Role ?? "member"));
-        if (role > caller.Role)
-            throw Refusals.Role(role);
         var (id, token, now) = (Guid.CreateVersion7(time.GetUtcNow()), OpaqueToken.Create(), time.GetUtcNow());
         var expires = now + options.Value.Invitation;
         await database.ExecuteAsync(
-            new ActingFor(caller.UserId, caller.TenantId),
+            new ActingFor(Tenant: caller.TenantId),
             async (work, ct) =>
             {
+                // Locked against a change of the role at this moment, which revokes what was given before.
+                var standing = await work.Db.Database
+                    .SqlQuery<string>(
+                        $"""
+                         SELECT role AS "Value" FROM memberships
+                         WHERE tenant_id = {caller.TenantId} AND user_id = {caller.HolderId}
+                         FOR SHARE
+                         """)
+                    .ToListAsync(ct);
+                if (standing is not [{ } mine] || Roles.Parse(mine) < Role.Admin || Roles.Parse(mine) < role)
+                    throw Refusals.Role(role > Role.Admin ? role : Role.Admin);
                 if ((await OpenAsync(work, caller.TenantId, ct)).Count >= MaxOpen)
-                    throw new RequestException(StatusCodes.Status409Conflict, $"There are {MaxOpen} open invitations. Revoke some.") { Code = "too_many_invitations" };
+                {
+                    throw new RequestException(StatusCodes.Status409Conflict, $"There are {MaxOpen} open invitations. Revoke some.")
+                    {
+                        Code = "too_many_invitations",
+                    };
+                }
+
                 await work.Db.Database.ExecuteSqlAsync(
                     $"""
                      INSERT INTO invitations (id, tenant_id, email, normalized_email, role, token_hash, invited_by, created_at, expires_at)
                      VALUES ({id}, {caller.TenantId}, {email}, {EmailAddress.Normalize(email)}, {role.ToWireName()}, {token.Hash},
-                             {caller.UserId}, {now}, {expires})
+                             {caller.HolderId}, {now}, {expires})
                      """,
                     ct);
                 await audit.WriteAsync(
