@@ -43,6 +43,7 @@ internal static class SessionEndpoints
         JsonBody<RefreshBody> body,
         SessionStore sessions,
         SessionAnswers answers,
+        AccessTokens tokens,
         AuditLog audit,
         HttpContext context,
         CancellationToken cancellationToken)
@@ -52,6 +53,8 @@ internal static class SessionEndpoints
         if (rotation is { Outcome: RotationOutcome.Rotated or RotationOutcome.Repeated, Session: { } session })
             return await answers.AnswerAsync(context, session, inCookies: body.Value.RefreshToken is null, cancellationToken);
 
+        if (rotation is { Outcome: RotationOutcome.Reused, Session: { } stolen })
+            tokens.Forget(token => token.SessionId == stolen.Id);
         audit.Record(context, new("auth.refresh", AuditOutcome.Denied)
         {
             Subject = rotation.Session is { } known ? new("session", known.Id) : null,
