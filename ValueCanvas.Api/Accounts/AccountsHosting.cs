@@ -88,7 +88,8 @@ internal static class AccountsHosting
                 options => options is { FreeTries: > 0, MaxPerNetwork: > 0, MaxPerAccount: > 0, MaxRegistrations: > 0 },
                 $"{GuardOptions.Section}: FreeTries, MaxPerNetwork, MaxPerAccount and MaxRegistrations must be positive.")
             .Validate(
-                options => options.FirstDelay > TimeSpan.Zero && options.MaxDelay >= options.FirstDelay && options.MaxDelay <= TimeSpan.FromDays(1),
+                options => options.FirstDelay > TimeSpan.Zero && options.MaxDelay >= options.FirstDelay
+                    && options.MaxDelay <= TimeSpan.FromDays(1),
                 $"{GuardOptions.Section}:FirstDelay must be positive, and MaxDelay no shorter and at most a day.")
             .ValidateOnStart();
     }

@@ -70,7 +70,13 @@ internal static class ApiKeyEndpoints
             Guid.NewGuid(), caller.HolderId, wanted.Name!.Trim(), environment, grant.Scopes, grant.Models, wanted.Budget?.Amount,
             wanted.Budget?.Period, now, grant.ExpiresAt, LastUsedAt: null, ApiKeyText.PrefixOf(text), PreviousUntil: null);
         if (!await keys.TryAddAsync(caller.TenantId, row, text, MaxKeys, Noted("key.created", row.Id, audit, context), cancellationToken))
-            throw new RequestException(StatusCodes.Status409Conflict, $"The tenant has {MaxKeys} keys. Delete some first.") { Code = "too_many_keys" };
+        {
+            throw new RequestException(StatusCodes.Status409Conflict, $"The tenant has {MaxKeys} keys. Delete some first.")
+            {
+                Code = "too_many_keys",
+            };
+        }
+
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Created(
             links.GetPathByName(context, "GetApiKey", new { id = row.Id }), Envelope.Of(ApiKeyData.From(row, text)));
@@ -107,7 +113,8 @@ internal static class ApiKeyEndpoints
     }
 
     private static async Task<IResult> DeleteAsync(
-        string id, Caller caller, ApiKeyStore keys, KnownKeys known, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string id, Caller caller, ApiKeyStore keys, KnownKeys known, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var row = await FindAsync(id, caller, keys, cancellationToken);
         await keys.DeleteAsync(caller.TenantId, row.Id, Noted("key.deleted", row.Id, audit, context), cancellationToken);

@@ -4,7 +4,7 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.ApiKeys;
 
-/// <summary>The tenant's keys that have not been deleted. What changes one also writes, in the same transaction, what the caller wants noted.</summary>
+/// <summary>The tenant's keys that have not been deleted. What changes one also notes it in the same transaction.</summary>
 internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
 {
     private const string Select =

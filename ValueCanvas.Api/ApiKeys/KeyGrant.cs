@@ -42,7 +42,10 @@ internal sealed record KeyGrant(string[] Scopes, string[]? Models, DateTimeOffse
             CheckBudget(own);
         // Also the secret of before a rotation: whoever it was rotated away from must not rotate it back.
         if (caller.ExpiresAt is { } end && (row.ExpiresAt is null || row.ExpiresAt > end))
-            throw Forbidden("key_ends_sooner", "This key, or this secret of it, ends before the one to be rotated would. Use another, or sign in.");
+        {
+            throw Forbidden(
+                "key_ends_sooner", "This key, or this secret of it, ends before the one to be rotated would. Use another, or sign in.");
+        }
     }
 
     private static void CheckScopes(Caller caller, string[] scopes)

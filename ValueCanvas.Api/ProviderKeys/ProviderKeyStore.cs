@@ -6,7 +6,7 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.ProviderKeys;
 
-/// <summary>The tenants' keys of providers, sealed for their row. What changes one also writes, in the same transaction, what is to be noted.</summary>
+/// <summary>The tenants' keys of providers, sealed for their row. What changes one also notes it in the same transaction.</summary>
 internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secrets)
 {
     private const string Purpose = "provider keys";

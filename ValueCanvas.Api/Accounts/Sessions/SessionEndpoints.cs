@@ -111,7 +111,8 @@ internal static class SessionEndpoints
     }
 
     private static async Task<IResult> EndAsync(
-        string id, Caller caller, SessionStore sessions, AccessTokens tokens, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string id, Caller caller, SessionStore sessions, AccessTokens tokens, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var session)
             || !await sessions.EndAsync(caller.UserId!.Value, session, "ended", cancellationToken))

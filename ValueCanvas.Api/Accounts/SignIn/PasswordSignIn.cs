@@ -36,7 +36,8 @@ internal sealed class PasswordSignIn(
         // 3. Is it the password? A user that may not sign in costs as much as any other.
         if (!await hashing.VerifyAsync(user?.PasswordHash, body.Password!, cancellationToken) || user is null or { DisabledAt: not null })
         {
-            audit.Record(context, Event("auth.login", AuditOutcome.Failure, user, user is { DisabledAt: not null } ? "disabled" : "wrong_password"));
+            var reason = user is { DisabledAt: not null } ? "disabled" : "wrong_password";
+            audit.Record(context, Event("auth.login", AuditOutcome.Failure, user, reason));
             throw Wrong();
         }
 
@@ -56,7 +57,12 @@ internal sealed class PasswordSignIn(
                 return await sessions.StartAsync(work, user.Id, tenant, context, ct);
             },
             cancellationToken);
-        audit.Record(context, new("auth.login") { Actor = AuditActor.User(user.Id), Tenant = session.TenantId, Subject = new("session", session.Id) });
+        audit.Record(context, new("auth.login")
+        {
+            Actor = AuditActor.User(user.Id),
+            Tenant = session.TenantId,
+            Subject = new("session", session.Id),
+        });
         return session;
     }
 
@@ -106,7 +112,8 @@ internal sealed class PasswordSignIn(
             cancellationToken);
     }
 
-    private Task<(User? User, bool IsKnown)> FindAsync(string email, byte[] network, CancellationToken cancellationToken) => database.ExecuteAsync(
+    private Task<(User? User, bool IsKnown)> FindAsync(
+        string email, byte[] network, CancellationToken cancellationToken) => database.ExecuteAsync(
         new ActingFor(SignIn: email),
         async (work, ct) =>
         {

@@ -16,7 +16,8 @@ internal sealed class Registration(AccountDatabase database, PasswordHashing has
     {
         var hash = await hashing.HashAsync(body.Password!, cancellationToken);
         var user = User.Create(Guid.CreateVersion7(time.GetUtcNow()), body.Email!, body.Name, hash, emailConfirmed: false);
-        return await CreateAsync(user, body.TenantName, login: null, (_, _, _) => Task.FromResult(true), cancellationToken) is ({ } made, _) ? made : null;
+        var (made, _) = await CreateAsync(user, body.TenantName, login: null, (_, _, _) => Task.FromResult(true), cancellationToken);
+        return made;
     }
 
     /// <summary>Makes the user and its tenant, and in the same transaction whatever <paramref name="also"/> does for them.</summary>

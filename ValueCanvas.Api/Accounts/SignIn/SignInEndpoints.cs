@@ -53,7 +53,13 @@ internal static class SignInEndpoints
         CancellationToken cancellationToken)
     {
         if (!options.Value.Registration)
-            throw new RequestException(StatusCodes.Status403Forbidden, "Nobody can register here. Ask an operator.") { Code = "registration_closed" };
+        {
+            throw new RequestException(StatusCodes.Status403Forbidden, "Nobody can register here. Ask an operator.")
+            {
+                Code = "registration_closed",
+            };
+        }
+
         await guard.BeginRegistrationAsync(clients.NetworkOf(context));
         var made = await registration.RegisterAsync(body.Value, cancellationToken);
         audit.Record(context, made is null

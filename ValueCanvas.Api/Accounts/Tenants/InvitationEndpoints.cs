@@ -99,7 +99,10 @@ internal static class InvitationEndpoints
                      """,
                     ct);
                 await audit.WriteAsync(
-                    work.Db, context, new("invitation.created") { Subject = new("invitation", id), Details = [("role", role.ToWireName())] }, ct);
+                    work.Db,
+                    context,
+                    new("invitation.created") { Subject = new("invitation", id), Details = [("role", role.ToWireName())] },
+                    ct);
                 return true;
             },
             cancellationToken);
@@ -109,7 +112,8 @@ internal static class InvitationEndpoints
     }
 
     private static async Task<IResult> RevokeAsync(
-        string tenantId, string id, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string tenantId, string id, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         TenantPath.Check(tenantId, caller);
         var invitation = TenantPath.Id(id, "open invitation");
@@ -133,13 +137,15 @@ internal static class InvitationEndpoints
     }
 
     private static async Task<IResult> AcceptAsync(
-        JsonBody<AcceptBody> body, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        JsonBody<AcceptBody> body, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var tenants = OpaqueToken.TryParse(OpaqueToken.Invitation, body.Value.Token, out var token)
             ? await database.ExecuteAsync(
                 new ActingFor(User: caller.UserId),
                 (work, ct) => work.Db.Database
-                    .SqlQuery<AcceptedRow>($"SELECT tenant_id AS \"Id\", name AS \"Name\", role AS \"Role\" FROM accept_invitation({token.Hash})")
+                    .SqlQuery<AcceptedRow>(
+                        $"SELECT tenant_id AS \"Id\", name AS \"Name\", role AS \"Role\" FROM accept_invitation({token.Hash})")
                     .ToListAsync(ct),
                 cancellationToken)
             : [];

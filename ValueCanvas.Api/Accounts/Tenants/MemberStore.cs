@@ -40,7 +40,8 @@ internal sealed class MemberStore(AccountDatabase database, AuditLog audit)
                          FOR UPDATE
                          """)
                     .ToListAsync(ct);
-                var member = rows.Find(row => row.UserId == userId) ?? throw RequestException.NotFound("There is no member with this id in the tenant.");
+                var member = rows.Find(row => row.UserId == userId)
+                    ?? throw RequestException.NotFound("There is no member with this id in the tenant.");
 
                 // 2. May the caller? Its role is looked at again, since it may have changed a moment ago.
                 var isOwner = rows.Find(row => row.UserId == caller.HolderId)?.Role == "owner";
@@ -77,11 +78,12 @@ internal sealed class MemberStore(AccountDatabase database, AuditLog audit)
     private static Task<int> RevokeInvitationsAsync(
         AccountWork work, Guid tenantId, Guid by, Role? role, CancellationToken cancellationToken)
     {
-        string[] stillTheirs = role >= Role.Admin ? [.. Enum.GetValues<Role>().Where(given => given <= role).Select(given => given.ToWireName())] : [];
+        var stillTheirs = role >= Role.Admin ? Enum.GetValues<Role>().Where(given => given <= role) : [];
+        var names = stillTheirs.Select(given => given.ToWireName()).ToArray();
         return work.Db.Database.ExecuteSqlAsync(
             $"""
              UPDATE invitations SET revoked_at = clock_timestamp()
-             WHERE tenant_id = {tenantId} AND invited_by = {by} AND accepted_at IS NULL AND revoked_at IS NULL AND role <> ALL ({stillTheirs})
+             WHERE tenant_id = {tenantId} AND invited_by = {by} AND accepted_at IS NULL AND revoked_at IS NULL AND role <> ALL ({names})
              """,
             cancellationToken);
     }

@@ -16,7 +16,8 @@ internal static class FirstStartHosting
                 + "and not be among the first that anybody would try.")
             .Validate(
                 options => options.HasUsableKey(),
-                $"{FirstStartOptions.ApiKeyVariable} must have between {FirstStartOptions.MinKeyLength} and 256 characters, none of them a space.")
+                $"{FirstStartOptions.ApiKeyVariable} must have between {FirstStartOptions.MinKeyLength} and 256 characters, "
+                + "none of them a space.")
             .ValidateOnStart();
         services.AddSingleton<FirstAccount>();
         services.AddSingleton<FirstKey>();
