@@ -126,7 +126,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task TwoOwners_UnmakeEachOtherAtTheSameMoment_OneIsLeft()
     {
-        for (var round = 0; round < 5; round++)
+        for (var round = 0; round < 3; round++)
         {
             var (ann, bob) = await PairAsync("owner");
 
