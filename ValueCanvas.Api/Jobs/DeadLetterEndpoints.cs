@@ -32,9 +32,11 @@ internal static class DeadLetterEndpoints
     }
 
     private static async Task<IResult> ListAsync(
-        string? limit, string? cursor, string? type, string? errorCode, Caller caller, JobStore jobs, CancellationToken cancellationToken) =>
-        TypedResults.Ok(Envelope.Of(await JobPages.ReadAsync(
-            jobs, caller.TenantId, new JobFilter { DeadLetters = true, Type = type, ErrorCode = errorCode }, limit, cursor, cancellationToken)));
+        string? limit, string? cursor, string? type, string? errorCode, Caller caller, JobStore jobs, CancellationToken cancellationToken)
+    {
+        var filter = new JobFilter { DeadLetters = true, Type = type, ErrorCode = errorCode };
+        return TypedResults.Ok(Envelope.Of(await JobPages.ReadAsync(jobs, caller.TenantId, filter, limit, cursor, cancellationToken)));
+    }
 
     private static async Task<IResult> RetryAsync(
         JsonBody<DeadLettersBody> body, Caller caller, JobStore jobs, JobControl control, AuditLog audit, HttpContext context,

@@ -42,12 +42,14 @@ internal sealed record JobBody(
             errors.Add($"{prefix}deadline", $"must be within {Furthest.Days} days of the start");
         if (MaxAttempts is < 1 or > MostAttempts)
             errors.Add($"{prefix}maxAttempts", $"must be between 1 and {MostAttempts}");
-        if (UniqueKey is not null && (string.IsNullOrWhiteSpace(UniqueKey) || UniqueKey.Length > LongestKey || UniqueKey.Any(char.IsControl)))
+        if (UniqueKey is not null
+            && (string.IsNullOrWhiteSpace(UniqueKey) || UniqueKey.Length > LongestKey || UniqueKey.Any(char.IsControl)))
             errors.Add($"{prefix}uniqueKey", $"must have 1 to {LongestKey} characters, none of them a control character");
         if (OnConflict is not null && (UniqueKey is null || !Conflicts.Contains(OnConflict)))
             errors.Add($"{prefix}onConflict", $"must be one of {string.Join(", ", Conflicts)}, and needs a uniqueKey");
 
-        return new NewJob(Type ?? "", promptKey, JsonSerializer.Serialize(PromptVariables ?? [], JobContext.Default.DictionaryStringJsonElement))
+        var args = JsonSerializer.Serialize(PromptVariables ?? [], JobContext.Default.DictionaryStringJsonElement);
+        return new NewJob(Type ?? "", promptKey, args)
         {
             Priority = (short)(Priority ?? 3),
             RunAt = RunAt,
@@ -75,7 +77,8 @@ internal sealed record JobBody(
 
     /// <summary>The canvas that a refinement is about, else null.</summary>
     public Guid? CanvasId() => Type == JobTypes.CanvasRefinement && PromptVariables is { } variables
-        && variables.TryGetValue("canvasId", out var id) && id.ValueKind == JsonValueKind.String && Guid.TryParse(id.GetString(), out var canvas)
+        && variables.TryGetValue("canvasId", out var id) && id.ValueKind == JsonValueKind.String
+        && Guid.TryParse(id.GetString(), out var canvas)
             ? canvas
             : null;
 

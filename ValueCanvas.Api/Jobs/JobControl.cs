@@ -31,7 +31,9 @@ internal sealed class JobControl(TenantDatabase database, JobStore jobs)
             },
             cancellationToken);
 
-    /// <summary>Submits jobs that have ended once more, each as a new job that names the old one; those that have not ended are left out.</summary>
+    /// <summary>
+    /// Submits jobs that have ended once more, each as a new job that names the old one; those that have not ended are left out.
+    /// </summary>
     public async Task<Submission> RetryAsync(
         Guid tenantId,
         IReadOnlyList<Job> ended,
@@ -58,7 +60,10 @@ internal sealed class JobControl(TenantDatabase database, JobStore jobs)
 
     /// <summary>Removes dead letters, with all that belongs to them; says how many.</summary>
     public Task<int> PurgeAsync(
-        Guid tenantId, JobFilter filter, Func<ValueCanvasDbContext, int, CancellationToken, Task> also, CancellationToken cancellationToken) =>
+        Guid tenantId,
+        JobFilter filter,
+        Func<ValueCanvasDbContext, int, CancellationToken, Task> also,
+        CancellationToken cancellationToken) =>
         database.ExecuteAsync(
             tenantId,
             async (db, ct) =>

@@ -55,7 +55,9 @@ internal sealed record JobData(
 
 internal sealed record JobErrorData(string Code, string Message);
 
-/// <summary>Something that happened to a job: submitted, claimed, retried, snoozed, released, rescued, succeeded, failed, cancelled.</summary>
+/// <summary>
+/// Something that happened to a job: submitted, claimed, retried, snoozed, released, rescued, succeeded, failed, cancelled.
+/// </summary>
 internal sealed record JobEventData(
     string Event,
     string Status,
@@ -88,6 +90,9 @@ internal sealed record JobCount(int Count);
 [JsonSerializable(typeof(JobsBody))]
 [JsonSerializable(typeof(JobLimitsBody))]
 [JsonSerializable(typeof(DeadLettersBody))]
+[JsonSerializable(typeof(ScheduleBody))]
+[JsonSerializable(typeof(Envelope<ScheduleData>))]
+[JsonSerializable(typeof(Envelope<ScheduleList>))]
 [JsonSerializable(typeof(JobData))]
 [JsonSerializable(typeof(JobStateData))]
 [JsonSerializable(typeof(JobDeltaData))]

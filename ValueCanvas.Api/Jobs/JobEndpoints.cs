@@ -75,6 +75,7 @@ internal static class JobEndpoints
             .WithSummary("How many of the tenant's jobs are in which state, how long the oldest waits, and what the tenant may have")
             .Produces<Envelope<QueueMetrics>>();
         group.MapDeadLetters();
+        group.MapSchedules();
         group.MapPausing();
         return group;
     }
@@ -130,7 +131,10 @@ internal static class JobEndpoints
             ?? throw NotThere();
         return job.State == JobState.Cancelled
             ? TypedResults.Ok(Envelope.Of(JobData.From(job)))
-            : throw new RequestException(StatusCodes.Status409Conflict, $"The job has ended: it is {job.State.ToName()}.") { Code = "job_ended" };
+            : throw new RequestException(StatusCodes.Status409Conflict, $"The job has ended: it is {job.State.ToName()}.")
+            {
+                Code = "job_ended",
+            };
     }
 
     private static async Task<IResult> RetryAsync(
@@ -140,7 +144,10 @@ internal static class JobEndpoints
         var found = await jobs.FindAsync(caller.TenantId, ReadId(id), cancellationToken) ?? throw NotThere();
         if (found.Job.State is JobState.Queued or JobState.Running or JobState.Retryable)
             throw new RequestException(
-                StatusCodes.Status409Conflict, $"The job has not ended: it is {found.Job.State.ToName()}. Cancel it first.") { Code = "job_not_ended" };
+                StatusCodes.Status409Conflict, $"The job has not ended: it is {found.Job.State.ToName()}. Cancel it first.")
+            {
+                Code = "job_not_ended",
+            };
         var submission = await control.RetryAsync(
             caller.TenantId, [found.Job], caller.HolderId, caller.ApiKeyId, null,
             (db, _, ct) => audit.WriteAsync(db, context, new("job.retried") { Subject = new("job", found.Job.Id) }, ct), cancellationToken);
@@ -163,7 +170,8 @@ internal static class JobEndpoints
             Type = type,
             ErrorCode = errorCode,
             RetryOf = string.IsNullOrEmpty(retryOf) ? null
-                : Guid.TryParse(retryOf, CultureInfo.InvariantCulture, out var job) ? job : throw RequestException.Invalid("retryOf", "must be a job's id"),
+                : Guid.TryParse(retryOf, CultureInfo.InvariantCulture, out var job) ? job
+                : throw RequestException.Invalid("retryOf", "must be a job's id"),
         };
         return TypedResults.Ok(Envelope.Of(await JobPages.ReadAsync(jobs, caller.TenantId, filter, limit, cursor, cancellationToken)));
     }

@@ -12,7 +12,8 @@ namespace ValueCanvas.Api.Jobs;
 /// batch, <c>reset</c> where an attempt has begun anew and the text so far does not count, and last <c>done</c> with the whole job.
 /// </summary>
 /// <remarks>
-/// The text has one position however it is read, from Redis, a checkpoint or the result, so ids are the same from each, and whoever comes back
+/// The text has one position however it is read, from Redis, a checkpoint or the result, so ids are the same from each, and whoever comes
+/// back
 /// with the last one gets the rest.
 /// </remarks>
 internal sealed class JobEventStream(
@@ -60,7 +61,10 @@ internal sealed class JobEventStream(
             TellText(live is not null && live.Lease >= stored.Lease ? live : stored);
             TellProgress(stored);
             if (ended)
-                Write("done", _position.ToString(), JsonSerializer.SerializeToUtf8Bytes(JobData.From(job.Job, job.Result), JobContext.Default.JobData));
+            {
+                var whole = JobData.From(job.Job, job.Result);
+                Write("done", _position.ToString(), JsonSerializer.SerializeToUtf8Bytes(whole, JobContext.Default.JobData));
+            }
 
             // 2. Tell it.
             if (time.GetElapsedTime(sentAt) > PingInterval && _events.WrittenCount == 0)

@@ -4,7 +4,9 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Jobs;
 
-/// <summary>What tenants may have of the queue. Claims read it each time, so a change counts from the next one on, at every worker.</summary>
+/// <summary>
+/// What tenants may have of the queue. Claims read it each time, so a change counts from the next one on, at every worker.
+/// </summary>
 internal sealed class JobLimits(TenantDatabase database)
 {
     /// <summary>Null: there is no such tenant.</summary>
@@ -13,7 +15,10 @@ internal sealed class JobLimits(TenantDatabase database)
 
     /// <summary>False: there is no such tenant.</summary>
     public Task<JobLimitsData?> SetAsync(
-        Guid tenantId, JobLimitsBody limits, Func<ValueCanvasDbContext, CancellationToken, Task> also, CancellationToken cancellationToken) =>
+        Guid tenantId,
+        JobLimitsBody limits,
+        Func<ValueCanvasDbContext, CancellationToken, Task> also,
+        CancellationToken cancellationToken) =>
         database.ExecuteAsync(
             tenantId,
             async (db, ct) =>

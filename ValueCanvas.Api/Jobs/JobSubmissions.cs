@@ -31,7 +31,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
         var errors = new RequestErrors();
         var now = time.GetUtcNow();
         var accepted = bodies.Select((body, index) => body.ToJob(caller, prompts, now, errors, isBulk ? $"jobs[{index}]." : "")).ToArray();
-        var twice = bodies.Select(body => body.UniqueKey).Where(key => key is not null).GroupBy(key => key).Where(group => group.Count() > 1);
+        var twice = bodies.Where(body => body.UniqueKey is not null).GroupBy(body => body.UniqueKey).Where(group => group.Count() > 1);
         foreach (var key in twice)
             errors.Add($"jobs[{bodies.ToList().FindLastIndex(body => body.UniqueKey == key.Key)}].uniqueKey", "is another job's here");
         await CheckCanvasesAsync(bodies, isBulk, caller, errors, cancellationToken);
@@ -77,7 +77,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
             default:
                 throw new RequestException(
                     StatusCodes.Status429TooManyRequests,
-                    $"{((Submission.QueueFull)submission).MaxWaiting} jobs may wait at the same time, and not as many more fit in. Try again later.")
+                    $"{((Submission.QueueFull)submission).MaxWaiting} jobs may wait at the same time; so many more do not fit in. Try later.")
                 {
                     Code = "queue_full",
                     RetryAfter = FullWait,
@@ -90,7 +90,8 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
         if (!context.Request.Headers.TryGetValue(KeyHeader, out var values))
             return null;
         if (values is not [{ Length: >= 1 and <= LongestKey } key] || key.Any(char.IsControl))
-            throw new RequestException(StatusCodes.Status400BadRequest, $"{KeyHeader} must be given once and have 1 to {LongestKey} characters.");
+            throw new RequestException(
+                StatusCodes.Status400BadRequest, $"{KeyHeader} must be given once and have 1 to {LongestKey} characters.");
         // As it was read: spaces and the order in which the fields of a job stand do not make another submission.
         var body = JsonSerializer.SerializeToUtf8Bytes(new JobsBody([.. bodies]), JobContext.Default.JobsBody);
         return new JobRequest(key, SHA256.HashData([isBulk ? (byte)1 : (byte)0, .. body]));

@@ -24,7 +24,9 @@ internal sealed class JobWatch(JobStore jobs, JobCheckpoints checkpoints, LiveTe
         var text = checkpoint is null ? null : JobText.Parse(checkpoint.Data);
         if (job.Result is { } result)
             return new(job.Job.RunLease, text?.Bases ?? [], Encoding.UTF8.GetBytes(ResponseOf(result)), IsWhole: true, null);
-        return text is null ? WatchedText.None : new(checkpoint!.RunLease, text.Bases, Encoding.UTF8.GetBytes(text.Text), IsWhole: false, null);
+        return text is null
+            ? WatchedText.None
+            : new(checkpoint!.RunLease, text.Bases, Encoding.UTF8.GetBytes(text.Text), IsWhole: false, null);
     }
 
     private static string ResponseOf(string result)

@@ -14,13 +14,17 @@ internal static class QueueAdmin
 {
     public static void MapPausing(this RouteGroupBuilder group)
     {
-        group.MapPost("/pause", (Caller caller, JobLimits limits, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken ct) =>
-                PauseAsync(true, caller, limits, signal, audit, context, ct))
+        group.MapPost(
+                "/pause",
+                (Caller caller, JobLimits limits, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken ct) =>
+                    PauseAsync(true, caller, limits, signal, audit, context, ct))
             .RequireRole(Role.Admin)
             .WithSummary("Start no more of the tenant's jobs; what runs goes on, and submissions are accepted")
             .Produces<Envelope<JobLimitsData>>();
-        group.MapPost("/resume", (Caller caller, JobLimits limits, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken ct) =>
-                PauseAsync(false, caller, limits, signal, audit, context, ct))
+        group.MapPost(
+                "/resume",
+                (Caller caller, JobLimits limits, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken ct) =>
+                    PauseAsync(false, caller, limits, signal, audit, context, ct))
             .RequireRole(Role.Admin)
             .WithSummary("Start the tenant's jobs again")
             .Produces<Envelope<JobLimitsData>>();
@@ -42,10 +46,12 @@ internal static class QueueAdmin
     }
 
     private static async Task<IResult> PauseAsync(
-        bool paused, Caller caller, JobLimits limits, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        bool paused, Caller caller, JobLimits limits, JobSignal signal, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var now = await limits.PauseAsync(
-            caller.TenantId, paused, (db, ct) => audit.WriteAsync(db, context, new(paused ? "queue.paused" : "queue.resumed"), ct), cancellationToken)
+            caller.TenantId, paused,
+            (db, ct) => audit.WriteAsync(db, context, new(paused ? "queue.paused" : "queue.resumed"), ct), cancellationToken)
             ?? throw NotThere();
         if (!paused)
             await signal.PublishAsync();
@@ -70,7 +76,8 @@ internal static class QueueAdmin
         return TypedResults.Ok(Envelope.Of(now));
     }
 
-    private static Guid ReadTenant(string text) => Guid.TryParse(text, CultureInfo.InvariantCulture, out var tenant) ? tenant : throw NotThere();
+    private static Guid ReadTenant(string text) =>
+        Guid.TryParse(text, CultureInfo.InvariantCulture, out var tenant) ? tenant : throw NotThere();
 
     private static RequestException NotThere() => RequestException.NotFound("There is no tenant with this id.");
 }

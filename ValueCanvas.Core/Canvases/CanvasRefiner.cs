@@ -4,7 +4,9 @@ using ValueCanvas.Core.Prompts;
 
 namespace ValueCanvas.Core.Canvases;
 
-/// <summary>Changes a canvas as a person asks for in words: the model answers with the whole canvas, which is checked against its schema.</summary>
+/// <summary>
+/// Changes a canvas as a person asks for in words: the model answers with the whole canvas, which is checked against its schema.
+/// </summary>
 public sealed class CanvasRefiner(PromptCatalog prompts, InferenceClient inference)
 {
     /// <summary>Key of the prompt.</summary>
@@ -46,9 +48,10 @@ public sealed class CanvasRefiner(PromptCatalog prompts, InferenceClient inferen
             if (attempt == CanvasGenerator.MaxAttempts)
                 throw new InferenceException(
                     InferenceFailure.InvalidAnswer,
-                    $"The model gave no valid canvas in {CanvasGenerator.MaxAttempts} attempts. Say the change in other words, or try again.");
+                    $"The model gave no valid canvas in {CanvasGenerator.MaxAttempts} attempts. Say the change in other words.");
             messages.Add(new("assistant", completion.Text));
-            messages.Add(new("user", $"That was not valid: {string.Join("; ", answer.Problems)}. Answer again with the whole JSON object."));
+            var problems = string.Join("; ", answer.Problems);
+            messages.Add(new("user", $"That was not valid: {problems}. Answer again with the whole JSON object."));
         }
     }
 

@@ -30,7 +30,8 @@ public sealed record ChatRequest(IReadOnlyList<ChatMessage> Messages)
     public Guid? TenantId { get; init; }
 
     /// <summary>
-    /// The last message is the assistant's and unfinished, and the answer is to go on with it (vLLM's <c>continue_final_message</c>); servers
+    /// The last message is the assistant's and unfinished, and the answer is to go on with it (vLLM's <c>continue_final_message</c>);
+    /// servers
     /// that cannot do that refuse.
     /// </summary>
     public bool ContinuesLast { get; init; }

@@ -39,7 +39,8 @@ public static class ChatArgs
                 yield return ($"{prefix}.{name}", problem);
         }
 
-        if (Find("temperature") is { } temperature && !(temperature.ValueKind == JsonValueKind.Number && temperature.GetDouble() is >= 0 and <= 2))
+        if (Find("temperature") is { } temperature
+            && !(temperature.ValueKind == JsonValueKind.Number && temperature.GetDouble() is >= 0 and <= 2))
             yield return ($"{prefix}.temperature", "must be a number between 0 and 2");
         if (Find("maxTokens") is { } most
             && !(most.ValueKind == JsonValueKind.Number && most.TryGetInt32(out var tokens) && tokens is >= 1 and <= MostTokens))
@@ -48,7 +49,9 @@ public static class ChatArgs
             yield return ($"{prefix}.{name}", $"is nothing that {JobTypes.Chat} takes; it takes {string.Join(", ", Known)}");
 
         JsonElement? Find(string name) =>
-            variables.TryGetValue(name, out var value) && value.ValueKind is not (JsonValueKind.Null or JsonValueKind.Undefined) ? value : null;
+            variables.TryGetValue(name, out var value) && value.ValueKind is not (JsonValueKind.Null or JsonValueKind.Undefined)
+                ? value
+                : null;
     }
 
     /// <summary>From variables that pass <see cref="Validate"/>.</summary>
@@ -65,8 +68,8 @@ public static class ChatArgs
         return new ChatRequest(messages)
         {
             Model = ModelOf(variables),
-            Temperature = variables.TryGetValue("temperature", out var heat) && heat.ValueKind == JsonValueKind.Number ? heat.GetDouble() : null,
-            MaxTokens = variables.TryGetValue("maxTokens", out var most) && most.ValueKind == JsonValueKind.Number ? most.GetInt32() : null,
+            Temperature = NumberOf("temperature")?.GetDouble(),
+            MaxTokens = NumberOf("maxTokens")?.GetInt32(),
             User = TextOf("userId"),
             RiskLevel = TextOf("riskLevel"),
             TenantId = tenantId,
@@ -74,11 +77,15 @@ public static class ChatArgs
 
         string? TextOf(string name) =>
             variables.TryGetValue(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+        JsonElement? NumberOf(string name) =>
+            variables.TryGetValue(name, out var value) && value.ValueKind == JsonValueKind.Number ? value : null;
     }
 
     /// <summary>The model that variables which pass <see cref="Validate"/> ask for.</summary>
     public static string ModelOf(IReadOnlyDictionary<string, JsonElement> variables) =>
-        variables.TryGetValue("model", out var model) && model.ValueKind == JsonValueKind.String && model.GetString() is { Length: > 0 } name
+        variables.TryGetValue("model", out var model) && model.ValueKind == JsonValueKind.String
+            && model.GetString() is { Length: > 0 } name
             ? name
             : ChatRequest.DefaultModel;
 

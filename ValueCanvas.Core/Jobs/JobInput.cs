@@ -14,7 +14,8 @@ public static class JobInput
     private static readonly PromptVariable Instruction = new(Required: true, MaxLength: 4000);
 
     /// <summary>
-    /// What is wrong, by field: <c>type</c>, <c>promptKey</c>, <c>promptVariables.NAME</c>; nothing where the job can be accepted. Texts say
+    /// What is wrong, by field: <c>type</c>, <c>promptKey</c>, <c>promptVariables.NAME</c>; nothing where the job can be accepted. Texts
+    /// say
     /// what to change and repeat no value.
     /// </summary>
     public static IEnumerable<(string Field, string Problem)> Validate(

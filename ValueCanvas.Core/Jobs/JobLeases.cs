@@ -35,7 +35,9 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
         return held.ToHashSet();
     }
 
-    /// <summary>The ids of those jobs that are no longer this worker's: called off, or another's. Renews nothing, and costs little.</summary>
+    /// <summary>
+    /// The ids of those jobs that are no longer this worker's: called off, or another's. Renews nothing, and costs little.
+    /// </summary>
     public async Task<IReadOnlySet<Guid>> FindLostAsync(IReadOnlyCollection<Job> jobs, CancellationToken cancellationToken)
     {
         await using var scope = scopes.CreateAsyncScope();

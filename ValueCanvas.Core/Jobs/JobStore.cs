@@ -172,7 +172,9 @@ public sealed class JobStore
             kept[index] = existing;
         }
 
-        var rows = jobs.Select((job, index) => kept.GetValueOrDefault(index) ?? JobSubmission.ToRow(ids[index], tenantId, job, context)).ToArray();
+        var rows = jobs
+            .Select((job, index) => kept.GetValueOrDefault(index) ?? JobSubmission.ToRow(ids[index], tenantId, job, context))
+            .ToArray();
         var added = rows.Where((_, index) => !kept.ContainsKey(index)).ToArray();
         db.AddRange(added);
         if (request is not null && kept.Count > 0)

@@ -61,8 +61,11 @@ internal static class JobSubmission
         return full is { } most ? new Submission.QueueFull(most) : null;
     }
 
-    /// <summary>The job that has the unique key, after this transaction alone may give it away; replaced where that is asked and possible.</summary>
-    public static async Task<Job?> FindConflictAsync(ValueCanvasDbContext db, Guid tenantId, NewJob job, CancellationToken cancellationToken)
+    /// <summary>
+    /// The job that has the unique key, once this transaction alone may give it away; replaced where that is asked and possible.
+    /// </summary>
+    public static async Task<Job?> FindConflictAsync(
+        ValueCanvasDbContext db, Guid tenantId, NewJob job, CancellationToken cancellationToken)
     {
         var name = $"llm_jobs {tenantId} {job.UniqueKey}";
         await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))", cancellationToken);

@@ -20,7 +20,8 @@ public sealed record JobText(IReadOnlyList<JobTextBase> Bases, string Text)
     {
         try
         {
-            return JsonSerializer.Deserialize(checkpoint, JobTextContext.Default.JobText) is { Bases: not null, Text: not null } text ? text : null;
+            var text = JsonSerializer.Deserialize(checkpoint, JobTextContext.Default.JobText);
+            return text is { Bases: not null, Text: not null } ? text : null;
         }
         catch (JsonException)
         {

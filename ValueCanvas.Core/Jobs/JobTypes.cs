@@ -12,7 +12,9 @@ public static class JobTypes
     /// <summary>Result: <c>{"canvasId","canvas"}</c>, the canvas as it is after the change.</summary>
     public const string CanvasRefinement = "canvas_refinement";
 
-    /// <summary>Result: <c>{"succeeded","failed","items":[{"index","answer"} or {"index","error"}]}</c>, in the order of the requests.</summary>
+    /// <summary>
+    /// Result: <c>{"succeeded","failed","items":[{"index","answer"} or {"index","error"}]}</c>, in the order of the requests.
+    /// </summary>
     public const string Batch = "batch";
 
     public static readonly IReadOnlyList<string> All = [Chat, CanvasGeneration, CanvasRefinement, Batch];

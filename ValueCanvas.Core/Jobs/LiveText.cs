@@ -3,7 +3,8 @@ using StackExchange.Redis;
 namespace ValueCanvas.Core.Jobs;
 
 /// <summary>
-/// The text of running jobs in Redis, some milliseconds old, for those who watch. It can be lost at any time: the checkpoint in PostgreSQL has
+/// The text of running jobs in Redis, some milliseconds old, for those who watch. It can be lost at any time: the checkpoint in PostgreSQL
+/// has
 /// the same text, up to a second older. Nothing here waits longer than its bound or throws for Redis' sake.
 /// </summary>
 public sealed class LiveText(TimeProvider time, IConnectionMultiplexer? redis = null)
@@ -50,7 +51,8 @@ public sealed class LiveText(TimeProvider time, IConnectionMultiplexer? redis = 
     /// <summary>What there is of the job's newest attempt; null where Redis has nothing, or is away.</summary>
     public async Task<(JobTextPosition End, IReadOnlyList<JobTextBase> Bases, byte[] Text)?> ReadAsync(Guid jobId)
     {
-        if (await CallAsync(ReadScript, [Head(jobId)], [Text(jobId)]) is not { } result || (RedisResult[]?)result is not [var lease, var known, var text])
+        if (await CallAsync(ReadScript, [Head(jobId)], [Text(jobId)]) is not { } result
+            || (RedisResult[]?)result is not [var lease, var known, var text])
             return null;
         List<JobTextBase> bases = [];
         foreach (var item in ((string?)known ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries))

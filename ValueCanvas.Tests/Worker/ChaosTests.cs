@@ -10,7 +10,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Worker;
 
-/// <summary>Worker processes that are killed, frozen and cut off while they work; every job still ends once, and its history says so.</summary>
+/// <summary>
+/// Worker processes that are killed, frozen and cut off while they work; every job still ends once, and its history says so.
+/// </summary>
 public sealed class ChaosTests(ServersFixture servers) : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);

@@ -8,7 +8,8 @@ using ValueCanvas.Worker.Execution;
 namespace ValueCanvas.Worker.Chat;
 
 /// <summary>
-/// Asks a model and keeps its text while it comes, so that it can be watched, and so that the attempt after a lost one goes on where the last
+/// Asks a model and keeps its text while it comes, so that it can be watched, and so that the attempt after a lost one goes on where the
+/// last
 /// checkpoint ends.
 /// </summary>
 internal sealed class ChatJobHandler(
@@ -60,7 +61,9 @@ internal sealed class ChatJobHandler(
             writer.Append(deltas.Current.Text);
         }
 
-        return (completion ?? throw new InvalidOperationException("A stream of the inference client ended without a completion."), writer.Text);
+        return completion is not null
+            ? (completion, writer.Text)
+            : throw new InvalidOperationException("A stream of the inference client ended without a completion.");
     }
 
     private ChatRequest ToRequest(Job job, IReadOnlyDictionary<string, JsonElement> variables) => job.PromptKey is { } key

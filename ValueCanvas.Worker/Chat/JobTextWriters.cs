@@ -15,7 +15,9 @@ internal sealed class JobTextWriters(JobCheckpoints checkpoints, LiveText live, 
     }
 }
 
-/// <summary>Takes a text piece by piece, without waiting for anybody; what has come goes to Redis at once and to PostgreSQL every second.</summary>
+/// <summary>
+/// Takes a text piece by piece, without waiting for anybody; what has come goes to Redis at once and to PostgreSQL every second.
+/// </summary>
 internal sealed class JobTextWriter : IAsyncDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(25);

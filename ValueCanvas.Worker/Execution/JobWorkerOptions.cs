@@ -31,6 +31,9 @@ internal sealed class JobWorkerOptions
     /// <summary>How often abandoned jobs are looked for, by every worker.</summary>
     public TimeSpan RescueInterval { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often schedules are looked at, by every worker.</summary>
+    public TimeSpan ScheduleInterval { get; set; } = TimeSpan.FromSeconds(1);
+
     /// <summary>With this many lost workers a job is given up.</summary>
     public int MaxCrashes { get; set; } = 3;
 
@@ -52,6 +55,7 @@ internal sealed class JobWorkerOptions
             (nameof(PollInterval), PollInterval), (nameof(PollIntervalWithoutHints), PollIntervalWithoutHints), (nameof(Lease), Lease),
             (nameof(Heartbeat), Heartbeat), (nameof(CancelInterval), CancelInterval),
             (nameof(AttemptTimeout), AttemptTimeout), (nameof(RescueInterval), RescueInterval),
+            (nameof(ScheduleInterval), ScheduleInterval),
         })
         {
             if (value <= TimeSpan.Zero || value > TimeSpan.FromDays(1))

@@ -4,7 +4,9 @@ using ValueCanvas.Worker.Execution;
 
 namespace ValueCanvas.Worker.Maintenance;
 
-/// <summary>Ends jobs whose deadline has passed, and removes those that ended long ago. Every worker runs it; what one does, another skips.</summary>
+/// <summary>
+/// Ends jobs whose deadline has passed, and removes those that ended long ago. Every worker runs it; what one does, another skips.
+/// </summary>
 internal sealed partial class JobUpkeep(
     JobLeases leases, IOptions<JobWorkerOptions> options, TimeProvider time, ILogger<JobUpkeep> logger) : BackgroundService
 {

@@ -1,7 +1,8 @@
 namespace ValueCanvas.Core.Database.Migrations;
 
 /// <summary>
-/// What looks across tenants for the queue. Each function is one short statement on the wire, so a worker that is stopped in the middle keeps
+/// What looks across tenants for the queue. Each function is one short statement on the wire, so a worker that is stopped in the middle
+/// keeps
 /// nothing locked: the server finishes it.
 /// </summary>
 internal static class QueueFunctions
@@ -50,9 +51,12 @@ internal static class QueueFunctions
         """;
 
     /// <summary>
-    /// Start-time fair queueing over tenants. A job's tag is what its tenant has had before it, by weight; the lowest tags run first. A tenant
-    /// that comes back begins where the queue is, so it neither saves up turns nor waits for those it did not take. The plan must be the one by
-    /// indexes, also when it was made while the table was small; its estimated cost is then so high that PostgreSQL would compile it (seconds).
+    /// Start-time fair queueing over tenants. A job's tag is what its tenant has had before it, by weight; the lowest tags run first. A
+    /// tenant
+    /// that comes back begins where the queue is, so it neither saves up turns nor waits for those it did not take. The plan must be the
+    /// one by
+    /// indexes, also when it was made while the table was small; its estimated cost is then so high that PostgreSQL would compile it
+    /// (seconds).
     /// </summary>
     public const string Claim =
         """
@@ -67,8 +71,8 @@ internal static class QueueFunctions
                 RETURN;
             END IF;
 
-            -- One claim at a time: what it counts and whose turn it sees is then true until it has committed, which makes caps exact. Held for
-            -- a few milliseconds; nothing below waits for another transaction.
+            -- One claim at a time: what it counts and whose turn it sees is then true until it has committed, which makes caps exact. Held
+            -- for a few milliseconds; nothing below waits for another transaction.
             PERFORM pg_advisory_xact_lock(hashtextextended('claim_llm_jobs', 0));
             present := clock_timestamp();
             SELECT c.vtime INTO clock FROM llm_job_clock c;
@@ -110,7 +114,8 @@ internal static class QueueFunctions
                     -- A minute of waiting is worth a step of priority.
                     SELECT head.id,
                            row_number() OVER (
-                               ORDER BY greatest(1, head.priority - floor(extract(epoch FROM present - head.run_at) / 60)), head.run_at, head.id
+                               ORDER BY greatest(1, head.priority - floor(extract(epoch FROM present - head.run_at) / 60)),
+                                        head.run_at, head.id
                            ) AS turn
                     FROM generate_series(1, 5) AS step (priority)
                     CROSS JOIN LATERAL (

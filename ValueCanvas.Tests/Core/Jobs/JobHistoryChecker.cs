@@ -2,7 +2,9 @@ using Npgsql;
 
 namespace ValueCanvas.Tests.Core.Jobs;
 
-/// <summary>Reads the whole history of a queue, and says what must never have happened. It trusts no other column than the history's.</summary>
+/// <summary>
+/// Reads the whole history of a queue, and says what must never have happened. It trusts no other column than the history's.
+/// </summary>
 internal static class JobHistoryChecker
 {
     private static readonly string[] Ended = ["succeeded", "failed", "cancelled"];
