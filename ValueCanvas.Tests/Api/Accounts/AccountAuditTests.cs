@@ -1,4 +1,3 @@
-using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Api.Accounts;
