@@ -12,7 +12,7 @@ public sealed class DatabasePoolTests(KeyDatabase database) : IClassFixture<KeyD
     [Fact]
     public async Task Pool_Exhausted_Is503ForEverybodyInSeconds_AndWorksAgain()
     {
-        var few = new NpgsqlConnectionStringBuilder(database.App) { MaxPoolSize = 4 }.ConnectionString;
+        var few = new NpgsqlConnectionStringBuilder(database.App) { Pooling = true, MaxPoolSize = 4 }.ConnectionString;
         await using var api = new ApiHost(database: few);
         using (var warm = await api.GetAsync("/api/canvas"))
             Assert.Equal(HttpStatusCode.OK, warm.StatusCode);

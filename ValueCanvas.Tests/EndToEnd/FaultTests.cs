@@ -55,7 +55,7 @@ public sealed class FaultTests(AppHostFixture system)
             await CommandAsync(app, "postgres", KnownResourceCommands.StartCommand);
         }
 
-        await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit);
+        await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit, "\"database\":\"healthy\"");
     }
 
     [Fact]
