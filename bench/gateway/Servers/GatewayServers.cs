@@ -13,7 +13,7 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
 {
     public const string Key = "bench-key-0123456789abcdef";
 
-    private const string InternalKey = "internal-key-of-the-bench-0123";
+    public const string InternalKey = "internal-key-of-the-bench-0123";
     private const string AppPassword = "app-password";
 
     public async Task MigrateAsync(CancellationToken cancellationToken) => _ = await Shell.RunAsync(
