@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Http.Json;
 using System.Text.Json;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Errors;
@@ -18,8 +17,7 @@ internal sealed class ProviderReset(
     private const string KeySetting = "Inference:OperatorKey";
     private const string AllProxies = "all proxies";
 
-    /// <param name="provider">Null: all of them.</param>
-    /// <param name="model">Null: every model, also those that a server serves one day.</param>
+    /// <summary>Of one provider, or of all where it is null; of one model, or of all, also of those that a server serves one day.</summary>
     /// <exception cref="RequestException">404: there is no such thing; 503: the proxy does not take the operator's key.</exception>
     /// <exception cref="InferenceException">No proxy can be reached.</exception>
     public async Task<ResetData> ResetAsync(string? provider, string? model, CancellationToken cancellationToken)

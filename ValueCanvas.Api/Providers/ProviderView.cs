@@ -14,6 +14,7 @@ namespace ValueCanvas.Api.Providers;
 /// <param name="Requests">Ended in the breakers' window of time.</param>
 /// <param name="Failures">Of those.</param>
 /// <param name="KeysResting">API keys of this provider that it refused lately.</param>
+/// <param name="Breakers">Each of them.</param>
 internal sealed record ProviderView(
     string State, string Status, int Replicas, int Available, int InFlight, int Requests, int Failures, int KeysResting,
     IReadOnlyList<BreakerRow> Breakers)

@@ -26,6 +26,7 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
     public async Task UnitOfWork_ThatKeepsFailing_IsRetriedThriceWhereItMayPass(string state, int attempts)
     {
         using var host = database.Services();
+        var statement = $"DO $do$ BEGIN RAISE EXCEPTION 'made' USING ERRCODE = '{state}'; END $do$";
         var runs = 0;
 
         await Assert.ThrowsAnyAsync<Exception>(() => host.Services.GetRequiredService<TenantDatabase>().ExecuteAsync(
@@ -33,7 +34,7 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
             async (db, ct) =>
             {
                 runs++;
-                await db.Database.ExecuteSqlRawAsync($"DO $do$ BEGIN RAISE EXCEPTION 'made' USING ERRCODE = '{state}'; END $do$", ct);
+                await db.Database.ExecuteSqlRawAsync(statement, ct);
             },
             Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel));
 
