@@ -80,7 +80,6 @@ api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/llm").MapProviderStatusEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
-api.MapGroup("/auth").MapCsrfEndpoints();
 api.MapGroup("/audit").MapAuditEndpoints();
 api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
