@@ -77,7 +77,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
             default:
                 throw new RequestException(
                     StatusCodes.Status429TooManyRequests,
-                    $"{((Submission.QueueFull)submission).MaxWaiting} jobs may wait at the same time; so many more do not fit in. Try later.")
+                    $"{((Submission.QueueFull)submission).MaxWaiting} jobs may wait at the same time; these do not fit in. Try later.")
                 {
                     Code = "queue_full",
                     RetryAfter = FullWait,
