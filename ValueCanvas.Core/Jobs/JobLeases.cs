@@ -157,6 +157,16 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
             .SingleAsync(cancellationToken);
     }
 
+    /// <summary>How much work there is, of all tenants.</summary>
+    public async Task<QueueDepth> MeasureAsync(CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<QueueDepth>(
+                $"""SELECT due AS "Due", running AS "Running", oldest_seconds AS "OldestSeconds" FROM measure_llm_jobs()""")
+            .SingleAsync(cancellationToken);
+    }
+
     private Task<bool> UpdateAsync(Job job, FormattableString sql, CancellationToken cancellationToken) =>
         database.ExecuteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
 
@@ -170,6 +180,11 @@ public delegate Task JobChanges(ValueCanvasDbContext db, CancellationToken cance
 /// <param name="Code">For machines.</param>
 /// <param name="Message">For people.</param>
 public sealed record JobError(string Code, string Message);
+
+/// <param name="Due">Jobs that a worker could start now, but for caps.</param>
+/// <param name="Running">Jobs that workers run.</param>
+/// <param name="OldestSeconds">For how long the oldest of those that are due has been; 0: there is none.</param>
+public sealed record QueueDepth(long Due, long Running, double OldestSeconds);
 
 /// <param name="Id">The job.</param>
 /// <param name="State"><see cref="JobState.Retryable"/> or <see cref="JobState.Failed"/>.</param>

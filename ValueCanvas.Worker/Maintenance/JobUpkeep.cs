@@ -5,10 +5,11 @@ using ValueCanvas.Worker.Execution;
 namespace ValueCanvas.Worker.Maintenance;
 
 /// <summary>
-/// Ends jobs whose deadline has passed, and removes those that ended long ago. Every worker runs it; what one does, another skips.
+/// Ends jobs whose deadline has passed, measures the queue, and removes those that ended long ago. Every worker runs it; what one does, another skips.
 /// </summary>
 internal sealed partial class JobUpkeep(
-    JobLeases leases, IOptions<JobWorkerOptions> options, TimeProvider time, ILogger<JobUpkeep> logger) : BackgroundService
+    JobLeases leases, WorkerMetrics metrics, IOptions<JobWorkerOptions> options, TimeProvider time, ILogger<JobUpkeep> logger)
+    : BackgroundService
 {
     private const int BatchSize = 1000;
     private static readonly TimeSpan PruneInterval = TimeSpan.FromMinutes(5);
@@ -34,6 +35,7 @@ internal sealed partial class JobUpkeep(
             try
             {
                 await ExpireAsync(stoppingToken);
+                metrics.Measured(await leases.MeasureAsync(stoppingToken));
                 if (time.GetElapsedTime(prunedAt) < PruneInterval)
                     continue;
                 prunedAt = time.GetTimestamp();

@@ -38,6 +38,27 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
     }
 
     [Fact]
+    public async Task Submit_AnswerNeverArrives_SameKeyGetsTheJobThatWasStored()
+    {
+        using (var client = new System.Net.Sockets.TcpClient())
+        {
+            await client.ConnectAsync(Api.Address.Host, Api.Address.Port, Cancel);
+            var request = $"POST /api/queue/llm HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ApiHost.Key}\r\n"
+                + $"Idempotency-Key: lost\r\nContent-Length: {Chat.Length}\r\n\r\n{Chat}";
+            await client.GetStream().WriteAsync(System.Text.Encoding.ASCII.GetBytes(request), Cancel);
+            using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
+            while (await CountAsync() == 0)
+                await timer.WaitForNextTickAsync(Cancel);
+        }
+
+        var again = await SubmitAsync(Chat, key: "lost");
+
+        Assert.True(again.Replayed);
+        Assert.Equal(1, await CountAsync());
+        Assert.Equal(again.Data.GetProperty("jobId").GetGuid(), await Database.ScalarAsync<Guid>("SELECT id FROM llm_jobs"));
+    }
+
+    [Fact]
     public async Task Submit_SameKeyForSomethingElse_Is422AndStoresNothing()
     {
         await SubmitAsync(Chat, key: "k-2");
