@@ -53,6 +53,7 @@ builder.Services.AddOpenApi();
 
 var app = builder.Build();
 app.UseAudit();
+app.UseRequestLog();
 app.UseProtection();
 app.UseErrorHandling();
 app.UseRequestChecks();

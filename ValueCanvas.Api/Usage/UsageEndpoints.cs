@@ -2,6 +2,7 @@ using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Api.Usage.Requests;
 
 namespace ValueCanvas.Api.Usage;
 
@@ -13,8 +14,13 @@ internal static class UsageEndpoints
         services.AddSingleton<UsageReader>();
         services.AddSingleton<BudgetStore>();
         services.AddSingleton<PriceStore>();
+        services.AddSingleton<RequestLog>();
+        services.AddHostedService<RequestLogWriter>();
         return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, UsageContext.Default));
     }
+
+    /// <summary>Notes every request in <c>request_logs</c>; stands outermost.</summary>
+    public static IApplicationBuilder UseRequestLog(this IApplicationBuilder app) => app.UseMiddleware<RequestLogging>();
 
     public static RouteGroupBuilder MapUsageEndpoints(this RouteGroupBuilder group)
     {

@@ -37,6 +37,8 @@ public static class InferenceHosting
                 ConnectTimeout = services.GetRequiredService<IOptions<InferenceOptions>>().Value.ConnectTimeout,
                 // Instead of the factory's rotation: replicas of the proxy that come later are found, streams in flight stay.
                 PooledConnectionLifetime = TimeSpan.FromMinutes(2),
+                // Whoever leaves a stream wants the model to stop, not the rest of the answer.
+                MaxResponseDrainSize = 0,
                 UseCookies = false,
                 UseProxy = false,
             })

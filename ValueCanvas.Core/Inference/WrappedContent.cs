@@ -3,8 +3,6 @@ using System.Net;
 namespace ValueCanvas.Core.Inference;
 
 /// <summary>The content of an answer, read through a stream of one's own.</summary>
-/// <param name="inner">Disposed with this.</param>
-/// <param name="wrap">Makes the stream that is read from the inner one's, and owns that.</param>
 internal sealed class WrappedContent : HttpContent
 {
     private const int BufferSize = 16 * 1024;
@@ -14,6 +12,8 @@ internal sealed class WrappedContent : HttpContent
     private readonly Action? _unread;
     private bool _read;
 
+    /// <param name="inner">Disposed with this.</param>
+    /// <param name="wrap">Makes the stream that is read from the inner one's, and owns that.</param>
     /// <param name="unread">Called where it is disposed and nobody has begun to read.</param>
     public WrappedContent(HttpContent inner, Func<Stream, Stream> wrap, Action? unread = null)
     {

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Core.Usage.Budgets;
+using ValueCanvas.Core.Usage.Operation;
 using ValueCanvas.Core.Usage.Pricing;
 using ValueCanvas.Core.Usage.Recording;
 
@@ -25,7 +26,8 @@ public static class UsageHosting
         services.AddSingleton<BudgetTable>();
         services.AddSingleton<BudgetBook>();
         services.AddHostedService(provider => provider.GetRequiredService<UsageWriter>());
-        return services.AddHostedService<BudgetKeeper>();
+        services.AddHostedService<BudgetKeeper>();
+        return services.AddHostedService<SystemMetrics>();
     }
 
     private sealed class OptionsValidator : IValidateOptions<UsageOptions>

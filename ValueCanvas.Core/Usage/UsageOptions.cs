@@ -23,6 +23,12 @@ public sealed class UsageOptions
     /// <summary>How often prices and budgets are asked for that were set elsewhere.</summary>
     public TimeSpan FollowInterval { get; set; } = TimeSpan.FromSeconds(1);
 
+    /// <summary>How long rows of <c>request_logs</c> are kept.</summary>
+    public TimeSpan RequestLogRetention { get; set; } = TimeSpan.FromDays(30);
+
+    /// <summary>How often a row of each of <c>system_metrics</c> is written.</summary>
+    public TimeSpan MetricsInterval { get; set; } = TimeSpan.FromMinutes(1);
+
     /// <summary>Prices by model, beside those that operators set live, which count first.</summary>
     public List<PriceOptions> Prices { get; set; } = [];
 
@@ -34,7 +40,8 @@ public sealed class UsageOptions
     internal IEnumerable<string> Problems()
     {
         (string Name, TimeSpan Value)[] times =
-            [(nameof(WriteTimeout), WriteTimeout), (nameof(ReplayInterval), ReplayInterval), (nameof(FollowInterval), FollowInterval)];
+            [(nameof(WriteTimeout), WriteTimeout), (nameof(ReplayInterval), ReplayInterval), (nameof(FollowInterval), FollowInterval),
+            (nameof(MetricsInterval), MetricsInterval)];
         foreach (var (name, value) in times.Where(time => time.Value <= TimeSpan.Zero || time.Value > TimeSpan.FromMinutes(10)))
             yield return $"{Section}:{name} is {value}; give a time above zero and at most ten minutes, such as 00:00:02.";
         if (GroupSize is < 1 or > 10_000)

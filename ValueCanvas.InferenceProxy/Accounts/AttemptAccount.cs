@@ -1,5 +1,4 @@
 using ValueCanvas.InferenceProxy.Forwarding;
-using ValueCanvas.InferenceProxy.Telemetry;
 
 namespace ValueCanvas.InferenceProxy.Accounts;
 

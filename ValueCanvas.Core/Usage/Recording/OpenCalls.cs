@@ -49,9 +49,9 @@ internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics m
                 var rows = Read(file);
                 if (!spill.TryKeep(rows))
                     return;
-                metrics.Rows(rows.Count, "written_off");
-                if (rows.Count > 0)
-                    Log.WrittenOff(logger, rows.Count);
+                metrics.Rows(rows.Length, "written_off");
+                if (rows.Length > 0)
+                    Log.WrittenOff(logger, rows.Length);
             }
 
             File.Delete(file.Name);
@@ -69,7 +69,7 @@ internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics m
         }
     }
 
-    private static IReadOnlyCollection<UsageRow> Read(FileStream file)
+    private static UsageRow[] Read(FileStream file)
     {
         var open = new Dictionary<Guid, UsageRow>();
         using var reader = new StreamReader(file, leaveOpen: true);
@@ -88,7 +88,7 @@ internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics m
             }
         }
 
-        return open.Values;
+        return [.. open.Values];
     }
 
     private void Write(byte[] line)
