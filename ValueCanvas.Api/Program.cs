@@ -78,7 +78,6 @@ api.MapGroup("/keys").MapApiKeyEndpoints();
 api.MapGroup("/llm").MapChatEndpoints();
 api.MapGroup("/canvas").MapCanvasEndpoints();
 api.MapGroup("/queue").MapJobEndpoints();
-api.MapGroup("/auth").MapCsrfEndpoints();
 api.MapGroup("/audit").MapAuditEndpoints();
 api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();

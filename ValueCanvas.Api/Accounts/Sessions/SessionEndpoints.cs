@@ -43,6 +43,7 @@ internal static class SessionEndpoints
         JsonBody<RefreshBody> body,
         SessionStore sessions,
         SessionAnswers answers,
+        AccessTokens tokens,
         AuditLog audit,
         HttpContext context,
         CancellationToken cancellationToken)
@@ -52,6 +53,8 @@ internal static class SessionEndpoints
         if (rotation is { Outcome: RotationOutcome.Rotated or RotationOutcome.Repeated, Session: { } session })
             return await answers.AnswerAsync(context, session, inCookies: body.Value.RefreshToken is null, cancellationToken);
 
+        if (rotation is { Outcome: RotationOutcome.Reused, Session: { } stolen })
+            tokens.Forget(token => token.SessionId == stolen.Id);
         audit.Record(context, new("auth.refresh", AuditOutcome.Denied)
         {
             Subject = rotation.Session is { } known ? new("session", known.Id) : null,
@@ -77,7 +80,7 @@ internal static class SessionEndpoints
     {
         var ended = await sessions.EndByTokenAsync(
             body.Value.RefreshToken ?? SessionCookies.ReadRefresh(context.Request), cancellationToken);
-        if (ended is null && AccessTokenOf(context.Request) is { } text
+        if (ended is null && Credential.ReadToken(context.Request) is { } text
             && await tokens.ValidateAsync(text, cancellationToken) is { } token
             && await sessions.EndAsync(token.UserId, token.SessionId, "logout", cancellationToken))
         {
@@ -108,7 +111,8 @@ internal static class SessionEndpoints
     }
 
     private static async Task<IResult> EndAsync(
-        string id, Caller caller, SessionStore sessions, AccessTokens tokens, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string id, Caller caller, SessionStore sessions, AccessTokens tokens, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var session)
             || !await sessions.EndAsync(caller.UserId!.Value, session, "ended", cancellationToken))
@@ -133,9 +137,4 @@ internal static class SessionEndpoints
         audit.Record(context, new("auth.sessions_ended") { Details = [("count", ended.ToString(CultureInfo.InvariantCulture))] });
         return TypedResults.Ok(Envelope.Of(new SessionsEnded(ended)));
     }
-
-    private static string? AccessTokenOf(HttpRequest request) =>
-        request.Headers.Authorization is [{ } text] && text.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
-            ? text["Bearer ".Length..].Trim()
-            : SessionCookies.ReadAccess(request);
 }
