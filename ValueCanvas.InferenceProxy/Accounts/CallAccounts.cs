@@ -15,7 +15,7 @@ internal sealed class CallAccounts(string mark)
     private readonly Lock _gate = new();
     private readonly List<AttemptAccount> _attempts = [];
     private Usage? _told;
-    private int _toldAttempts = 1;
+    private int _toldAttempts;
 
     public static CallAccounts? Of(HttpContext context) => context.Features.Get<CallAccounts>();
 
@@ -31,15 +31,16 @@ internal sealed class CallAccounts(string mark)
 
     public void Ended(RunningAttempt running) => Find(running)?.Ended();
 
-    /// <summary>What to tell before the next events: a line with the counts where they have changed, and once the attempts so far where there
-    /// was more than one. False where there is nothing new.</summary>
+    /// <summary>What to tell before the next events: the attempts where another was made or has become the answer, and the counts where they
+    /// have changed. False where there is nothing new.</summary>
     public bool TryTell(ArrayBufferWriter<byte> lines)
     {
         lock (_gate)
         {
-            if (_attempts.Count > _toldAttempts)
+            if (_attempts.Count + _attempts.Count(attempt => attempt.IsAnswer) is var attempts && attempts > _toldAttempts)
             {
-                _toldAttempts = _attempts.Count;
+                _toldAttempts = attempts;
+                _told = Usage();
                 Tell(lines, whole: false);
             }
 

@@ -26,7 +26,8 @@ public sealed class AccountsTests
         var lines = told.Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(plain, string.Concat(lines.Where(line => !line.StartsWith($":{Mark}", StringComparison.Ordinal)).Select(line => line + "\n\n")));
         Assert.DoesNotContain("usage", plain, StringComparison.Ordinal);
-        Assert.Equal($":{Mark} 7 1 4 0", lines[0]);
+        Assert.Equal("[7,1,4,0]", Json(lines[0]).GetProperty("usage").GetRawText());
+        Assert.Equal("small-model", Json(lines[0]).GetProperty("attempts")[0].GetProperty("model").GetString());
         Assert.StartsWith("data: ", lines[1], StringComparison.Ordinal);
         Assert.Contains($":{Mark} 7 2 4 1", lines);
         var accounts = Json(lines[^1]);
@@ -124,7 +125,7 @@ public sealed class AccountsTests
 
     private static string Chunk(string text, int tokens, string? finish = null) =>
         $$"""
-        {"choices":[{"index":0,"delta":{"content":"{{text}}"},"finish_reason":{{(finish is null ? "null" : $"\"{finish}\"")}}}],"usage":{"prompt_tokens":7,"completion_tokens":{{tokens}},"prompt_tokens_details":{"cached_tokens":4}}}
+        {"choices":[{"index":0,"delta":{"content":"{{text}}"},"finish_reason":{{(finish is null ? "null" : $"\"{finish}\"")}}}],"usage":{"prompt_tokens":7,"completion_tokens":{{tokens}},"prompt_tokens_details":{"cached_tokens":4} } }
         """;
 
     private static Task Answer(HttpContext context, string text)

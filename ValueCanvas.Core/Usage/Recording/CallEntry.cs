@@ -41,7 +41,7 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
     {
         if (Interlocked.Exchange(ref _ended, 1) != 0)
             return;
-        var row = Settle(HasSucceeded && whole ? CallEnd.Completed : CallEnd.Failed);
+        var row = Settle(HasSucceeded && (whole || call.Outcome.IsComplete) ? CallEnd.Completed : CallEnd.Failed);
         if (row.IsBillable && !IsFree)
             await ledger.CommitAsync(row, Reservation);
         else
@@ -104,6 +104,7 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
             return Row(end) with { Cost = 0 };
         }
 
+        outcome.Attempts = [.. outcome.Attempts.Select(attempt => Ended(attempt, end))];
         (outcome.Cost, var replicaCost) = ledger.Price(outcome, asked.Model, _createdAt);
         return Row(end) with
         {
@@ -114,9 +115,23 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
         };
     }
 
+    /// <summary>Of one that was under way when the proxy last told of it: it has had its part of the replica until now.</summary>
+    private InferenceAttempt Ended(InferenceAttempt attempt, CallEnd end)
+    {
+        if (attempt.End != "running")
+            return attempt;
+        var took = time.GetElapsedTime(_started);
+        return attempt with
+        {
+            End = end switch { CallEnd.Completed => "none", CallEnd.Cancelled => "client_gone", _ => "cut" },
+            ReplicaTime = attempt.Took > TimeSpan.Zero && took > attempt.Took ? attempt.ReplicaTime * (took / attempt.Took) : attempt.ReplicaTime,
+            Took = took,
+        };
+    }
+
     private static AttemptRow[]? AttemptsBeside(InferenceOutcome outcome)
     {
-        if (outcome.Attempts is [] or [{ IsAnswer: true, End: "none" or "running" or "client_gone" }])
+        if (outcome.Attempts is [] or [{ IsAnswer: true, End: "none" or "client_gone" }])
             return null;
         return
         [
