@@ -204,7 +204,7 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
 
         var listed = (await ApiHost.JsonAsync(await _api.GetAsync("/api/admin/prices"))).GetProperty("data");
         Assert.Equal(["live", "configuration"], listed.EnumerateArray().Select(price => price.GetProperty("source").GetString()));
-        var today = DateTime.UtcNow.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+        var today = TimeProvider.System.GetUtcNow().ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
         using var deleted = await _api.Client.DeleteAsync(
             $"/api/admin/prices?model={Uri.EscapeDataString(SimulatorServer.Model)}&provider=vllm&from={today}", Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, deleted.StatusCode);

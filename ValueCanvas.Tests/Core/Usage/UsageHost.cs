@@ -6,8 +6,6 @@ using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Usage;
-using ValueCanvas.Core.Usage.Budgets;
-using ValueCanvas.Core.Usage.Pricing;
 using ValueCanvas.Core.Usage.Recording;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Tests.Core.Inference;
@@ -57,7 +55,7 @@ internal sealed class UsageHost : IAsyncDisposable
     {
         Id = Guid.CreateVersion7(),
         TenantId = tenant ?? Tenants.Development,
-        CreatedAt = DateTimeOffset.UtcNow,
+        CreatedAt = TimeProvider.System.GetUtcNow(),
         Route = "/test",
         Model = "fake-model",
         Provider = "vllm",

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Usage.Recording;
 using ValueCanvas.Tests.Core.Database;
 
