@@ -68,8 +68,8 @@ public sealed class PriceOptions
     /// <summary>As the proxy names it; empty: any.</summary>
     public string Provider { get; set; } = "";
 
-    /// <summary>UTC; the price counts from the day's beginning until a later one does.</summary>
-    public DateOnly From { get; set; } = DateOnly.MinValue;
+    /// <summary>UTC; the price counts from the day's beginning until a later one does. Null: since ever.</summary>
+    public DateOnly? From { get; set; }
 
     public decimal Input { get; set; }
 

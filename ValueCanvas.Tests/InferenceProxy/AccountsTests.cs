@@ -17,10 +17,16 @@ public sealed class AccountsTests
     [Fact]
     public async Task Stream_Asked_HasCountsBeforeTheirEventsAndTheWholeBehind_ElseIsAsItWas()
     {
-        await using var replica = await FakeReplica.StartAsync(CountedAsync);
+        using var next = new SemaphoreSlim(0);
+        await using var replica = await FakeReplica.StartAsync(context => CountedAsync(context, () => next.WaitAsync(context.RequestAborted)));
         await using var proxy = ProxyHost.Start(replica, ("Inference:InternalKey", Key));
 
-        var told = await (await SendAsync(proxy, Ask)).Content.ReadAsStringAsync(Cancel);
+        using var reader = new StreamReader(await (await SendAsync(proxy, Ask)).Content.ReadAsStreamAsync(Cancel));
+        var told = "";
+        while (!told.Contains("data: ", StringComparison.Ordinal))
+            told += await reader.ReadLineAsync(Cancel) + "\n";
+        next.Release(2);
+        told += await reader.ReadToEndAsync(Cancel);
         var plain = await (await proxy.PostAsync(Ask)).Content.ReadAsStringAsync(Cancel);
 
         var lines = told.Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
@@ -113,9 +119,12 @@ public sealed class AccountsTests
         Assert.Equal("cut", accounts.GetProperty("attempts")[0].GetProperty("end").GetString());
     }
 
-    private static async Task CountedAsync(HttpContext context)
+    private static Task CountedAsync(HttpContext context) => CountedAsync(context, () => Task.CompletedTask);
+
+    private static async Task CountedAsync(HttpContext context, Func<Task> wait)
     {
         await FakeReplica.EventAsync(context, Chunk("a", 1));
+        await wait();
         await FakeReplica.EventAsync(context, Chunk("b", 2, "stop"));
         await FakeReplica.EventAsync(
             context,

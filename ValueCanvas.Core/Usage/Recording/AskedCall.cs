@@ -18,7 +18,7 @@ internal sealed record AskedCall(string? Model, int? MaxOutput, int Choices, lon
         if (request.Content is not { } content)
             return new(null, null, 1, 0);
         var length = content.Headers.ContentLength;
-        if (!always && (length is null or > SmallBody || content.Headers.ContentEncoding.Count > 0))
+        if (!always && ((length is null && content is StreamContent) || length > SmallBody || content.Headers.ContentEncoding.Count > 0))
             return new(null, null, 1, length ?? 0);
         var body = await content.ReadAsByteArrayAsync(cancellationToken);
         return Read(body);

@@ -132,13 +132,20 @@ internal sealed partial class UsageWriter(
             using var timer = new PeriodicTimer(options.Value.ReplayInterval, time);
             do
             {
-                var look = looked is not { } at || time.GetElapsedTime(at) >= LookInterval;
-                if (look)
-                    open.WriteOff(spill);
-                if ((look || _away || spill.IsHolding) && await spill.TryReplayAsync(stoppingToken))
+                try
                 {
-                    _away = false;
-                    looked = look ? time.GetTimestamp() : looked;
+                    var look = looked is not { } at || time.GetElapsedTime(at) >= LookInterval;
+                    if (look)
+                        open.WriteOff(spill);
+                    if ((look || _away || spill.IsHolding) && await spill.TryReplayAsync(stoppingToken))
+                    {
+                        _away = false;
+                        looked = look ? time.GetTimestamp() : looked;
+                    }
+                }
+                catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+                {
+                    Log.Unreadable(logger, exception.GetType().Name);
                 }
             }
             while (await timer.WaitForNextTickAsync(stoppingToken));
@@ -155,5 +162,8 @@ internal sealed partial class UsageWriter(
     {
         [LoggerMessage(LogLevel.Warning, "Usage rows are kept on disk: the database does not take them ({ExceptionType})")]
         public static partial void Away(ILogger logger, string exceptionType);
+
+        [LoggerMessage(LogLevel.Error, "Usage rows that wait on disk cannot be read ({ExceptionType})")]
+        public static partial void Unreadable(ILogger logger, string exceptionType);
     }
 }

@@ -54,7 +54,7 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
             """,
             UsageHost.AsOperator(database.Admin));
 
-        Assert.InRange(rate, 1, 99);
+        Assert.InRange(rate, 0.01, 99.99);
     }
 
     [Fact]
