@@ -20,14 +20,16 @@ process_of() {
 }
 
 open_psql() {
-    # The running API knows where the database is; the operator's password is with the AppHost's secrets.
-    local pid connection host port secrets file password
+    # The running API knows where the database is, and the VALUECANVAS_DATA that it was started with; the password is with the AppHost's secrets.
+    local pid variables connection data host port secrets file password
     pid=$(process_of Api)
-    connection=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^ConnectionStrings__valuecanvas=//p')
+    variables=$(tr '\0' '\n' <"/proc/$pid/environ")
+    connection=$(sed -n 's/^ConnectionStrings__valuecanvas=//p' <<<"$variables")
+    data=$(sed -n 's/^VALUECANVAS_DATA=//p' <<<"$variables")
     host=$(sed -n 's/.*Host=\([^;]*\).*/\1/p' <<<"$connection")
     port=$(sed -n 's/.*Port=\([^;]*\).*/\1/p' <<<"$connection")
     [ -n "$host" ] && [ -n "$port" ] || fail "The running API (process $pid) has no database connection string."
-    secrets=("${VALUECANVAS_DATA:-/nonexistent}/parameters.json" /var/lib/valuecanvas/*/parameters.json /var/lib/valuecanvas/parameters.json
+    secrets=("${data:-/nonexistent}/parameters.json" /var/lib/valuecanvas/*/parameters.json /var/lib/valuecanvas/parameters.json
         "${XDG_DATA_HOME:-$HOME/.local/share}"/valuecanvas/*/parameters.json "$HOME/.microsoft/usersecrets/valuecanvas-apphost/secrets.json")
     for file in "${secrets[@]}"; do
         [ -r "$file" ] || continue

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Identity;
+using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Accounts.OpenIdConnect;
 using ValueCanvas.Api.Accounts.Passwords;
@@ -22,7 +23,10 @@ internal static class AccountsHosting
         services.AddOpenIdConnect();
         services.AddAccountOptions();
 
-        services.AddDbContextPool<AccountsDbContext>((provider, options) => options.UseValueCanvasDatabase(provider, interactive: true));
+        services.AddDbContextPool<AccountsDbContext>((provider, options) => options
+            .UseValueCanvasDatabase(provider, interactive: true)
+            // Identity's model has more than the tables here.
+            .ConfigureWarnings(warnings => warnings.Ignore(CoreEventId.MappedEntityTypeIgnoredWarning)));
         services.AddSingleton<IPasswordHasher<User>, PasswordHasher<User>>();
         services.AddIdentityCore<User>(options =>
             {

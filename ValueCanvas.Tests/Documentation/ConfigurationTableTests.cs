@@ -10,6 +10,7 @@ using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Health;
@@ -32,6 +33,7 @@ public sealed partial class ConfigurationTableTests
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
         Leaves(UsageOptions.Section, new UsageOptions()),
+        Leaves(DatabaseOptions.Section, new DatabaseOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(AccountOptions.Section, new AccountOptions()),
         Leaves(TokenOptions.Section, new TokenOptions()),

@@ -16,6 +16,7 @@ internal static class SessionEndpoints
     {
         group.MapPost("/refresh", RefreshAsync)
             .AllowAnonymous()
+            .WithMetadata(new NotAudited("It goes on with a sign-in that is in the log; another tenant, and what is refused, are told."))
             .WithSummary("The next access token, and the next refresh token; each refresh token works once")
             .Produces<Envelope<SessionData>>()
             .ProducesProblem(StatusCodes.Status401Unauthorized)
@@ -51,12 +52,26 @@ internal static class SessionEndpoints
         var given = body.Value.RefreshToken ?? SessionCookies.ReadRefresh(context.Request);
         var rotation = await sessions.RotateAsync(given, body.Value.TenantId, cancellationToken);
         if (rotation is { Outcome: RotationOutcome.Rotated or RotationOutcome.Repeated, Session: { } session })
+        {
+            if (body.Value.TenantId is not null)
+            {
+                audit.Record(context, new("auth.refresh")
+                {
+                    Actor = AuditActor.User(session.UserId),
+                    Tenant = session.TenantId,
+                    Subject = new("session", session.Id),
+                });
+            }
+
             return await answers.AnswerAsync(context, session, inCookies: body.Value.RefreshToken is null, cancellationToken);
+        }
 
         if (rotation is { Outcome: RotationOutcome.Reused, Session: { } stolen })
             tokens.Forget(token => token.SessionId == stolen.Id);
         audit.Record(context, new("auth.refresh", AuditOutcome.Denied)
         {
+            // Whoever it was, the tenant's admins are to see that somebody's token was stolen.
+            Tenant = rotation.Session?.TenantId,
             Subject = rotation.Session is { } known ? new("session", known.Id) : null,
             Details = [("reason", rotation.Outcome.ToString().ToLowerInvariant())],
         });

@@ -99,7 +99,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
             "/.well-known/jwks.json",
             "/api/auth/login", "/api/auth/logout", "/api/auth/oidc", "/api/auth/oidc/{provider}", "/api/auth/oidc/{provider}/callback",
             "/api/auth/refresh", "/api/auth/register",
-            "/api/health", "/api/health/live", "/api/health/ready", "/health", "/health/live", "/health/ready", "/ready",
+            "/api/health", "/api/health/live", "/api/health/ready", "/api/llm/health", "/health", "/health/live", "/health/ready", "/ready",
         ];
         var found = Endpoints()
             .Where(endpoint => endpoint.Metadata.GetMetadata<IAllowAnonymous>() is not null)
