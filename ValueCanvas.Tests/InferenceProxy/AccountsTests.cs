@@ -104,14 +104,19 @@ public sealed class AccountsTests
     [Fact]
     public async Task Stream_ThatBroke_IsNotWhole_AndHasWhatWasCounted()
     {
+        using var read = new SemaphoreSlim(0);
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
             await FakeReplica.EventAsync(context, Chunk("a", 1));
+            await read.WaitAsync(context.RequestAborted);
             context.Abort();
         });
         await using var proxy = ProxyHost.Start(replica, ("Inference:InternalKey", Key), ("Inference:Resume:Enabled", "false"));
 
-        var lines = (await (await SendAsync(proxy, Ask)).Content.ReadAsStringAsync(Cancel)).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        using var reader = new StreamReader(await (await SendAsync(proxy, Ask)).Content.ReadAsStreamAsync(Cancel));
+        Assert.NotNull(await reader.ReadLineAsync(Cancel));
+        read.Release();
+        var lines = (await reader.ReadToEndAsync(Cancel)).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
 
         var accounts = Json(lines[^1]);
         Assert.False(accounts.GetProperty("whole").GetBoolean());

@@ -15,7 +15,7 @@ namespace ValueCanvas.Tests.Api.Usage;
 public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
 {
     private const string InternalKey = "the-internal-key-of-tests";
-    private const string Stream = """{"stream":true,"max_tokens":40,"ignore_eos":true,"messages":[{"role":"user","content":"Tell me about tea."}]}""";
+    private const string Stream = """{"model":"default","stream":true,"max_tokens":40,"ignore_eos":true,"messages":[{"role":"user","content":"Tell me about tea."}]}""";
 
     private SimulatorServer _simulator = null!;
     private ProxyHost _proxy = null!;

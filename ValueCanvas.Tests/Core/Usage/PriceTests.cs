@@ -24,7 +24,7 @@ public sealed class PriceTests
 
     [Fact]
     public void Cost_WithoutPricesOfTheirOwn_CountsCachedAndReasoningAsAnyOthers() =>
-        Assert.Equal(0.00065m, new Price("m", "", DateOnly.MinValue, 1, null, 2, null).CostOf(new TokenUsage(250, 100, 200, 50)));
+        Assert.Equal(0.00045m, new Price("m", "", DateOnly.MinValue, 1, null, 2, null).CostOf(new TokenUsage(250, 100, 200, 50)));
 
     [Fact]
     public void Prices_ByDate_CountFromTheirDayOn()
