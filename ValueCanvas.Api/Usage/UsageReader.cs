@@ -71,7 +71,8 @@ internal sealed class UsageReader(TenantDatabase database)
     private static string TypeOf(string column) => column switch { "day" => "date", "api_key_id" => "uuid", _ => "text" };
 
     private static UsageItem Item(NpgsqlDataReader row) => new(
-        row.GetFieldValue<DateOnly?>(0), row.GetFieldValue<string?>(1), row.GetFieldValue<string?>(2), row.GetFieldValue<Guid?>(3),
-        row.GetFieldValue<string?>(4), row.GetInt64(5), row.GetInt64(6), row.GetInt64(7), row.GetInt64(8), row.GetInt64(9), row.GetInt64(10),
+        Optional<DateOnly?>(row, 0), Optional<string>(row, 1), Optional<string>(row, 2), Optional<Guid?>(row, 3), Optional<string>(row, 4), row.GetInt64(5), row.GetInt64(6), row.GetInt64(7), row.GetInt64(8), row.GetInt64(9), row.GetInt64(10),
         row.GetInt64(11), row.GetDecimal(12), row.GetDouble(13), row.GetDecimal(14));
+
+    private static T? Optional<T>(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? default : row.GetFieldValue<T>(column);
 }
