@@ -57,7 +57,7 @@ internal sealed class RedisHeart(
         _renewedAt = time.GetTimestamp();
         foreach (var renewal in leases.Renewals(connection.GetDatabase()))
         {
-            if (await gate.AskAsync(renewal) is null)
+            if ((await gate.AskAsync(renewal)).Answer is null)
                 return;
         }
     }

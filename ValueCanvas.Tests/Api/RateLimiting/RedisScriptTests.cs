@@ -197,7 +197,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
             values.AddRange(
             [
                 KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.BurstMicros, charge.Cost,
-                (charge.Policy.Shadow ? 1 : 0) + (charge.Policy.IsReclaimable ? 2 : 0), Lifetime(charge), 0, 0,
+                (charge.Policy.Shadow ? 1 : 0) + (charge.Policy.IsReclaimable ? 2 : 0), Lifetime(charge), 0,
             ]);
         return RedisScript.Charge.RunAsync(Database, [.. keys], [.. values]);
     }
