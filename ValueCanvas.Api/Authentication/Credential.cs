@@ -1,5 +1,4 @@
 using ValueCanvas.Api.Accounts.Sessions;
-using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Authentication;
 
@@ -13,22 +12,30 @@ internal readonly record struct Credential(CredentialKind Kind, string Text)
     /// From <c>Authorization</c>, else <c>x-api-key</c> (as Anthropic's clients send it), else the session's cookie; null where there is
     /// none of them. Never from the address, which logs and browsers keep.
     /// </summary>
-    /// <exception cref="RequestException">401: there is something, but no key or token.</exception>
-    public static Credential? Read(HttpRequest request)
+    /// <returns>False: there is something, but no key or token; it is not to be looked up.</returns>
+    public static bool TryRead(HttpRequest request, out Credential? credential)
     {
+        credential = null;
         var authorization = request.Headers.Authorization;
         if (authorization.Count > 0)
         {
             if (authorization is not [{ Length: <= MaxLength } text] || !text.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
-                throw Refusals.Credential();
+                return false;
             text = text[Bearer.Length..].Trim();
-            return text.Length == 0 ? throw Refusals.Credential() : new(IsToken(text) ? CredentialKind.AccessToken : CredentialKind.ApiKey, text);
+            credential = new(IsToken(text) ? CredentialKind.AccessToken : CredentialKind.ApiKey, text);
+            return text.Length > 0;
         }
 
         var key = request.Headers["x-api-key"];
         if (key.Count > 0)
-            return key is [{ Length: > 0 and <= MaxLength } text] ? new(CredentialKind.ApiKey, text) : throw Refusals.Credential();
-        return SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie ? new(CredentialKind.Session, cookie) : null;
+        {
+            credential = new(CredentialKind.ApiKey, key[0] ?? "");
+            return key is [{ Length: > 0 and <= MaxLength }];
+        }
+
+        if (SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie)
+            credential = new(CredentialKind.Session, cookie);
+        return true;
     }
 
     // A JWS begins with {" in base64url; two dots set its parts apart.

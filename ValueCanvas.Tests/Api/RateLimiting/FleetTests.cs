@@ -74,22 +74,26 @@ public sealed class FleetTests(ServersFixture servers)
     }
 
     [Fact]
-    public async Task Concurrency_InstanceCrashes_ItsPlacesComeBack()
+    public async Task Instance_Crashes_ItsPlacesAndReservationsComeBack()
     {
         _options.LeaseLifetime = TimeSpan.FromSeconds(1);
         var charge = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.Concurrency, 2, TimeSpan.FromSeconds(1)), prefix: _options.Prefix);
         await using var other = await LimiterInstance.StartAsync(servers.Redis, _options);
         await using var crashing = await LimiterInstance.StartAsync(servers.Redis, _options);
-        Assert.True((await crashing.AskAsync(charge)).Allowed);
+        var tokens = LimitTestData.Charge(
+            LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 100, TimeSpan.FromDays(1), unit: LimitUnit.Tokens), 100, _options.Prefix);
+        Assert.True((await crashing.AskAsync(charge, tokens)).Allowed);
         Assert.True((await crashing.AskAsync(charge)).Allowed);
         Assert.False((await other.AskAsync(charge)).Allowed);
 
         // While it lives, they are its own, far beyond the lifetime.
         await FleetLoad.RunAsync(2);
         Assert.False((await other.AskAsync(charge)).Allowed);
+        Assert.False((await other.AskAsync(tokens)).Allowed);
 
         await crashing.CrashAsync();
         await LimiterInstance.UntilAsync(() => other.AskAsync(charge).Result.Allowed);
+        await LimiterInstance.UntilAsync(() => other.AskAsync(tokens).Result.Allowed);
     }
 
     [Fact]
