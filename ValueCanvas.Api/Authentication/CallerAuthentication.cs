@@ -5,8 +5,7 @@ namespace ValueCanvas.Api.Authentication;
 
 /// <summary>
 /// Recognises the caller and holds it against what the endpoint asks. Stands after routing and before everything that works for a caller;
-/// a path that nothing is mapped to needs a caller too, so that strangers learn nothing of the routes. Only so many requests of strangers are
-/// looked at.
+/// a path that nothing is mapped to needs a caller too, so that strangers learn nothing of the routes.
 /// </summary>
 internal sealed class CallerAuthentication(RequestDelegate next, Callers callers, StrangerLimits strangers)
 {
@@ -23,6 +22,7 @@ internal sealed class CallerAuthentication(RequestDelegate next, Callers callers
 
     private async Task LookUpAsync(HttpContext context, bool isOne, Credential? credential)
     {
+        // Only so many strangers are looked at.
         var charged = await strangers.EnterAsync(context);
         if (!isOne)
             throw Refusals.Credential();

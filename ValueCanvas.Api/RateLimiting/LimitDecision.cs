@@ -28,7 +28,7 @@ internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, 
     /// <summary>Memory decided because Redis was late. What Redis says when it answers is brought into line with this.</summary>
     public bool IsLate { get; init; }
 
-    /// <summary>Completes when the request is over, with the tokens that it used; null: it is to be as if it had never been charged.</summary>
+    /// <summary>Completes when the request is over, with the tokens that it used; null: it is to be as if it had not been charged.</summary>
     public Task<long?> Over => _over.Task;
 
     /// <summary>True for the first who says so.</summary>
@@ -38,7 +38,7 @@ internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, 
     public bool NeedsSettling(long? tokens) => readings.Any(reading => NeedsSettling(reading, tokens));
 
     public static bool NeedsSettling(Reading reading, long? tokens) => !reading.Denied
-        && (tokens is null || reading.Charge.Policy.Algorithm == LimitAlgorithm.Concurrency || reading.Charge.Policy.Unit == LimitUnit.Tokens);
+        && (tokens is null || reading.Charge.Policy is { Algorithm: LimitAlgorithm.Concurrency } or { Unit: LimitUnit.Tokens });
 
     /// <summary>The reading to wait for longest among those that refuse; -1 where none does.</summary>
     public static int FindBinding(IReadOnlyList<Reading> readings)

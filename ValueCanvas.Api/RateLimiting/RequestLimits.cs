@@ -60,7 +60,8 @@ internal sealed class RequestLimits(
         return limiter.UndoAsync(decision);
     }
 
-    private static string Route(HttpContext context) => context.GetEndpoint() is RouteEndpoint { RoutePattern.RawText: { } text } ? text : "(none)";
+    private static string Route(HttpContext context) =>
+        context.GetEndpoint() is RouteEndpoint { RoutePattern.RawText: { } text } ? text : "(none)";
 }
 
 /// <summary>What may apply to a request, at the moment when that was asked.</summary>

@@ -4,7 +4,7 @@ using ValueCanvas.Api.Errors;
 namespace ValueCanvas.Api.RateLimiting;
 
 /// <summary>
-/// Whoever is not known yet is charged as a stranger before a credential is looked up, and gets it back if that holds. So whoever guesses is
+/// Whoever is not known yet is charged as a stranger before a credential is looked up, and gets it back if that holds. So who guesses is
 /// bounded before the guess is looked at, and learns no more from a right one; callers who are known already never come here.
 /// </summary>
 internal sealed class StrangerLimits(RequestLimits limits, IOptions<RateLimitingOptions> options)

@@ -34,7 +34,11 @@ internal static class AuthenticationStage
             cancellationToken);
 
         var middleware = ActivatorUtilities.CreateInstance<CallerAuthentication>(api.Services, (RequestDelegate)(_ => Task.CompletedTask));
-        return [await MeasureAsync("API key", key, middleware, seconds), await MeasureAsync("access token (ES256)", token.Text, middleware, seconds)];
+        return
+        [
+            await MeasureAsync("API key", key, middleware, seconds),
+            await MeasureAsync("access token (ES256)", token.Text, middleware, seconds),
+        ];
     }
 
     private static async Task<JsonObject> MeasureAsync(string name, string credential, CallerAuthentication middleware, double seconds)
@@ -76,7 +80,8 @@ internal static class AuthenticationStage
     private static WebApplication Api(string database)
     {
         var builder = WebApplication.CreateSlimBuilder();
-        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(database) { Pooling = true }.ConnectionString;
+        builder.Configuration["ConnectionStrings:valuecanvas"] =
+            new NpgsqlConnectionStringBuilder(database) { Pooling = true }.ConnectionString;
         builder.Configuration["Accounts:SecretKey"] = "a-secret-of-the-benchmark-that-is-long-enough";
         builder.AddValueCanvasDatabase(interactive: true);
         builder.Services.AddSecrets();

@@ -55,7 +55,7 @@ internal sealed class Database : IAsyncDisposable
 
     private async Task MigrateAsync(CancellationToken cancellationToken)
     {
-        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.LimitsBench" });
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Configuration["ConnectionStrings:valuecanvas"] = _admin;
         builder.Configuration["Database:AppPassword"] = Password;
         builder.Configuration["Database:OperatorPassword"] = Password;

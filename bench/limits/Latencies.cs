@@ -20,6 +20,14 @@ internal sealed class Latencies(int room = 0)
         return merged;
     }
 
+    public static Latencies Of(double[] micros)
+    {
+        var all = new Latencies();
+        all._micros.AddRange(micros);
+        all._micros.Sort();
+        return all;
+    }
+
     public JsonObject ToJson() => new()
     {
         ["p50_us"] = Rank(0.5),

@@ -80,7 +80,7 @@ internal sealed record LimitPolicy(string Name, LimitAlgorithm Algorithm, LimitU
     /// <summary>A crash gives back what was reserved; where nothing may ever be over, it stays charged until its time is up.</summary>
     public bool IsReclaimable => Unit == LimitUnit.Tokens && Mode == TokenMode.Estimate;
 
-    /// <summary>Whether a request can count before it is known who made it, and when it is refused for that: it holds nothing, and asks no model.</summary>
+    /// <summary>Whether a request can count before it is known who made it: it holds nothing then, and asks no model.</summary>
     public bool CountsStrangers => Unit == LimitUnit.Requests && Algorithm != LimitAlgorithm.Concurrency && !NeedsBody;
 
     /// <summary>Whether the request's body must be read to know if, and as what, it counts.</summary>

@@ -15,7 +15,7 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
     /// <summary>Redis is left alone; so it is until the first heartbeat.</summary>
     public bool IsOpen => Volatile.Read(ref _open) == 1;
 
-    /// <summary>What comes of a call within the time: its answer, or that it is under way, or neither. Never throws for Redis' sake.</summary>
+    /// <summary>The answer, or that it is still under way when the time is over, or neither. Never throws for Redis' sake.</summary>
     /// <param name="call">Starts the call, at once.</param>
     public async ValueTask<Asked<T>> AskAsync<T>(Func<Task<T>> call) where T : class
     {
@@ -64,8 +64,9 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
 
         if (Interlocked.Increment(ref _failures) >= _threshold)
             Open("no answer in time");
-        // Whoever else waits for it or not: its failure was seen.
-        _ = task.ContinueWith(static late => late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        // Nobody may wait for it any more: its failure was seen.
+        _ = task.ContinueWith(
+            static late => late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
         return new(null, task);
     }
 

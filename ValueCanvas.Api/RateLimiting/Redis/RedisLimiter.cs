@@ -6,7 +6,7 @@ using ValueCanvas.Api.RateLimiting.Policies;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
-/// <summary>The counts of all instances together. Who asks waits no longer than the timeout; null or false says that Redis did not do it in time.</summary>
+/// <summary>The counts of all instances together. Nobody waits longer than the timeout; null or false: it was not done in time.</summary>
 /// <remarks>
 /// All keys have one hash tag, and so one slot of a Redis cluster: a request is charged to all of its policies or none, the global ones
 /// among them, which one script can do in one slot alone.

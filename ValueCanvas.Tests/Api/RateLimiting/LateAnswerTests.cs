@@ -17,7 +17,7 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     private static readonly TimeSpan Timeout = TimeSpan.FromMilliseconds(25);
 
     private readonly SteppedClock _clock = new();
-    private readonly RateLimitingOptions _options = new() { Prefix = $"late-{Guid.NewGuid():N}", RedisTimeout = Timeout, RedisFailures = 3 };
+    private readonly RateLimitingOptions _options = new() { Prefix = $"late-{Guid.NewGuid():N}", RedisTimeout = Timeout };
     private ConnectionMultiplexer _redis = null!;
     private FreezingProxy? _proxy;
     private LimiterInstance _instance = null!;
@@ -122,7 +122,8 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task Concurrency_AdmittedMeanwhile_HoldsItsPlaceUntilItIsOver()
     {
-        var charge = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.Concurrency, 1, TimeSpan.FromSeconds(1)), prefix: _options.Prefix);
+        var policy = LimitTestData.Policy(LimitAlgorithm.Concurrency, 1, TimeSpan.FromSeconds(1));
+        var charge = LimitTestData.Charge(policy, prefix: _options.Prefix);
         var made = await AskLateAsync(charge);
         Assert.True(made.Allowed);
         _proxy!.Thaw();
@@ -173,7 +174,9 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     }
 
     private Charge Tokens(TokenMode mode, long cost) => LimitTestData.Charge(
-        LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens, mode: mode), cost, _options.Prefix);
+        LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens, mode: mode),
+        cost,
+        _options.Prefix);
 
     private Task<LimitDecision> AskAsync(Charge charge) => _instance.AskAsync(charge).WaitAsync(TimeSpan.FromSeconds(20), Cancel);
 

@@ -16,7 +16,8 @@ internal sealed class LimiterFleet(LimiterInstance[] instances, string prefix) :
     public static async Task<LimiterFleet> StartAsync(string redis, RateLimitingOptions options) => new(
         await Task.WhenAll(Enumerable.Range(0, Size).Select(_ => LimiterInstance.StartAsync(redis, options))), options.Prefix);
 
-    public Task UntilAllAsync(bool open) => LimiterInstance.UntilAsync(() => Array.TrueForAll(instances, instance => instance.Gate.IsOpen == open));
+    public Task UntilAllAsync(bool open) =>
+        LimiterInstance.UntilAsync(() => Array.TrueForAll(instances, instance => instance.Gate.IsOpen == open));
 
     /// <summary>Clients of each instance begin to ask, and go on until they are stopped.</summary>
     public async Task<FleetLoad> LoadAsync(LimitPolicy policy) => new(
@@ -29,7 +30,7 @@ internal sealed class LimiterFleet(LimiterInstance[] instances, string prefix) :
     }
 }
 
-/// <summary>Every client asks again soon after it has its answer; so do clients of one instance more, which has no Redis to wait for.</summary>
+/// <summary>Every client asks again soon after its answer; so do clients of one instance more, which has no Redis to wait for.</summary>
 internal sealed class FleetLoad
 {
     private static readonly TimeSpan Breath = TimeSpan.FromMilliseconds(10);
@@ -47,7 +48,8 @@ internal sealed class FleetLoad
     public FleetLoad(LimiterInstance[] instances, LimiterInstance alone, Charge charge)
     {
         (_alone, _charge) = (alone, charge);
-        _clients = Task.WhenAll(instances.Append(alone).SelectMany(instance => Enumerable.Range(0, LimiterFleet.Clients).Select(_ => AskAsync(instance))));
+        _clients = Task.WhenAll(
+            instances.Append(alone).SelectMany(instance => Enumerable.Range(0, LimiterFleet.Clients).Select(_ => AskAsync(instance))));
     }
 
     public long Admitted => Volatile.Read(ref _admitted);

@@ -112,7 +112,8 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
         _options.RedisTimeout = Patient;
         await using var connection = await ConnectAsync();
         await using var instance = await LimiterInstance.StartAsync(own.Servers.Redis, _options);
-        var charge = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.TokenBucket, 10, TimeSpan.FromDays(1)), prefix: _options.Prefix);
+        var policy = LimitTestData.Policy(LimitAlgorithm.TokenBucket, 10, TimeSpan.FromDays(1));
+        var charge = LimitTestData.Charge(policy, prefix: _options.Prefix);
         Assert.True((await instance.AskAsync(charge)).Counted);
 
         await connection.Server.ScriptFlushAsync();
