@@ -73,7 +73,7 @@ internal sealed class RedisLimiter
             if (!made.Allowed)
             {
                 if (counted.Allowed)
-                    await SettleAsync(_redis!, counted, tokens: null);
+                    await _leases.SettleAsync(_redis!.GetDatabase(), counted, tokens: null);
                 return;
             }
 
@@ -88,7 +88,7 @@ internal sealed class RedisLimiter
             var tokens = await made.Over;
             _leases.End(counted);
             if (counted.NeedsSettling(tokens))
-                await SettleAsync(_redis!, counted, tokens);
+                await _leases.SettleAsync(_redis!.GetDatabase(), counted, tokens);
         }
         catch (Exception)
         {
@@ -100,27 +100,10 @@ internal sealed class RedisLimiter
     public async ValueTask<bool> SettleAsync(LimitDecision decision, long? tokens)
     {
         _leases.End(decision);
-        return _redis is not null && (await _gate.AskAsync(() => SettleAsync(_redis, decision, tokens))).Answer is not null;
-    }
-
-    private Task<long[]> SettleAsync(IConnectionMultiplexer redis, LimitDecision decision, long? tokens)
-    {
-        List<RedisKey> keys = [_clock];
-        List<RedisValue> values = [decision.Id, decision.Epoch];
-        foreach (var reading in decision.Readings.Where(reading => LimitDecision.NeedsSettling(reading, tokens)))
-        {
-            var charge = reading.Charge;
-            keys.AddRange([charge.Key, charge.Policy.IsReclaimable ? KeyNames.Records(charge.Key) : charge.Key]);
-            values.AddRange(
-            [
-                Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, charge.Used(tokens), reading.Place,
-                reading.Refunds, charge.Policy.IsReclaimable ? 2 : 0,
-            ]);
-        }
-
-        return keys.Count == 1
-            ? Task.FromResult(Array.Empty<long>())
-            : RedisScript.Settle.RunAsync(redis.GetDatabase(), [.. keys], [.. values]);
+        if (!_gate.IsOpen && _redis is not null)
+            return (await _gate.AskAsync(() => _leases.SettleAsync(_redis.GetDatabase(), decision, tokens))).Answer is not null;
+        _leases.Owe(decision, tokens);
+        return false;
     }
 
     private (RedisKey[] Keys, RedisValue[] Values) Question(IReadOnlyList<Charge> charges, string id, bool isAdmitted = false)

@@ -173,6 +173,27 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
         Assert.True((await AskAsync(charge)).Counted);
     }
 
+    [Fact]
+    public async Task Requests_ThatEndWhileRedisIsAway_AreSettledWhenItIsBack()
+    {
+        var places = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.Concurrency, 1, TimeSpan.FromSeconds(1)), prefix: _options.Prefix);
+        foreach (var mode in Enum.GetValues<TokenMode>())
+        {
+            var charge = Tokens(mode, 100) with { Key = $"{Tokens(mode, 1).Key}:{mode}" };
+            var admitted = await _instance.AskAsync(charge, places);
+            Assert.True(admitted.Counted);
+            while (!_instance.Gate.IsOpen)
+                await AskLateAsync(Tokens(mode, 1));
+
+            await _instance.Limiter.SettleAsync(admitted, 10);
+            _proxy!.Thaw();
+            await _clock.AdvanceUntilAsync(TimeSpan.FromMilliseconds(10), () => !_instance.Gate.IsOpen);
+
+            await UntilCountAsync(charge, 10);
+            Assert.Equal(0, await _redis.GetDatabase().SortedSetLengthAsync(places.Key));
+        }
+    }
+
     private Charge Tokens(TokenMode mode, long cost) => LimitTestData.Charge(
         LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens, mode: mode),
         cost,
