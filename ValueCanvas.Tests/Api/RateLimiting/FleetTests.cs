@@ -92,8 +92,8 @@ public sealed class FleetTests(ServersFixture servers)
         Assert.False((await other.AskAsync(tokens)).Allowed);
 
         await crashing.CrashAsync();
-        await LimiterInstance.UntilAsync(() => other.AskAsync(charge).Result.Allowed);
-        await LimiterInstance.UntilAsync(() => other.AskAsync(tokens).Result.Allowed);
+        await LimiterInstance.UntilAsync(async () => (await other.AskAsync(charge)).Allowed);
+        await LimiterInstance.UntilAsync(async () => (await other.AskAsync(tokens)).Allowed);
     }
 
     [Fact]

@@ -1,4 +1,3 @@
-using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
@@ -18,7 +17,7 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
 
     private readonly SteppedClock _clock = new();
     private readonly RateLimitingOptions _options = new() { Prefix = $"late-{Guid.NewGuid():N}", RedisTimeout = Timeout };
-    private ConnectionMultiplexer _redis = null!;
+    private RedisConnection _redis = null!;
     private FreezingProxy? _proxy;
     private LimiterInstance _instance = null!;
 
@@ -27,7 +26,7 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         var (host, port) = LimiterInstance.Address(servers.Redis);
-        _redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+        _redis = await RedisConnection.OpenAsync(servers.Redis);
         _proxy = new FreezingProxy(host, port);
         _instance = await LimiterInstance.StartAsync(LimiterInstance.Through(_proxy, servers.Redis), _options, _clock);
     }
@@ -70,7 +69,7 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
         _proxy!.Thaw();
 
         await UntilCountAsync(charge, 10);
-        Assert.Equal(0, await _redis.GetDatabase().SortedSetLengthAsync(KeyNames.Records(charge.Key)));
+        Assert.Equal(0, await _redis.Database.SortedSetLengthAsync(KeyNames.Records(charge.Key)));
     }
 
     [Fact]
@@ -131,7 +130,7 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
 
         await _instance.Limiter.SettleAsync(made, 0);
 
-        await LimiterInstance.UntilAsync(() => AskAsync(charge).Result.Allowed);
+        await LimiterInstance.UntilAsync(async () => (await AskAsync(charge)).Allowed);
     }
 
     [Fact]
@@ -190,7 +189,7 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
             await _clock.AdvanceUntilAsync(TimeSpan.FromMilliseconds(10), () => !_instance.Gate.IsOpen);
 
             await UntilCountAsync(charge, 10);
-            Assert.Equal(0, await _redis.GetDatabase().SortedSetLengthAsync(places.Key));
+            Assert.Equal(0, await _redis.Database.SortedSetLengthAsync(places.Key));
         }
     }
 
@@ -215,5 +214,5 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     }
 
     private Task UntilCountAsync(Charge charge, long count) =>
-        LimiterInstance.UntilAsync(() => (long)_redis.GetDatabase().HashGet(charge.Key, "s") == count);
+        LimiterInstance.UntilAsync(() => (long)_redis.Database.HashGet(charge.Key, "s") == count);
 }

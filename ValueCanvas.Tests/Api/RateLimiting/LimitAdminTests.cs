@@ -94,7 +94,7 @@ public sealed class LimitAdminTests(MigratedDatabase database) : IClassFixture<M
         await SubjectAsync($$"""{"subject":"ip:127.0.0.1","action":"ban","until":"{{until}}"}""");
         Assert.Equal(403, await StatusAsync(_one));
         await WithinASecondAsync(async () => await StatusAsync(_two) == 403);
-        await LimiterInstance.UntilAsync(() => StatusAsync(_one).Result == 429);
+        await LimiterInstance.UntilAsync(async () => await StatusAsync(_one) == 429);
 
         await SubjectAsync("""{"subject":"ip:127.0.0.1","action":"none"}""");
         Assert.DoesNotContain("127.0.0.1", await database.ScalarAsync<string>(

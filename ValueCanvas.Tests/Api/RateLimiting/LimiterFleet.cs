@@ -89,7 +89,7 @@ internal sealed class FleetLoad
         }
     }
 
-    private static TimeSpan Percentile(IReadOnlyCollection<TimeSpan> waits) => waits.Order().ElementAt(waits.Count - 1 - waits.Count / 100);
+    private static TimeSpan Percentile(ConcurrentBag<TimeSpan> waits) => waits.Order().ElementAt(waits.Count - 1 - waits.Count / 100);
 }
 
 /// <param name="Admitted">Requests.</param>

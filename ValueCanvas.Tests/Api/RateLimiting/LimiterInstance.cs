@@ -12,11 +12,12 @@ namespace ValueCanvas.Tests.Api.RateLimiting;
 /// <summary>What one instance of the Api counts with.</summary>
 internal sealed class LimiterInstance : IAsyncDisposable
 {
-    private readonly IConnectionMultiplexer? _redis;
+    private readonly RedisConnection? _redis;
 
-    private LimiterInstance(IConnectionMultiplexer? redis, RateLimitingOptions options, TimeProvider time)
+    private LimiterInstance(RedisConnection? connection, RateLimitingOptions options, TimeProvider time)
     {
-        _redis = redis;
+        _redis = connection;
+        var redis = connection?.Multiplexer;
         var bound = Options.Create(options);
         Gate = new RedisGate(bound, time, NullLogger<RedisGate>.Instance);
         Local = new LocalLimiter(bound, time);
@@ -35,12 +36,12 @@ internal sealed class LimiterInstance : IAsyncDisposable
 
     public static async Task<LimiterInstance> StartAsync(string? redis, RateLimitingOptions options, TimeProvider? time = null)
     {
-        IConnectionMultiplexer? connection = null;
+        RedisConnection? connection = null;
         if (redis is not null)
         {
             var configuration = ConfigurationOptions.Parse(redis);
             (configuration.AbortOnConnectFail, configuration.ConnectTimeout) = (false, 1000);
-            connection = await ConnectionMultiplexer.ConnectAsync(configuration);
+            connection = new(await ConnectionMultiplexer.ConnectAsync(configuration));
         }
 
         var instance = new LimiterInstance(connection, options, time ?? TimeProvider.System);
@@ -78,12 +79,14 @@ internal sealed class LimiterInstance : IAsyncDisposable
         _redis?.Dispose();
     }
 
-    public static async Task UntilAsync(Func<bool> condition)
+    public static Task UntilAsync(Func<bool> condition) => UntilAsync(() => Task.FromResult(condition()));
+
+    public static async Task UntilAsync(Func<Task<bool>> condition)
     {
         using var bound = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         bound.CancelAfter(TimeSpan.FromSeconds(20));
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
-        while (!condition())
+        while (!await condition())
             await tick.WaitForNextTickAsync(bound.Token);
     }
 }

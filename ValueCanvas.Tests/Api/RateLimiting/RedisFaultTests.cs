@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
-using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Tests.Core.Caching;
@@ -93,7 +92,7 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
     public async Task Redis_FlushedUnderLoad_AdmitsAtMostOneWindowMore()
     {
         _options.RedisTimeout = Patient;
-        await using var connection = await ConnectAsync();
+        using var connection = await RedisConnection.OpenAsync(own.Servers.Redis + ",allowAdmin=true");
         var policy = LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 300, TimeSpan.FromMinutes(10));
         await using var fleet = await LimiterFleet.StartAsync(own.Servers.Redis, _options);
         var load = await fleet.LoadAsync(policy);
@@ -110,7 +109,7 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
     public async Task Redis_ForgetsItsScripts_IsGivenThemAgain()
     {
         _options.RedisTimeout = Patient;
-        await using var connection = await ConnectAsync();
+        using var connection = await RedisConnection.OpenAsync(own.Servers.Redis + ",allowAdmin=true");
         await using var instance = await LimiterInstance.StartAsync(own.Servers.Redis, _options);
         var policy = LimitTestData.Policy(LimitAlgorithm.TokenBucket, 10, TimeSpan.FromDays(1));
         var charge = LimitTestData.Charge(policy, prefix: _options.Prefix);
@@ -164,15 +163,6 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
         using var health = await api.GetAsync("/health");
         return (await ApiHost.JsonAsync(health)).GetProperty("checks").GetProperty("rate_limiter").GetString() == status;
     });
-
-    private async Task<Connection> ConnectAsync() => new(await ConnectionMultiplexer.ConnectAsync(own.Servers.Redis + ",allowAdmin=true"));
-
-    private sealed class Connection(ConnectionMultiplexer redis) : IAsyncDisposable
-    {
-        public IServer Server => redis.GetServer(redis.GetEndPoints()[0]);
-
-        public async ValueTask DisposeAsync() => await redis.CloseAsync();
-    }
 
     /// <summary>Passes everything on, late.</summary>
     private sealed class SlowProxy(string host, int port, TimeSpan delay) : TcpFaultProxy(host, port)

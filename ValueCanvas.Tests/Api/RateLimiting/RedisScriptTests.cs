@@ -14,13 +14,13 @@ namespace ValueCanvas.Tests.Api.RateLimiting;
 public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
 {
     private readonly string _prefix = $"script-{Guid.NewGuid():N}";
-    private ConnectionMultiplexer _redis = null!;
+    private RedisConnection _redis = null!;
 
-    private IDatabase Database => _redis.GetDatabase();
+    private IDatabase Database => _redis.Database;
 
     private string Clock => KeyNames.Clock(_prefix);
 
-    public async ValueTask InitializeAsync() => _redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+    public async ValueTask InitializeAsync() => _redis = await RedisConnection.OpenAsync(servers.Redis);
 
     public ValueTask DisposeAsync()
     {

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Http;
-using StackExchange.Redis;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -316,10 +315,10 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
     /// <summary>What Redis has left for the one who asks, read where it is counted.</summary>
     private async Task<long> RemainingAsync()
     {
-        using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
-        var key = redis.GetServer(redis.GetEndPoints()[0]).Keys(pattern: $"{{{_prefix}:limits}}:s60000:tokens:*")
+        using var redis = await RedisConnection.OpenAsync(servers.Redis);
+        var key = redis.Server.Keys(pattern: $"{{{_prefix}:limits}}:s60000:tokens:*")
             .SingleOrDefault(key => !key.ToString().EndsWith(":open", StringComparison.Ordinal));
-        return Limit - (long)await redis.GetDatabase().HashGetAsync(key.ToString(), "s");
+        return Limit - (long)await redis.Database.HashGetAsync(key.ToString(), "s");
     }
 
     private ApiHost Host((string Key, string Value)[] settings) => new(_inference.Address, cache: servers.Redis, settings: settings);
