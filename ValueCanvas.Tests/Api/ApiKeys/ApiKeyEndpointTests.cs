@@ -5,19 +5,9 @@ using ValueCanvas.Api.ApiKeys;
 
 namespace ValueCanvas.Tests.Api.ApiKeys;
 
-public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<KeyDatabase>, IAsyncLifetime
+public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
 {
-    private ApiHost _api = null!;
-
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public ValueTask InitializeAsync()
-    {
-        _api = new ApiHost(database: database.App, cache: database.Redis);
-        return ValueTask.CompletedTask;
-    }
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
 
     [Fact]
     public async Task Create_IsShownOnce_Works_AndIsStoredAsAHashOnly()
@@ -36,7 +26,7 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         Assert.Equal(["canvas", "llm", "queue"], made.GetProperty("scopes").EnumerateArray().Select(scope => scope.GetString()));
         Assert.Equal(12.5m, made.GetProperty("budget").GetProperty("amount").GetDecimal());
 
-        using var used = await _api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
+        using var used = await api.Api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
         Assert.Equal(HttpStatusCode.OK, used.StatusCode);
         using var again = await client.GetAsync(response.Headers.Location, Cancellation);
         var shown = (await ApiHost.JsonAsync(again)).GetProperty("data");
@@ -45,7 +35,7 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
 
         foreach (var table in (string[])["api_keys", "api_key_secrets"])
         {
-            var everything = await database.ScalarAsync<string>($"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
+            var everything = await api.Database.ScalarAsync<string>($"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
             Assert.DoesNotContain(key, everything, StringComparison.Ordinal);
             Assert.DoesNotContain(key[22..], everything, StringComparison.Ordinal);
         }
@@ -73,16 +63,16 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
     [Fact]
     public async Task Create_FieldsThatAreNotTheCallers_AreNotTaken()
     {
-        var (tenant, user) = await database.AddMemberAsync();
-        var other = await database.AddMemberAsync();
-        var client = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
+        var (tenant, user) = await api.Database.AddMemberAsync();
+        var other = await api.Database.AddMemberAsync();
+        var client = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, user));
 
         var made = await KeyDatabase.MakeAsync(
             client, new { name = "a", tenantId = other.Tenant, createdBy = other.User, isOperator = true, bootstrap = true, role = "owner" });
 
         Assert.Equal(user, made.GetProperty("createdBy").GetGuid());
-        Assert.Equal(tenant, await database.ScalarAsync<Guid>($"SELECT tenant_id FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
-        Assert.False(await database.ScalarAsync<bool>($"SELECT bootstrap FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
+        Assert.Equal(tenant, await api.Database.ScalarAsync<Guid>($"SELECT tenant_id FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
+        Assert.False(await api.Database.ScalarAsync<bool>($"SELECT bootstrap FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
     }
 
     [Fact]
@@ -91,7 +81,7 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         var owner = await OwnerAsync();
         var limited = (await KeyDatabase.MakeAsync(
             owner, new { name = "a", scopes = (string[])["keys", "llm"], models = (string[])["small", "tiny-*"] })).GetProperty("key").GetString();
-        var client = _api.ClientWith(limited);
+        var client = api.Api.ClientWith(limited);
 
         foreach (var body in (string[])
         [
@@ -115,7 +105,7 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         var end = TimeProvider.System.GetUtcNow().AddHours(1);
         var expiring = (await KeyDatabase.MakeAsync(
             owner, new { name = "a", scopes = (string[])["keys", "llm"], expiresAt = end })).GetProperty("key").GetString();
-        var client = _api.ClientWith(expiring);
+        var client = api.Api.ClientWith(expiring);
 
         using var later = await client.PostAsJsonAsync("/api/keys", new { name = "b", scopes = (string[])["llm"], expiresAt = end.AddHours(1) }, Cancellation);
         await ApiHost.ProblemAsync(later, 400);
@@ -129,27 +119,27 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         using var refused = await (await OwnerAsync()).PostAsync("/api/keys", KeyDatabase.Json("""{"name":"a","scopes":["admin"]}"""), Cancellation);
         await ApiHost.ProblemAsync(refused, 403);
 
-        await KeyDatabase.MakeAsync(_api.Client, new { name = "a", scopes = (string[])["admin"] });
+        await KeyDatabase.MakeAsync(api.Api.Client, new { name = "a", scopes = (string[])["admin"] });
     }
 
     [Fact]
     public async Task List_OfAMember_IsTheirOwn_OfAnAdmin_TheTenants()
     {
-        var (tenant, admin) = await database.AddMemberAsync("admin");
-        var (_, member) = await database.AddMemberAsync("member", tenant);
-        var (_, viewer) = await database.AddMemberAsync("viewer", tenant);
-        var adminKey = await KeyDatabase.AddKeyAsync(_api, tenant, admin);
-        var memberKey = await KeyDatabase.AddKeyAsync(_api, tenant, member);
-        var viewerKey = await KeyDatabase.AddKeyAsync(_api, tenant, viewer);
+        var (tenant, admin) = await api.Database.AddMemberAsync("admin");
+        var (_, member) = await api.Database.AddMemberAsync("member", tenant);
+        var (_, viewer) = await api.Database.AddMemberAsync("viewer", tenant);
+        var adminKey = await KeyDatabase.AddKeyAsync(api.Api, tenant, admin);
+        var memberKey = await KeyDatabase.AddKeyAsync(api.Api, tenant, member);
+        var viewerKey = await KeyDatabase.AddKeyAsync(api.Api, tenant, viewer);
 
-        Assert.Equal(3, (await ListAsync(_api.ClientWith(adminKey))).Length);
-        var own = Assert.Single(await ListAsync(_api.ClientWith(memberKey)));
+        Assert.Equal(3, (await ListAsync(api.Api.ClientWith(adminKey))).Length);
+        var own = Assert.Single(await ListAsync(api.Api.ClientWith(memberKey)));
         Assert.Equal(member, own.GetProperty("createdBy").GetGuid());
-        using var refused = await _api.ClientWith(viewerKey).GetAsync("/api/keys", Cancellation);
+        using var refused = await api.Api.ClientWith(viewerKey).GetAsync("/api/keys", Cancellation);
         await ApiHost.ProblemAsync(refused, 403);
 
-        var foreign = (await ListAsync(_api.ClientWith(adminKey))).First(key => key.GetProperty("createdBy").GetGuid() == admin);
-        using var hidden = await _api.ClientWith(memberKey).DeleteAsync($"/api/keys/{foreign.GetProperty("id").GetGuid()}", Cancellation);
+        var foreign = (await ListAsync(api.Api.ClientWith(adminKey))).First(key => key.GetProperty("createdBy").GetGuid() == admin);
+        using var hidden = await api.Api.ClientWith(memberKey).DeleteAsync($"/api/keys/{foreign.GetProperty("id").GetGuid()}", Cancellation);
         await ApiHost.ProblemAsync(hidden, 404);
     }
 
@@ -197,22 +187,22 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         await UntilRefusedAsync(second.GetProperty("key").GetString()!);
         await UntilRefusedAsync(third.GetProperty("key").GetString()!);
         Assert.Equal(HttpStatusCode.OK, await StatusAsync(last.GetProperty("key").GetString()!));
-        Assert.Equal(1, await database.ScalarAsync<long>($"SELECT count(*) FROM api_key_secrets WHERE key_id = '{id}'"));
+        Assert.Equal(1, await api.Database.ScalarAsync<long>($"SELECT count(*) FROM api_key_secrets WHERE key_id = '{id}'"));
     }
 
     [Fact]
     public async Task Rotate_AnotherUsersOrAStrongerKey_Is403()
     {
-        var (tenant, owner) = await database.AddMemberAsync();
-        var (_, admin) = await database.AddMemberAsync("admin", tenant);
-        var ownerClient = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, owner));
-        var adminClient = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, admin));
+        var (tenant, owner) = await api.Database.AddMemberAsync();
+        var (_, admin) = await api.Database.AddMemberAsync("admin", tenant);
+        var ownerClient = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, owner));
+        var adminClient = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, admin));
         var owners = (await KeyDatabase.MakeAsync(ownerClient, new { name = "a" })).GetProperty("id").GetGuid();
         using var foreign = await adminClient.PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(foreign, 403);
 
         var weak = (await KeyDatabase.MakeAsync(ownerClient, new { name = "w", scopes = (string[])["keys"] })).GetProperty("key").GetString();
-        using var stronger = await _api.ClientWith(weak).PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        using var stronger = await api.Api.ClientWith(weak).PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(stronger, 403);
     }
 
@@ -229,13 +219,13 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         using var rotated = await client.PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(rotated, 404);
         Assert.DoesNotContain(await ListAsync(client), key => key.GetProperty("id").GetGuid() == id);
-        Assert.True(await database.ScalarAsync<bool>($"SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = '{id}'"));
+        Assert.True(await api.Database.ScalarAsync<bool>($"SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = '{id}'"));
     }
 
     private async Task<HttpClient> OwnerAsync()
     {
-        var (tenant, user) = await database.AddMemberAsync();
-        return _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
+        var (tenant, user) = await api.Database.AddMemberAsync();
+        return api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, user));
     }
 
     private static async Task<JsonElement[]> ListAsync(HttpClient client)
@@ -253,7 +243,7 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
 
     private async Task<HttpStatusCode> StatusAsync(string key)
     {
-        using var response = await _api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
+        using var response = await api.Api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
         return response.StatusCode;
     }
 

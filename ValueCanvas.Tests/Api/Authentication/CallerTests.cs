@@ -8,19 +8,9 @@ using ValueCanvas.Tests.Core.Database;
 namespace ValueCanvas.Tests.Api.Authentication;
 
 /// <summary>Who is recognised by what, and how strangers are turned away.</summary>
-public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabase>, IAsyncLifetime
+public sealed class CallerTests(KeyApi api) : IClassFixture<KeyApi>
 {
-    private ApiHost _api = null!;
-
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public ValueTask InitializeAsync()
-    {
-        _api = new ApiHost(database: database.App);
-        return ValueTask.CompletedTask;
-    }
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
 
     [Theory]
     [InlineData("/api/canvas")]
@@ -30,7 +20,7 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [InlineData("/openapi/v1.json")]
     public async Task Stranger_UnderApi_Is401ThatSaysHowToGetAKey(string path)
     {
-        using var response = await _api.ClientWith(null).GetAsync(path, Cancellation);
+        using var response = await api.Api.ClientWith(null).GetAsync(path, Cancellation);
 
         var problem = await ApiHost.ProblemAsync(response, 401);
         Assert.Contains("/api/keys", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
@@ -42,9 +32,9 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [InlineData("/v1/nothing")]
     public async Task Stranger_UnderV1_IsOpenAisError(string path)
     {
-        using var none = await _api.ClientWith(null).GetAsync(path, Cancellation);
+        using var none = await api.Api.ClientWith(null).GetAsync(path, Cancellation);
         await ApiHost.OpenAiErrorAsync(none, 401);
-        using var wrong = await _api.ClientWith("sk-0123456789abcdef").GetAsync(path, Cancellation);
+        using var wrong = await api.Api.ClientWith("sk-0123456789abcdef").GetAsync(path, Cancellation);
         var error = await ApiHost.OpenAiErrorAsync(wrong, 401);
         Assert.Equal("invalid_api_key", error.GetProperty("code").GetString());
     }
@@ -59,7 +49,7 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [InlineData("x-api-key", "nothing")]
     public async Task Credential_ThatIsNone_Is401(string header, string value)
     {
-        var client = _api.ClientWith(null);
+        var client = api.Api.ClientWith(null);
         client.DefaultRequestHeaders.TryAddWithoutValidation(header, value);
         using var response = await client.GetAsync("/api/canvas", Cancellation);
         await ApiHost.ProblemAsync(response, 401);
@@ -68,7 +58,7 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [Fact]
     public async Task Key_InXApiKey_IsTaken_AndAuthorizationGoesFirst()
     {
-        var client = _api.ClientWith(null);
+        var client = api.Api.ClientWith(null);
         client.DefaultRequestHeaders.Add("x-api-key", ApiHost.Key);
         using (var alone = await client.GetAsync("/api/canvas", Cancellation))
             Assert.Equal(HttpStatusCode.OK, alone.StatusCode);
@@ -81,7 +71,7 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [Fact]
     public async Task Key_InTheAddress_IsNot()
     {
-        using var response = await _api.ClientWith(null).GetAsync($"/api/canvas?api_key={ApiHost.Key}&key={ApiHost.Key}", Cancellation);
+        using var response = await api.Api.ClientWith(null).GetAsync($"/api/canvas?api_key={ApiHost.Key}&key={ApiHost.Key}", Cancellation);
         await ApiHost.ProblemAsync(response, 401);
     }
 
@@ -94,7 +84,7 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [InlineData("/.well-known/jwks.json")]
     public async Task Open_Paths_AnswerStrangers(string path)
     {
-        using var response = await _api.ClientWith(null).GetAsync(path, Cancellation);
+        using var response = await api.Api.ClientWith(null).GetAsync(path, Cancellation);
         Assert.NotEqual(HttpStatusCode.Unauthorized, response.StatusCode);
     }
 
@@ -105,8 +95,8 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [InlineData("canvas", "/api/keys", "/api/canvas")]
     public async Task Key_WithoutTheScope_Is403_WithIt_GoesOn(string scope, string refused, string taken)
     {
-        var (tenant, user) = await database.AddMemberAsync();
-        var client = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user, scope));
+        var (tenant, user) = await api.Database.AddMemberAsync();
+        var client = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, user, scope));
         using var no = await client.GetAsync(refused, Cancellation);
         Assert.Equal(HttpStatusCode.Forbidden, no.StatusCode);
         using var yes = await client.GetAsync(taken, Cancellation);
@@ -116,8 +106,8 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [Fact]
     public async Task Viewer_Reads_AndChangesNothing()
     {
-        var (tenant, user) = await database.AddMemberAsync("viewer");
-        var client = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
+        var (tenant, user) = await api.Database.AddMemberAsync("viewer");
+        var client = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, user));
         using var read = await client.GetAsync("/api/canvas", Cancellation);
         Assert.Equal(HttpStatusCode.OK, read.StatusCode);
         foreach (var path in (string[])["/api/canvas/generate", "/api/queue/llm", "/api/llm/chat", "/generate", "/api/keys"])
@@ -130,23 +120,23 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [Fact]
     public async Task AccessToken_OfASession_IsTaken_AndEndsWithItWithinASecond()
     {
-        var (tenant, user) = await database.AddMemberAsync();
+        var (tenant, user) = await api.Database.AddMemberAsync();
         var session = Guid.NewGuid();
         await MigratedDatabase.ExecuteAsync(
-            database.Admin,
+            api.Database.Admin,
             $"INSERT INTO sessions (id, user_id, tenant_id, expires_at) VALUES ('{session}', '{user}', '{tenant}', now() + interval '1 day')");
-        var token = await _api.Services.GetRequiredService<AccessTokens>().IssueAsync(user, tenant, session, Cancellation);
-        var client = _api.ClientWith(token.Text);
+        var token = await api.Api.Services.GetRequiredService<AccessTokens>().IssueAsync(user, tenant, session, Cancellation);
+        var client = api.Api.ClientWith(token.Text);
         using (var taken = await client.GetAsync("/api/keys", Cancellation))
             Assert.Equal(HttpStatusCode.OK, taken.StatusCode);
 
-        await MigratedDatabase.ExecuteAsync(database.Admin, $"UPDATE users SET password_change_required = true WHERE id = '{user}'");
-        await MigratedDatabase.ExecuteAsync(database.Admin, $"UPDATE users SET password_hash = 'x', is_operator = false WHERE id = '{user}'");
-        Assert.False(await database.ScalarAsync<bool>($"SELECT password_change_required FROM users WHERE id = '{user}'"));
+        await MigratedDatabase.ExecuteAsync(api.Database.Admin, $"UPDATE users SET password_change_required = true WHERE id = '{user}'");
+        await MigratedDatabase.ExecuteAsync(api.Database.Admin, $"UPDATE users SET password_hash = 'x', is_operator = false WHERE id = '{user}'");
+        Assert.False(await api.Database.ScalarAsync<bool>($"SELECT password_change_required FROM users WHERE id = '{user}'"));
 
         var since = TimeProvider.System.GetTimestamp();
         await MigratedDatabase.ExecuteAsync(
-            database.Admin, $"UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = '{session}'");
+            api.Database.Admin, $"UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = '{session}'");
         await InferenceProxy.ProxyHost.UntilAsync(async () =>
         {
             using var response = await client.GetAsync("/api/keys", Cancellation);
@@ -158,17 +148,17 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [Fact]
     public async Task AccessToken_OfAOneTimePassword_OpensNothingElse()
     {
-        var (tenant, user) = await database.AddMemberAsync();
+        var (tenant, user) = await api.Database.AddMemberAsync();
         var session = Guid.NewGuid();
         await MigratedDatabase.ExecuteAsync(
-            database.Admin,
+            api.Database.Admin,
             $"""
              INSERT INTO sessions (id, user_id, tenant_id, expires_at) VALUES ('{session}', '{user}', '{tenant}', now() + interval '1 day');
              UPDATE users SET password_change_required = true WHERE id = '{user}';
              """);
-        var token = await _api.Services.GetRequiredService<AccessTokens>().IssueAsync(user, tenant, session, Cancellation);
+        var token = await api.Api.Services.GetRequiredService<AccessTokens>().IssueAsync(user, tenant, session, Cancellation);
 
-        using var refused = await _api.ClientWith(token.Text).GetAsync("/api/canvas", Cancellation);
+        using var refused = await api.Api.ClientWith(token.Text).GetAsync("/api/canvas", Cancellation);
 
         var problem = await ApiHost.ProblemAsync(refused, 403);
         Assert.EndsWith("password-change-required", problem.GetProperty("type").GetString(), StringComparison.Ordinal);
@@ -177,12 +167,12 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
     [Fact]
     public async Task Keys_MadeUp_CostNoQuestionWhereTheSumIsWrong_AndFewWhereItIsRight()
     {
-        using (await _api.GetAsync("/api/canvas"))
+        using (await api.Api.GetAsync("/api/canvas"))
         {
         }
 
         var before = await LookUpsAsync();
-        var client = _api.ClientWith(null);
+        var client = api.Api.ClientWith(null);
         for (var i = 0; i < 200; i++)
             await RefusedAsync(client, ApiKeyText.Create("live")[..^1] + "!");
         for (var i = 0; i < 200; i++)
@@ -211,7 +201,7 @@ public sealed class CallerTests(KeyDatabase database) : IClassFixture<KeyDatabas
         while (same < 6)
         {
             await tick.WaitForNextTickAsync(Cancellation);
-            var now = await database.ScalarAsync<long>(
+            var now = await api.Database.ScalarAsync<long>(
                 "SELECT coalesce(sum(idx_scan + seq_scan), 0)::bigint FROM pg_stat_user_tables WHERE relname = 'api_key_secrets'");
             same = now == last ? same + 1 : 0;
             last = now;

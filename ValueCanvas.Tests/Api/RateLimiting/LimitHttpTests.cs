@@ -160,7 +160,7 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
         }
 
         await left.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
-        await UntilAsync(api, 200);
+        await UntilAPlaceIsFreeAsync(api);
         // Failed behind, not understood, refused by another policy.
         _inference.Answer = context => FakeInference.Error(context, 500, "broken");
         var rare = Chat.Replace("\"m\"", "\"rare\"", StringComparison.Ordinal);
@@ -171,7 +171,7 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
             Assert.DoesNotContain("places", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
         }
 
-        await UntilAsync(api, 200);
+        await UntilAPlaceIsFreeAsync(api);
     }
 
     [Fact]
@@ -268,10 +268,10 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
     private ApiHost Host(bool cache, params (string Key, string Value)[] settings) =>
         new(_inference.Address, cache: cache ? servers.Redis : null, settings: settings);
 
-    private static Task UntilAsync(ApiHost api, int status) => InferenceProxy.ProxyHost.UntilAsync(async () =>
+    private static Task UntilAPlaceIsFreeAsync(ApiHost api) => LimiterInstance.UntilAsync(async () =>
     {
         using var response = await api.GetAsync("/v1/models");
-        return (int)response.StatusCode == status;
+        return response.StatusCode != HttpStatusCode.TooManyRequests;
     });
 
     /// <summary>The seconds are the milliseconds, rounded up.</summary>

@@ -20,8 +20,7 @@ internal sealed class LimiterFleet(LimiterInstance[] instances, string prefix) :
         LimiterInstance.UntilAsync(() => Array.TrueForAll(instances, instance => instance.Gate.IsOpen == open));
 
     /// <summary>Clients of each instance begin to ask, and go on until they are stopped.</summary>
-    public async Task<FleetLoad> LoadAsync(LimitPolicy policy) => new(
-        instances, await LimiterInstance.StartAsync(null, new RateLimitingOptions()), LimitTestData.Charge(policy, prefix: prefix));
+    public FleetLoad Load(LimitPolicy policy) => new(instances, LimitTestData.Charge(policy, prefix: prefix));
 
     public async ValueTask DisposeAsync()
     {
@@ -30,26 +29,26 @@ internal sealed class LimiterFleet(LimiterInstance[] instances, string prefix) :
     }
 }
 
-/// <summary>Every client asks again soon after its answer; so do clients of one instance more, which has no Redis to wait for.</summary>
+/// <summary>Every client asks again soon after its answer. Others beside them only wait for a timer, as long as a call to Redis may take.</summary>
 internal sealed class FleetLoad
 {
     private static readonly TimeSpan Breath = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan Timeout = new RateLimitingOptions().RedisTimeout;
 
     private readonly long _started = Stopwatch.GetTimestamp();
     private readonly ConcurrentBag<TimeSpan> _waits = [];
     private readonly ConcurrentBag<TimeSpan> _usual = [];
-    private readonly LimiterInstance _alone;
     private readonly Charge _charge;
     private readonly Task _clients;
     private volatile bool _isOver;
     private long _admitted;
     private int _late;
 
-    public FleetLoad(LimiterInstance[] instances, LimiterInstance alone, Charge charge)
+    public FleetLoad(LimiterInstance[] instances, Charge charge)
     {
-        (_alone, _charge) = (alone, charge);
-        _clients = Task.WhenAll(
-            instances.Append(alone).SelectMany(instance => Enumerable.Range(0, LimiterFleet.Clients).Select(_ => AskAsync(instance))));
+        _charge = charge;
+        _clients = Task.WhenAll(instances.SelectMany(instance => Enumerable.Range(0, LimiterFleet.Clients).Select(_ => AskAsync(instance)))
+            .Concat(Enumerable.Range(0, LimiterFleet.Clients).Select(_ => WaitAsync())));
     }
 
     public long Admitted => Volatile.Read(ref _admitted);
@@ -68,7 +67,6 @@ internal sealed class FleetLoad
     {
         _isOver = true;
         await _clients;
-        await _alone.DisposeAsync();
         return new FleetResult(Admitted, Stopwatch.GetElapsedTime(_started), Percentile(_waits), Percentile(_usual));
     }
 
@@ -78,14 +76,24 @@ internal sealed class FleetLoad
         while (!_isOver)
         {
             var asked = Stopwatch.GetTimestamp();
-            // Off this thread, as a request is: so all of them wait for a thread.
+            // Off this thread, as a request is.
             var decision = await Task.Run(() => instance.AskAsync(_charge), TestContext.Current.CancellationToken);
-            (ReferenceEquals(instance, _alone) ? _usual : _waits).Add(Stopwatch.GetElapsedTime(asked));
-            if (decision.Allowed && !ReferenceEquals(instance, _alone))
+            _waits.Add(Stopwatch.GetElapsedTime(asked));
+            if (decision.Allowed)
                 Interlocked.Increment(ref _admitted);
             if (decision.IsLate)
                 Interlocked.Increment(ref _late);
             await breath.WaitForNextTickAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    private async Task WaitAsync()
+    {
+        while (!_isOver)
+        {
+            var asked = Stopwatch.GetTimestamp();
+            await Task.Run(() => Task.Delay(Timeout, TimeProvider.System, TestContext.Current.CancellationToken));
+            _usual.Add(Stopwatch.GetElapsedTime(asked));
         }
     }
 
@@ -95,8 +103,8 @@ internal sealed class FleetLoad
 /// <param name="Admitted">Requests.</param>
 /// <param name="Elapsed">From the first question to the last answer.</param>
 /// <param name="Wait">99 of 100 answers took no longer.</param>
-/// <param name="Usual">The same at the same time where there is no Redis: what the machine itself makes people wait.</param>
-internal sealed record FleetResult(long Admitted, TimeSpan Elapsed, TimeSpan Wait, TimeSpan Usual)
+/// <param name="Timer">What the machine made of a timer set to Redis' timeout, at the same time.</param>
+internal sealed record FleetResult(long Admitted, TimeSpan Elapsed, TimeSpan Wait, TimeSpan Timer)
 {
     private static readonly TimeSpan Added = TimeSpan.FromMilliseconds(50);
 
@@ -105,7 +113,7 @@ internal sealed record FleetResult(long Admitted, TimeSpan Elapsed, TimeSpan Wai
     {
         var rate = perSecond * Elapsed.TotalSeconds;
         Assert.InRange(Admitted, (long)(rate / 4), (long)((perSecond + rate) * 1.25));
-        // An answer of Redis comes by way of several threads, and a busy machine lets each of them wait.
-        Assert.True(Wait - 4 * Usual < Added, $"p99 {Wait}, without Redis {Usual}");
+        // 50 ms; on a machine that is busy with other work, where timers are late, accordingly more.
+        Assert.True(Wait < Added || Wait < 3 * Timer, $"p99 {Wait}, a timer's {Timer}");
     }
 }

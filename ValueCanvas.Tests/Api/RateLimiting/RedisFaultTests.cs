@@ -32,7 +32,7 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
     public async Task Redis_StopsAndComesBackEmpty_NobodyWaitsAndTheLimitHolds()
     {
         await using var fleet = await LimiterFleet.StartAsync(own.Servers.Redis, _options);
-        var load = await fleet.LoadAsync(Bucket);
+        var load = fleet.Load(Bucket);
         await FleetLoad.RunAsync(0.5);
         await own.Servers.StopRedisAsync(Cancel);
         await fleet.UntilAllAsync(open: true);
@@ -51,7 +51,7 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
         var (host, port) = LimiterInstance.Address(own.Servers.Redis);
         await using var proxy = new FreezingProxy(host, port);
         await using var fleet = await LimiterFleet.StartAsync(LimiterInstance.Through(proxy, own.Servers.Redis), _options);
-        var load = await fleet.LoadAsync(Bucket);
+        var load = fleet.Load(Bucket);
         await FleetLoad.RunAsync(0.5);
         proxy.Freeze();
         await fleet.UntilAllAsync(open: true);
@@ -70,7 +70,7 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
         var (host, port) = LimiterInstance.Address(own.Servers.Redis);
         await using var proxy = new SlowProxy(host, port, TimeSpan.FromMilliseconds(200));
         await using var fleet = await LimiterFleet.StartAsync(LimiterInstance.Through(proxy, own.Servers.Redis), _options);
-        var load = await fleet.LoadAsync(Bucket);
+        var load = fleet.Load(Bucket);
         await FleetLoad.RunAsync(0.5);
 
         var before = load.Late;
@@ -95,7 +95,7 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
         using var connection = await RedisConnection.OpenAsync(own.Servers.Redis + ",allowAdmin=true");
         var policy = LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 300, TimeSpan.FromMinutes(10));
         await using var fleet = await LimiterFleet.StartAsync(own.Servers.Redis, _options);
-        var load = await fleet.LoadAsync(policy);
+        var load = fleet.Load(policy);
         await LimiterInstance.UntilAsync(() => load.Admitted == 300);
 
         await connection.Server.FlushAllDatabasesAsync();
