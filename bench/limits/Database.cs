@@ -19,7 +19,7 @@ internal sealed class Database : IAsyncDisposable
     private Database(DistributedApplication application, string admin) => (_application, _admin) = (application, admin);
 
     /// <summary>As the Api connects.</summary>
-    public string App => new NpgsqlConnectionStringBuilder(_admin) { Username = DatabaseRoles.App, Password = Password }.ConnectionString;
+    public string App => new NpgsqlConnectionStringBuilder(_admin) { Username = "valuecanvas_app", Password = Password }.ConnectionString;
 
     public static async Task<Database> StartAsync(CancellationToken cancellationToken)
     {
