@@ -29,14 +29,21 @@ internal readonly record struct Credential(CredentialKind Kind, string Text)
         var key = request.Headers["x-api-key"];
         if (key.Count > 0)
         {
-            credential = new(CredentialKind.ApiKey, key[0] ?? "");
-            return key is [{ Length: > 0 and <= MaxLength }];
+            if (key is not [{ Length: > 0 and <= MaxLength } text])
+                return false;
+            credential = new(CredentialKind.ApiKey, text);
+        }
+        else if (SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie)
+        {
+            credential = new(CredentialKind.Session, cookie);
         }
 
-        if (SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie)
-            credential = new(CredentialKind.Session, cookie);
         return true;
     }
+
+    /// <summary>The access token, from wherever it comes; null where there is none.</summary>
+    public static string? ReadToken(HttpRequest request) =>
+        TryRead(request, out var credential) && credential is { Kind: not CredentialKind.ApiKey } token ? token.Text : null;
 
     // A JWS begins with {" in base64url; two dots set its parts apart.
     private static bool IsToken(string text) => text.StartsWith("eyJ", StringComparison.Ordinal) && text.AsSpan().Count('.') == 2;

@@ -5,8 +5,11 @@ using ValueCanvas.Api.ApiKeys;
 
 namespace ValueCanvas.Tests.Api.ApiKeys;
 
-public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
+public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
 {
+    private readonly KeyDatabase _database = fixture.Database;
+    private readonly ApiHost _api = fixture.Host;
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -26,7 +29,7 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
         Assert.Equal(["canvas", "llm", "queue"], made.GetProperty("scopes").EnumerateArray().Select(scope => scope.GetString()));
         Assert.Equal(12.5m, made.GetProperty("budget").GetProperty("amount").GetDecimal());
 
-        using var used = await api.Api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
+        using var used = await _api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
         Assert.Equal(HttpStatusCode.OK, used.StatusCode);
         using var again = await client.GetAsync(response.Headers.Location, Cancellation);
         var shown = (await ApiHost.JsonAsync(again)).GetProperty("data");
@@ -35,7 +38,7 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
 
         foreach (var table in (string[])["api_keys", "api_key_secrets"])
         {
-            var everything = await api.Database.ScalarAsync<string>($"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
+            var everything = await _database.ScalarAsync<string>($"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
             Assert.DoesNotContain(key, everything, StringComparison.Ordinal);
             Assert.DoesNotContain(key[22..], everything, StringComparison.Ordinal);
         }
@@ -60,19 +63,68 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
         Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _), problem.GetRawText());
     }
 
-    [Fact]
-    public async Task Create_FieldsThatAreNotTheCallers_AreNotTaken()
+    [Theory]
+    [InlineData("tenantId", "\"00000000-0000-0000-0000-000000000001\"")]
+    [InlineData("createdBy", "\"00000000-0000-0000-0000-000000000001\"")]
+    [InlineData("isOperator", "true")]
+    [InlineData("bootstrap", "true")]
+    [InlineData("role", "\"owner\"")]
+    [InlineData("key", "\"vck_live_mine\"")]
+    public async Task Create_FieldThatNobodyMaySet_Is400AndAudited(string field, string value)
     {
-        var (tenant, user) = await api.Database.AddMemberAsync();
-        var other = await api.Database.AddMemberAsync();
-        var client = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, user));
+        var (tenant, user) = await _database.AddMemberAsync();
+        var client = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
 
+        using var refused = await client.PostAsync("/api/keys", KeyDatabase.Json($$"""{"name":"a","{{field}}":{{value}}}"""), Cancellation);
+
+        var problem = await ApiHost.ProblemAsync(refused, 400);
+        Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _), problem.GetRawText());
+        await InferenceProxy.ProxyHost.UntilAsync(async () => await _database.ScalarAsync<long>(
+            $"SELECT count(*) FROM audit_log WHERE tenant_id = '{tenant}' AND event = 'request.refused' AND details ->> 'reason' = 'body'") == 1);
+    }
+
+    [Fact]
+    public async Task Key_WithABudget_MakesAndRotatesNoOther()
+    {
+        var owner = await OwnerAsync();
         var made = await KeyDatabase.MakeAsync(
-            client, new { name = "a", tenantId = other.Tenant, createdBy = other.User, isOperator = true, bootstrap = true, role = "owner" });
+            owner, new { name = "a", scopes = (string[])["keys", "llm"], budget = new { amount = 1, period = "day" } });
+        var free = await KeyDatabase.MakeAsync(owner, new { name = "b", scopes = (string[])["llm"] });
+        var client = _api.ClientWith(made.GetProperty("key").GetString());
 
-        Assert.Equal(user, made.GetProperty("createdBy").GetGuid());
-        Assert.Equal(tenant, await api.Database.ScalarAsync<Guid>($"SELECT tenant_id FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
-        Assert.False(await api.Database.ScalarAsync<bool>($"SELECT bootstrap FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
+        foreach (var body in (string[])
+        [
+            """{"name":"c","scopes":["llm"]}""", """{"name":"c","scopes":["llm"],"budget":{"amount":1,"period":"day"}}""",
+        ])
+        {
+            using var refused = await client.PostAsync("/api/keys", KeyDatabase.Json(body), Cancellation);
+            await ApiHost.ProblemAsync(refused, 403);
+        }
+
+        using var rotated = await client.PostAsync($"/api/keys/{free.GetProperty("id").GetGuid()}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        await ApiHost.ProblemAsync(rotated, 403);
+        await RotateAsync(client, made.GetProperty("id").GetGuid(), "{}");
+    }
+
+    [Fact]
+    public async Task Rotate_ByAKeyThatEndsSooner_OrByTheSecretOfBefore_Is403()
+    {
+        var owner = await OwnerAsync();
+        var lasting = await KeyDatabase.MakeAsync(owner, new { name = "a", scopes = (string[])["keys"] });
+        var id = lasting.GetProperty("id").GetGuid();
+        var ending = await KeyDatabase.MakeAsync(
+            owner, new { name = "b", scopes = (string[])["keys"], expiresAt = TimeProvider.System.GetUtcNow().AddHours(1) });
+        var endingClient = _api.ClientWith(ending.GetProperty("key").GetString());
+
+        using var sooner = await endingClient.PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        await ApiHost.ProblemAsync(sooner, 403);
+        await RotateAsync(endingClient, ending.GetProperty("id").GetGuid(), "{}");
+
+        // Whoever has stolen a secret that was rotated away does not get the next one by it.
+        await RotateAsync(owner, id, "{}");
+        using var back = await _api.ClientWith(lasting.GetProperty("key").GetString())
+            .PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        await ApiHost.ProblemAsync(back, 403);
     }
 
     [Fact]
@@ -81,7 +133,7 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
         var owner = await OwnerAsync();
         var limited = (await KeyDatabase.MakeAsync(
             owner, new { name = "a", scopes = (string[])["keys", "llm"], models = (string[])["small", "tiny-*"] })).GetProperty("key").GetString();
-        var client = api.Api.ClientWith(limited);
+        var client = _api.ClientWith(limited);
 
         foreach (var body in (string[])
         [
@@ -105,7 +157,7 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
         var end = TimeProvider.System.GetUtcNow().AddHours(1);
         var expiring = (await KeyDatabase.MakeAsync(
             owner, new { name = "a", scopes = (string[])["keys", "llm"], expiresAt = end })).GetProperty("key").GetString();
-        var client = api.Api.ClientWith(expiring);
+        var client = _api.ClientWith(expiring);
 
         using var later = await client.PostAsJsonAsync("/api/keys", new { name = "b", scopes = (string[])["llm"], expiresAt = end.AddHours(1) }, Cancellation);
         await ApiHost.ProblemAsync(later, 400);
@@ -119,27 +171,27 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
         using var refused = await (await OwnerAsync()).PostAsync("/api/keys", KeyDatabase.Json("""{"name":"a","scopes":["admin"]}"""), Cancellation);
         await ApiHost.ProblemAsync(refused, 403);
 
-        await KeyDatabase.MakeAsync(api.Api.Client, new { name = "a", scopes = (string[])["admin"] });
+        await KeyDatabase.MakeAsync(_api.Client, new { name = "a", scopes = (string[])["admin"] });
     }
 
     [Fact]
     public async Task List_OfAMember_IsTheirOwn_OfAnAdmin_TheTenants()
     {
-        var (tenant, admin) = await api.Database.AddMemberAsync("admin");
-        var (_, member) = await api.Database.AddMemberAsync("member", tenant);
-        var (_, viewer) = await api.Database.AddMemberAsync("viewer", tenant);
-        var adminKey = await KeyDatabase.AddKeyAsync(api.Api, tenant, admin);
-        var memberKey = await KeyDatabase.AddKeyAsync(api.Api, tenant, member);
-        var viewerKey = await KeyDatabase.AddKeyAsync(api.Api, tenant, viewer);
+        var (tenant, admin) = await _database.AddMemberAsync("admin");
+        var (_, member) = await _database.AddMemberAsync("member", tenant);
+        var (_, viewer) = await _database.AddMemberAsync("viewer", tenant);
+        var adminKey = await KeyDatabase.AddKeyAsync(_api, tenant, admin);
+        var memberKey = await KeyDatabase.AddKeyAsync(_api, tenant, member);
+        var viewerKey = await KeyDatabase.AddKeyAsync(_api, tenant, viewer);
 
-        Assert.Equal(3, (await ListAsync(api.Api.ClientWith(adminKey))).Length);
-        var own = Assert.Single(await ListAsync(api.Api.ClientWith(memberKey)));
+        Assert.Equal(3, (await ListAsync(_api.ClientWith(adminKey))).Length);
+        var own = Assert.Single(await ListAsync(_api.ClientWith(memberKey)));
         Assert.Equal(member, own.GetProperty("createdBy").GetGuid());
-        using var refused = await api.Api.ClientWith(viewerKey).GetAsync("/api/keys", Cancellation);
+        using var refused = await _api.ClientWith(viewerKey).GetAsync("/api/keys", Cancellation);
         await ApiHost.ProblemAsync(refused, 403);
 
-        var foreign = (await ListAsync(api.Api.ClientWith(adminKey))).First(key => key.GetProperty("createdBy").GetGuid() == admin);
-        using var hidden = await api.Api.ClientWith(memberKey).DeleteAsync($"/api/keys/{foreign.GetProperty("id").GetGuid()}", Cancellation);
+        var foreign = (await ListAsync(_api.ClientWith(adminKey))).First(key => key.GetProperty("createdBy").GetGuid() == admin);
+        using var hidden = await _api.ClientWith(memberKey).DeleteAsync($"/api/keys/{foreign.GetProperty("id").GetGuid()}", Cancellation);
         await ApiHost.ProblemAsync(hidden, 404);
     }
 
@@ -187,22 +239,22 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
         await UntilRefusedAsync(second.GetProperty("key").GetString()!);
         await UntilRefusedAsync(third.GetProperty("key").GetString()!);
         Assert.Equal(HttpStatusCode.OK, await StatusAsync(last.GetProperty("key").GetString()!));
-        Assert.Equal(1, await api.Database.ScalarAsync<long>($"SELECT count(*) FROM api_key_secrets WHERE key_id = '{id}'"));
+        Assert.Equal(1, await _database.ScalarAsync<long>($"SELECT count(*) FROM api_key_secrets WHERE key_id = '{id}'"));
     }
 
     [Fact]
     public async Task Rotate_AnotherUsersOrAStrongerKey_Is403()
     {
-        var (tenant, owner) = await api.Database.AddMemberAsync();
-        var (_, admin) = await api.Database.AddMemberAsync("admin", tenant);
-        var ownerClient = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, owner));
-        var adminClient = api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, admin));
+        var (tenant, owner) = await _database.AddMemberAsync();
+        var (_, admin) = await _database.AddMemberAsync("admin", tenant);
+        var ownerClient = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, owner));
+        var adminClient = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, admin));
         var owners = (await KeyDatabase.MakeAsync(ownerClient, new { name = "a" })).GetProperty("id").GetGuid();
         using var foreign = await adminClient.PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(foreign, 403);
 
         var weak = (await KeyDatabase.MakeAsync(ownerClient, new { name = "w", scopes = (string[])["keys"] })).GetProperty("key").GetString();
-        using var stronger = await api.Api.ClientWith(weak).PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        using var stronger = await _api.ClientWith(weak).PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(stronger, 403);
     }
 
@@ -210,22 +262,26 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
     public async Task Delete_OfAKey_HidesItAndKeepsItsRow()
     {
         var client = await OwnerAsync();
-        var id = (await KeyDatabase.MakeAsync(client, new { name = "a" })).GetProperty("id").GetGuid();
+        var made = await KeyDatabase.MakeAsync(client, new { name = "a" });
+        var (id, key) = (made.GetProperty("id").GetGuid(), made.GetProperty("key").GetString()!);
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(key));
 
         using var deleted = await client.DeleteAsync($"/api/keys/{id}", Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, deleted.StatusCode);
+        // At the instance that was asked, at once.
+        Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(key));
         using var again = await client.DeleteAsync($"/api/keys/{id}", Cancellation);
         await ApiHost.ProblemAsync(again, 404);
         using var rotated = await client.PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(rotated, 404);
         Assert.DoesNotContain(await ListAsync(client), key => key.GetProperty("id").GetGuid() == id);
-        Assert.True(await api.Database.ScalarAsync<bool>($"SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = '{id}'"));
+        Assert.True(await _database.ScalarAsync<bool>($"SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = '{id}'"));
     }
 
     private async Task<HttpClient> OwnerAsync()
     {
-        var (tenant, user) = await api.Database.AddMemberAsync();
-        return api.Api.ClientWith(await KeyDatabase.AddKeyAsync(api.Api, tenant, user));
+        var (tenant, user) = await _database.AddMemberAsync();
+        return _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
     }
 
     private static async Task<JsonElement[]> ListAsync(HttpClient client)
@@ -243,7 +299,7 @@ public sealed class ApiKeyEndpointTests(KeyApi api) : IClassFixture<KeyApi>
 
     private async Task<HttpStatusCode> StatusAsync(string key)
     {
-        using var response = await api.Api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
+        using var response = await _api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
         return response.StatusCode;
     }
 

@@ -1,22 +1,34 @@
 using System.Net;
 using System.Text.Json;
 using ValueCanvas.Tests.Core.Database;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Jobs;
 
-public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyncLifetime
+public sealed class JobEndpointsTests(ServersFixture servers) : IAsyncLifetime
 {
     private const string Valid =
         """{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":{"businessDescription":"A bakery in Lyon"}}""";
 
-    public async ValueTask InitializeAsync() => await MigratedDatabase.ExecuteAsync(api.Database.Admin, "DELETE FROM llm_jobs");
+    private readonly MigratedDatabase _database = new(servers);
+    private ApiHost _api = null!;
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public async ValueTask InitializeAsync()
+    {
+        await _database.InitializeAsync();
+        _api = new ApiHost(database: _database.App, cache: _database.Redis);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _api.DisposeAsync();
+        await _database.DisposeAsync();
+    }
 
     [Fact]
     public async Task Submit_ValidJob_Is202WithTheStoredJobAtItsLocation()
     {
-        using var accepted = await api.Api.PostAsync("/api/queue/llm", Valid);
+        using var accepted = await _api.PostAsync("/api/queue/llm", Valid);
 
         Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
         var body = await ApiHost.JsonAsync(accepted);
@@ -26,9 +38,9 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
         Assert.Equal($"/api/queue/jobs/{job.GetProperty("jobId").GetString()}", accepted.Headers.Location!.ToString());
         Assert.Equal(
             """{"businessDescription": "A bakery in Lyon"}""",
-            await api.Database.ScalarAsync<string>($"SELECT args::text FROM llm_jobs WHERE id = '{job.GetProperty("jobId").GetString()}'"));
+            await _database.ScalarAsync<string>($"SELECT args::text FROM llm_jobs WHERE id = '{job.GetProperty("jobId").GetString()}'"));
 
-        using var found = await api.Api.GetAsync(accepted.Headers.Location.ToString());
+        using var found = await _api.GetAsync(accepted.Headers.Location.ToString());
         Assert.Equal(job.GetRawText(), (await DataAsync(found)).GetRawText());
     }
 
@@ -47,11 +59,11 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
         "promptVariables.type")]
     public async Task Submit_JobThatCannotSucceed_Is422ThatNamesTheField(string body, string field)
     {
-        using var refused = await api.Api.PostAsync("/api/queue/llm", body);
+        using var refused = await _api.PostAsync("/api/queue/llm", body);
 
         var problem = await ApiHost.ProblemAsync(refused, 422);
         Assert.Contains(field, problem.GetProperty("errors").EnumerateObject().Select(error => error.Name));
-        Assert.Equal(0, await api.Database.ScalarAsync<long>("SELECT count(*) FROM llm_jobs"));
+        Assert.Equal(0, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_jobs"));
     }
 
     [Theory]
@@ -61,7 +73,7 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     [InlineData("""{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":"x"}""")]
     public async Task Submit_BodyThatIsNoJob_Is400(string body)
     {
-        using var refused = await api.Api.PostAsync("/api/queue/llm", body);
+        using var refused = await _api.PostAsync("/api/queue/llm", body);
 
         await ApiHost.ProblemAsync(refused, 400);
     }
@@ -71,7 +83,7 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     [InlineData("00000000-0000-0000-0000-000000000001", 404)]
     public async Task Get_UnknownId_Is404(string id, int status)
     {
-        using var missing = await api.Api.GetAsync($"/api/queue/jobs/{id}");
+        using var missing = await _api.GetAsync($"/api/queue/jobs/{id}");
 
         await ApiHost.ProblemAsync(missing, status);
     }
@@ -84,7 +96,7 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     [InlineData("cursor=00000000-0000-0000-0000-000000000001", "cursor")]
     public async Task List_BadParameter_Is400ThatNamesIt(string query, string field)
     {
-        using var refused = await api.Api.GetAsync($"/api/queue/jobs?{query}");
+        using var refused = await _api.GetAsync($"/api/queue/jobs?{query}");
 
         var problem = await ApiHost.ProblemAsync(refused, 400);
         Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _));
@@ -94,13 +106,13 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     public async Task List_PageByPage_ShowsEveryJobOnce()
     {
         for (var i = 0; i < 3; i++)
-            (await api.Api.PostAsync("/api/queue/llm", Valid)).Dispose();
+            (await _api.PostAsync("/api/queue/llm", Valid)).Dispose();
 
         var ids = new List<string?>();
         var path = "/api/queue/jobs?limit=2&status=queued";
         for (var next = path; next is not null;)
         {
-            using var response = await api.Api.GetAsync(next);
+            using var response = await _api.GetAsync(next);
             var page = await DataAsync(response);
             ids.AddRange(page.GetProperty("items").EnumerateArray().Select(job => job.GetProperty("jobId").GetString()));
             next = page.GetProperty("nextCursor").GetString() is { } cursor ? $"{path}&cursor={cursor}" : null;
@@ -113,9 +125,9 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     [Fact]
     public async Task Metrics_SomeJobs_CountsThemByState()
     {
-        (await api.Api.PostAsync("/api/queue/llm", Valid)).Dispose();
+        (await _api.PostAsync("/api/queue/llm", Valid)).Dispose();
 
-        using var response = await api.Api.GetAsync("/api/queue/metrics");
+        using var response = await _api.GetAsync("/api/queue/metrics");
 
         var metrics = await DataAsync(response);
         Assert.Equal(1, metrics.GetProperty("jobs").GetProperty("queued").GetInt64());
@@ -127,9 +139,9 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     [Fact]
     public async Task Submit_NoRedis_IsAcceptedAllTheSame()
     {
-        await using var alone = new ApiHost(database: api.Database.App);
+        await using var api = new ApiHost(database: _database.App);
 
-        using var accepted = await alone.PostAsync("/api/queue/llm", Valid);
+        using var accepted = await api.PostAsync("/api/queue/llm", Valid);
 
         Assert.Equal(HttpStatusCode.Accepted, accepted.StatusCode);
     }
@@ -137,9 +149,9 @@ public sealed class JobEndpointsTests(KeyApi api) : IClassFixture<KeyApi>, IAsyn
     [Fact]
     public async Task Submit_NoDatabase_Is503AndNothingIsPromised()
     {
-        await using var alone = new ApiHost(cache: api.Database.Redis);
+        await using var api = new ApiHost(cache: _database.Redis);
 
-        using var refused = await alone.PostAsync("/api/queue/llm", Valid);
+        using var refused = await api.PostAsync("/api/queue/llm", Valid);
 
         await ApiHost.ProblemAsync(refused, 503);
         Assert.NotNull(refused.Headers.RetryAfter);

@@ -16,7 +16,7 @@ public sealed class LimitAdminInputTests(KeyApi api) : IClassFixture<KeyApi>
     [InlineData("x", """{"limit":1,"strangers":true,"unit":"tokens","scope":"ip"}""", "strangers")]
     public async Task Put_ThatMakesNoSense_Is400AndNamesTheField(string name, string body, string field)
     {
-        using var response = await api.Api.Client.PutAsync(
+        using var response = await api.Host.Client.PutAsync(
             $"/api/admin/limits/{name}", KeyDatabase.Json(body), TestContext.Current.CancellationToken);
 
         Assert.True((await ApiHost.ProblemAsync(response, 400)).GetProperty("errors").TryGetProperty(field, out _));
@@ -29,7 +29,7 @@ public sealed class LimitAdminInputTests(KeyApi api) : IClassFixture<KeyApi>
     [InlineData("""{"subject":"ip:1.2.3.4","action":"reset","until":"2030-01-01T00:00:00Z"}""", "until")]
     public async Task Subject_ThatMakesNoSense_Is400(string body, string field)
     {
-        using var response = await api.Api.PostAsync("/api/admin/limits/subjects", body);
+        using var response = await api.Host.PostAsync("/api/admin/limits/subjects", body);
 
         Assert.True((await ApiHost.ProblemAsync(response, 400)).GetProperty("errors").TryGetProperty(field, out _));
     }
