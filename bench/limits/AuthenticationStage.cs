@@ -88,6 +88,7 @@ internal static class AuthenticationStage
         builder.Services.AddAccounts();
         builder.Services.AddApiKeys();
         builder.Services.AddCallers();
+        builder.Services.AddFirstStart();
         builder.Services.AddRateLimiting();
         return builder.Build();
     }

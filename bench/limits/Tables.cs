@@ -42,7 +42,7 @@ internal static class Tables
 
     private static void Exactness(StringBuilder text, JsonArray rows)
     {
-        text.AppendLine("Four processes of 64 clients that ask without a pause; for concurrency, `admitted` is the most at once:");
+        text.AppendLine("Four processes of 64 clients that ask without a pause, and wait for Redis up to a second; for concurrency, `admitted` is the most at once:");
         text.AppendLine();
         text.AppendLine("| algorithm | limit | window | burst | seconds | asked | admitted | may be | late | holds |");
         text.AppendLine("|---|---:|---:|---:|---:|---:|---:|---:|---:|---|");
