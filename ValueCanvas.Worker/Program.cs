@@ -2,6 +2,7 @@ using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Worker.Execution;
 using ValueCanvas.Worker.Maintenance;
@@ -16,6 +17,7 @@ builder.AddServiceDefaults();
 builder.AddValueCanvasDatabase();
 builder.AddValueCanvasCache();
 builder.AddInference();
+builder.Services.AddUsage();
 
 builder.Services.AddJobQueue();
 builder.Services.AddJobExecution();

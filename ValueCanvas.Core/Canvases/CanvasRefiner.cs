@@ -18,13 +18,15 @@ public sealed class CanvasRefiner(PromptCatalog prompts, InferenceClient inferen
     /// <exception cref="InferenceException">
     /// The model call failed; <see cref="InferenceFailure.InvalidAnswer"/> where the second answer was not valid either.
     /// </exception>
-    public async Task<CanvasContent> RefineAsync(Canvas canvas, string instruction, CancellationToken cancellationToken)
+    public async Task<CanvasContent> RefineAsync(
+        InferenceCall call, Canvas canvas, string instruction, CancellationToken cancellationToken)
     {
         var schema = CanvasSchema.For(canvas.Type);
+        var question = Require(PromptKey);
         List<ChatMessage> messages =
         [
             new("system", Require($"canvas.system.{canvas.Type.ToWireName()}").Render(new Dictionary<string, JsonElement>())),
-            new("user", Require(PromptKey).Render(new Dictionary<string, JsonElement>
+            new("user", question.Render(new Dictionary<string, JsonElement>
             {
                 ["canvas"] = JsonSerializer.SerializeToElement(CanvasContent.Of(canvas).ToJson()),
                 ["instruction"] = JsonSerializer.SerializeToElement(instruction),
@@ -39,7 +41,7 @@ public sealed class CanvasRefiner(PromptCatalog prompts, InferenceClient inferen
                     MaxTokens = CanvasGenerator.MaxOutputTokens,
                     Temperature = Temperature,
                     Schema = new(schema.Name, schema.Document),
-                    TenantId = canvas.TenantId,
+                    Call = call.Again() with { Prompt = (question.Key, question.Version) },
                 },
                 cancellationToken);
             var answer = CanvasAnswer.Read(schema, completion.Text, completion.FinishReason == "length");

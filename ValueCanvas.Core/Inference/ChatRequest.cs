@@ -26,13 +26,12 @@ public sealed record ChatRequest(IReadOnlyList<ChatMessage> Messages)
     /// <summary>The end user, for the provider's abuse detection.</summary>
     public string? User { get; init; }
 
-    /// <summary>On whose behalf; null for nobody's.</summary>
-    public Guid? TenantId { get; init; }
+    /// <summary>On whose behalf and for what; null for nobody's, which is neither counted nor cached.</summary>
+    public InferenceCall? Call { get; init; }
 
     /// <summary>
     /// The last message is the assistant's and unfinished, and the answer is to go on with it (vLLM's <c>continue_final_message</c>);
-    /// servers
-    /// that cannot do that refuse.
+    /// servers that cannot do that refuse.
     /// </summary>
     public bool ContinuesLast { get; init; }
 

@@ -55,7 +55,7 @@ public static class ChatArgs
     }
 
     /// <summary>From variables that pass <see cref="Validate"/>.</summary>
-    public static ChatRequest ToRequest(IReadOnlyDictionary<string, JsonElement> variables, Guid tenantId)
+    public static ChatRequest ToRequest(IReadOnlyDictionary<string, JsonElement> variables, InferenceCall call)
     {
         List<ChatMessage> messages = [];
         if (TextOf("system") is { } system && !string.IsNullOrWhiteSpace(system))
@@ -72,7 +72,7 @@ public static class ChatArgs
             MaxTokens = NumberOf("maxTokens")?.GetInt32(),
             User = TextOf("userId"),
             RiskLevel = TextOf("riskLevel"),
-            TenantId = tenantId,
+            Call = call,
         };
 
         string? TextOf(string name) =>

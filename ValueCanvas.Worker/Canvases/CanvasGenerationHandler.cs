@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 using ValueCanvas.Worker.Execution;
@@ -17,7 +18,8 @@ internal sealed class CanvasGenerationHandler(CanvasGenerator generator, PromptC
         if (JobArgs.Read(job, prompts) is not { } variables)
             return JobArgs.Invalid(job);
 
-        var canvas = await generator.GenerateAsync(job.TenantId, CanvasBrief.FromVariables(variables), cancellationToken);
+        var canvas = await generator.GenerateAsync(
+            JobCalls.Of(job), CanvasBrief.FromVariables(variables), cancellationToken);
         var result = new CanvasResult(canvas.Id, CanvasView.Of(canvas));
         return new JobOutcome.Succeeded(
             JsonSerializer.Serialize(result, CanvasResultContext.Default.CanvasResult),

@@ -31,7 +31,8 @@ internal sealed class CanvasRefinementHandler(CanvasRefiner refiner, TenantDatab
         if (canvas is null)
             return new JobOutcome.Rejected(Gone);
 
-        var content = await refiner.RefineAsync(canvas, variables["instruction"].GetString()!, cancellationToken);
+        var content = await refiner.RefineAsync(
+            JobCalls.Of(job), canvas, variables["instruction"].GetString()!, cancellationToken);
         var before = canvas.UpdatedAt;
         var now = time.GetUtcNow();
         // PostgreSQL keeps microseconds. Clocks of workers may be apart: a change always counts as a later one.

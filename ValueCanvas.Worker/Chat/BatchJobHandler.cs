@@ -47,7 +47,7 @@ internal sealed class BatchJobHandler(InferenceClient inference, JobCheckpoints 
                 {
                     try
                     {
-                        var completion = await inference.ChatAsync(ChatArgs.ToRequest(requests[index], job.TenantId), ct);
+                        var completion = await inference.ChatAsync(ChatArgs.ToRequest(requests[index], JobCalls.Of(job)), ct);
                         items[index] = new(index, ChatJobResult.From(completion), null);
                     }
                     catch (InferenceException failure)

@@ -48,7 +48,7 @@ internal sealed class ChatJobHandler(
         Job job, ChatRequest request, JobText earlier, bool keep, CancellationToken cancellationToken)
     {
         if (keep)
-            request = request with { Messages = [.. request.Messages, new("assistant", earlier.Text)], ContinuesLast = true };
+            request = request with { Call = request.Call?.Again(), Messages = [.. request.Messages, new("assistant", earlier.Text)], ContinuesLast = true };
 
         // Nothing is shown before the model has begun: a refusal to continue must not have shown what is taken back.
         await using var deltas = inference.StreamChatAsync(request, cancellationToken).GetAsyncEnumerator(cancellationToken);
@@ -66,9 +66,16 @@ internal sealed class ChatJobHandler(
             : throw new InvalidOperationException("A stream of the inference client ended without a completion.");
     }
 
-    private ChatRequest ToRequest(Job job, IReadOnlyDictionary<string, JsonElement> variables) => job.PromptKey is { } key
-        ? new ChatRequest([new("user", prompts.Find(key)!.Render(variables))]) { TenantId = job.TenantId }
-        : ChatArgs.ToRequest(variables, job.TenantId);
+    private ChatRequest ToRequest(Job job, IReadOnlyDictionary<string, JsonElement> variables)
+    {
+        if (job.PromptKey is not { } key)
+            return ChatArgs.ToRequest(variables, JobCalls.Of(job));
+        var prompt = prompts.Find(key)!;
+        return new ChatRequest([new("user", prompt.Render(variables))])
+        {
+            Call = JobCalls.Of(job) with { Prompt = (key, prompt.Version) },
+        };
+    }
 }
 
 /// <summary>Result of a job of type <c>chat</c>, and of each request of a batch.</summary>
