@@ -5,6 +5,7 @@ using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.LimitsBench;
 
@@ -20,7 +21,8 @@ internal sealed class Instance : IAsyncDisposable
     {
         _redis = redis;
         var options = Options.Create(new RateLimitingOptions { Prefix = Prefix });
-        Gate = new RedisGate(options, TimeProvider.System, NullLogger<RedisGate>.Instance);
+        Gate = new RedisGate(
+            "Bench", options.Value.RedisTimeout, options.Value.RedisFailures, TimeProvider.System, NullLogger.Instance);
         var local = new LocalLimiter(options, TimeProvider.System);
         var leases = new LeaseKeeper(options);
         _heart = new RedisHeart(Gate, leases, options, TimeProvider.System, redis);

@@ -4,6 +4,7 @@ using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Api.RateLimiting.Redis;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;
 
@@ -16,7 +17,7 @@ internal sealed class LimiterInstance : IAsyncDisposable
     {
         _redis = redis;
         var bound = Options.Create(options);
-        Gate = new RedisGate(bound, TimeProvider.System, NullLogger<RedisGate>.Instance);
+        Gate = new RedisGate("Tests", options.RedisTimeout, options.RedisFailures, TimeProvider.System, NullLogger.Instance);
         Local = new LocalLimiter(bound, TimeProvider.System);
         var leases = new LeaseKeeper(bound);
         Heart = new RedisHeart(Gate, leases, bound, TimeProvider.System, redis);
