@@ -38,7 +38,7 @@ internal sealed record CacheQuestion(InferenceCall Call, AnswerKind Kind, Reques
     }
 
     // Headers by which a provider may answer otherwise.
-    private static IEnumerable<string> Meaningful(HttpRequestMessage request)
+    private static List<string> Meaningful(HttpRequestMessage request)
     {
         List<string>? found = null;
         foreach (var (name, values) in request.Headers.NonValidated)

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -32,7 +31,7 @@ internal static class Replay
     public static byte[] Stream(ReadOnlyMemory<byte> json, AnswerKind kind, bool withUsage)
     {
         using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 128 });
-        var events = new Events(document.RootElement, kind);
+        using var events = new Events(document.RootElement, kind);
         foreach (var choice in document.RootElement.GetProperty("choices").EnumerateArray())
         {
             if (kind == AnswerKind.Chat)
@@ -46,7 +45,7 @@ internal static class Replay
         return events.End();
     }
 
-    private sealed class Events(JsonElement answer, AnswerKind kind)
+    private sealed class Events(JsonElement answer, AnswerKind kind) : IDisposable
     {
         private readonly ArrayBufferWriter<byte> _buffer = new(4096);
         private readonly Utf8JsonWriter _writer = new(System.IO.Stream.Null, Writing);
@@ -103,10 +102,11 @@ internal static class Replay
 
         public byte[] End()
         {
-            _writer.Dispose();
             _buffer.Write("data: [DONE]\n\n"u8);
             return _buffer.WrittenSpan.ToArray();
         }
+
+        public void Dispose() => _writer.Dispose();
 
         private void Opening(JsonElement message)
         {

@@ -7,7 +7,7 @@ namespace ValueCanvas.Core.Caching.Flights;
 /// <summary>
 /// One call of a model for all who ask the same at the same time. It belongs to none of them and lives as long as one reads; one of them pays.
 /// </summary>
-internal sealed class Flight
+internal sealed class Flight : IDisposable
 {
     // What the slowest reader may be behind once nothing is kept for those who come later.
     private const long Window = 1024 * 1024;
@@ -171,7 +171,7 @@ internal sealed class Flight
     }
 
     /// <summary>No more is to come, nobody can join.</summary>
-    public void Close()
+    public void Dispose()
     {
         lock (_gate)
         {

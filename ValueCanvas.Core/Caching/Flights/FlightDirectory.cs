@@ -41,7 +41,7 @@ internal sealed class FlightDirectory(ResponseCacheOptions options)
             var first = mine.Join(call)!;
             if (!_byKey.TryAdd(key, mine))
             {
-                mine.Close();
+                mine.Dispose();
                 continue;
             }
 
@@ -65,6 +65,6 @@ internal sealed class FlightDirectory(ResponseCacheOptions options)
     {
         Unlist(flight);
         _byId.TryRemove(flight.Id, out _);
-        flight.Close();
+        flight.Dispose();
     }
 }

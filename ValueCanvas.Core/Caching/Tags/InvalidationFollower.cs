@@ -58,8 +58,9 @@ internal sealed partial class InvalidationFollower(
                 }
                 catch (Exception e) when (!stoppingToken.IsCancellationRequested)
                 {
+                    var (level, type) = (DatabaseErrors.IsUnavailable(e) ? LogLevel.Warning : LogLevel.Error, e.GetType().Name);
                     if (!_isTold)
-                        Log.NotFollowed(logger, DatabaseErrors.IsUnavailable(e) ? LogLevel.Warning : LogLevel.Error, e.GetType().Name);
+                        Log.NotFollowed(logger, level, type);
                     _isTold = true;
                 }
 
