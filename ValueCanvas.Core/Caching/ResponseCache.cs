@@ -67,7 +67,7 @@ internal sealed class ResponseCache(
             return null;
         isFinished = reading.IsFinished;
         var model = CacheQuestion.Shorten(reading.Model);
-        var tags = CacheTags.Of(question.Call, flight.Tags, question.Model, model);
+        var tags = CacheTag.Of(question.Call, flight.Tags, question.Model, model);
         var now = time.GetUtcNow();
         return new CachedAnswer
         {
@@ -81,7 +81,7 @@ internal sealed class ResponseCache(
             PromptKey = question.Call.Prompt?.Key,
             PromptVersion = question.Call.Prompt is { } prompt ? Convert.ToString(prompt.Version, CultureInfo.InvariantCulture) : null,
             Tags = tags,
-            TagHashes = CacheTags.Hash(question.Call.TenantId, tags),
+            TagHashes = CacheTag.Hash(question.Call.TenantId, tags),
             Epoch = epoch,
             CreatedAt = now,
             ExpiresAt = now + options.Ttl * (1 + options.TtlSpread * (2 * Random.Shared.NextDouble() - 1)),

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Core.Caching;
 
 namespace ValueCanvas.Core.Inference;
 
@@ -36,7 +37,9 @@ public static class InferenceHosting
                 UseCookies = false,
                 UseProxy = false,
             })
-            .SetHandlerLifetime(Timeout.InfiniteTimeSpan);
+            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+            .AddHttpMessageHandler<ResponseCacheHandler>();
+        builder.Services.AddResponseCache();
         builder.Services.AddSingleton<InferenceClient>();
         builder.Services.AddHealthChecks().AddCheck<InferenceHealthCheck>("inference", failureStatus: HealthStatus.Unhealthy);
         return builder;

@@ -95,7 +95,7 @@ internal sealed class AnswerFormat(Seal seal, int maxBytes)
         var epoch = reader.ReadInt64();
         var (asked, model, provider) = (reader.ReadString(), reader.ReadString(), reader.ReadString());
         var (prompt, version) = (reader.ReadString(), reader.ReadString());
-        var tags = new string[Math.Min(reader.Read7BitEncodedInt(), CacheTags.Most)];
+        var tags = new string[Math.Min(reader.Read7BitEncodedInt(), CacheTag.Most)];
         for (var i = 0; i < tags.Length; i++)
             tags[i] = reader.ReadString();
         var hasUsage = reader.ReadBoolean();
@@ -127,7 +127,7 @@ internal sealed class AnswerFormat(Seal seal, int maxBytes)
             PromptKey = prompt.Length > 0 ? prompt : null,
             PromptVersion = version.Length > 0 ? version : null,
             Tags = tags,
-            TagHashes = CacheTags.Hash(tenant, tags),
+            TagHashes = CacheTag.Hash(tenant, tags),
             Epoch = epoch,
             CreatedAt = created,
             ExpiresAt = expires,

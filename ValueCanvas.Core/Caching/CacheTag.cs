@@ -3,10 +3,10 @@ using System.Security.Cryptography;
 using System.Text;
 using ValueCanvas.Core.Inference;
 
-namespace ValueCanvas.Core.Caching.Tags;
+namespace ValueCanvas.Core.Caching;
 
 /// <summary>The words by which answers are dropped together. Some every answer has; others its caller gives.</summary>
-public static class CacheTags
+public static class CacheTag
 {
     /// <summary>All there is of the tenant.</summary>
     public const string All = "*";
