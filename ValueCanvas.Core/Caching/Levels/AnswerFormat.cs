@@ -1,7 +1,6 @@
 using System.IO.Compression;
 using ValueCanvas.Core.Caching.Answers;
 using ValueCanvas.Core.Caching.Keys;
-using ValueCanvas.Core.Caching.Tags;
 using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Core.Caching.Levels;

@@ -30,7 +30,7 @@ internal sealed class CachedAnswer
 
     public string? PromptVersion { get; init; }
 
-    /// <summary>By which it can be dropped, see <see cref="Tags.CacheTag"/>.</summary>
+    /// <summary>By which it can be dropped, see <see cref="Caching.CacheTag"/>.</summary>
     public required IReadOnlyList<string> Tags { get; init; }
 
     /// <summary>What was known of invalidations before the model was asked: any later one of a tag of its drops it.</summary>

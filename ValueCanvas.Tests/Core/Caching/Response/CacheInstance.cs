@@ -59,6 +59,8 @@ internal sealed class CacheInstance : IAsyncDisposable
 
     public T Require<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
+    public T? Find<T>() where T : class => _host.Services.GetService<T>();
+
     /// <summary>Sends it and reads the whole answer.</summary>
     public async Task<CacheReply> AskAsync(
         string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions", Action<HttpRequestMessage>? adapt = null,
