@@ -104,9 +104,12 @@ internal sealed class ResponseCache(
     /// <summary>The answer of a call of a model, as this request wants it, from what is kept.</summary>
     public HttpResponseMessage ToResponse(CacheQuestion question, CachedAnswer answer, CacheStatus status, string level)
     {
+        var age = time.GetUtcNow() - answer.CreatedAt;
+        age = age > TimeSpan.Zero ? age : TimeSpan.Zero;
         question.Call.Outcome = new()
         {
             Cache = status,
+            Age = age,
             Usage = answer.Usage,
             UsageSource = UsageSource.Reported,
             Model = answer.Model,
@@ -117,8 +120,7 @@ internal sealed class ResponseCache(
         records.Used(answer, status);
         metrics.Request(status, level);
         var response = ToResponse(question, answer);
-        var age = time.GetUtcNow() - answer.CreatedAt;
-        response.Headers.Age = age > TimeSpan.Zero ? age : TimeSpan.Zero;
+        response.Headers.Age = age;
         Mark(response, status);
         return response;
     }

@@ -42,6 +42,9 @@ internal sealed class ApiHost : IAsyncDisposable
             ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
             // The tests share a Redis, not their callers' limits.
             ("RateLimiting:Prefix", $"test-{Guid.NewGuid():N}"),
+            // Tests count calls of models: where they are about the cache, they switch it on.
+            ("ResponseCache:Enabled", "false"),
+            ("ResponseCache:Prefix", $"test-{Guid.NewGuid():N}"),
             .. settings,
         ]);
         // Not UseKestrel(port): that changes the addresses of a server which may have started already.

@@ -6,6 +6,8 @@ namespace ValueCanvas.Core.Caching.Flights;
 /// <summary>Reads along what another instance asks a model for, into a flight of this one.</summary>
 internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
 {
+    private const int MostUnheard = 2;
+
     private static readonly TimeSpan Refresh = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan UntilBack = TimeSpan.FromSeconds(10);
@@ -32,14 +34,14 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
     private async Task<bool> FollowAsync(Flight flight, FlightName there, ChannelReader<ExchangeMessage> messages, Action<FlightPart> onPart)
     {
         var time = exchange.Time;
-        var (next, askedAt, heardAt) = (0, 0L, time.GetTimestamp());
+        var (next, unheard, askedAt, heardAt) = (0, 0, 0L, time.GetTimestamp());
         while (true)
         {
             // 1. Say where we are: at the start, each second, and where something is missing.
-            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= Refresh)
+            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (unheard > 0 ? Tick : Refresh))
             {
                 askedAt = time.GetTimestamp();
-                await exchange.WantAsync(there, next);
+                unheard = await exchange.WantAsync(there, next) ? 0 : unheard + 1;
             }
 
             // 2. What has come.
@@ -67,7 +69,9 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
                     return true;
             }
 
-            // 3. Nothing for too long: the other is gone; or Redis is, and without it nobody waits who has nothing yet.
+            // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.
+            if (next == 0 && unheard >= MostUnheard)
+                return false;
             var silence = time.GetElapsedTime(heardAt);
             if (exchange.IsRedisAway ? next == 0 || silence > UntilBack : silence > exchange.Options.FlightSilence)
                 return next > 0 && Break(flight);

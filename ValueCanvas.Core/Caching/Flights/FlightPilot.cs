@@ -101,6 +101,7 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
             if (await FollowAsync(flight, question, there))
                 return true;
             flight.PayHere();
+            isUseless = false;
         }
     }
 
