@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using ValueCanvas.Core.Caching.Answers;
@@ -79,7 +78,7 @@ internal sealed class ResponseCache(
             Model = model,
             Provider = provider,
             PromptKey = question.Call.Prompt?.Key,
-            PromptVersion = question.Call.Prompt is { } prompt ? Convert.ToString(prompt.Version, CultureInfo.InvariantCulture) : null,
+            PromptVersion = question.Call.Prompt?.Version,
             Tags = tags,
             TagHashes = CacheTag.Hash(question.Call.TenantId, tags),
             Epoch = epoch,

@@ -19,7 +19,7 @@ public sealed record InferenceCall(Guid TenantId)
     public Guid? JobId { get; init; }
 
     /// <summary>The prompt of the catalogue and its version; null where the caller wrote its own.</summary>
-    public (string Key, int Version)? Prompt { get; init; }
+    public (string Key, string Version)? Prompt { get; init; }
 
     /// <summary>The path that the client called: <c>/v1/chat/completions</c>, <c>/api/llm/chat</c>.</summary>
     public required string Route { get; init; }

@@ -188,7 +188,7 @@ public sealed class FlightTests : IAsyncLifetime
     public async Task NoConnection_IsToldToAllWhoJoined()
     {
         await using var cache = await CacheInstance.StartAsync(FakeInference.NowhereAddress());
-        var asking = Enumerable.Range(0, 5).Select(_ => Record.ExceptionAsync(() => cache.AskAsync(Body))).ToArray();
+        var asking = Enumerable.Range(0, 5).Select(_ => Record.ExceptionAsync(() => cache.AskAsync(Body)).AsTask()).ToArray();
         Assert.All(await Task.WhenAll(asking), e => Assert.IsType<HttpRequestException>(e));
         Assert.Equal(0, cache.Flights.Count);
     }
