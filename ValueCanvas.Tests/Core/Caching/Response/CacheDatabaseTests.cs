@@ -75,7 +75,7 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
         foreach (var tenant in (Guid[])[CacheInstance.Tenant, database.OtherTenant])
         {
             Assert.Equal("MISS", await Ask(one, tenant));
-            await CacheInstance.UntilAsync(() => Ask(other, tenant).Result == "HIT");
+            await CacheInstance.UntilAsync(async () => await Ask(other, tenant) == "HIT");
         }
 
         await one.Require<CacheInvalidator>().DropAsync(CacheInstance.Tenant, [tag, "something else"], Cancel);

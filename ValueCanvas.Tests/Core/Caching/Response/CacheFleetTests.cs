@@ -86,7 +86,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
         var from = (await KeysAsync(redis)).Single(key => !key.EndsWith(":flight", StringComparison.Ordinal));
         await one.AskAsync(Body, tenant: foreign);
-        await CacheInstance.UntilAsync(() => KeysAsync(redis).Result.Count(key => !key.EndsWith(":flight", StringComparison.Ordinal)) == 2);
+        await CacheInstance.UntilAsync(async () => (await KeysAsync(redis)).Count(key => !key.EndsWith(":flight", StringComparison.Ordinal)) == 2);
         var to = (await KeysAsync(redis)).Single(key => key != from && !key.EndsWith(":flight", StringComparison.Ordinal));
         await redis.GetDatabase().StringSetAsync(to, await redis.GetDatabase().StringGetAsync(from));
 
@@ -247,7 +247,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
 
         Assert.Equal(0, failed);
         Assert.Equal("MISS", (await one.AskAsync(Other(99_999))).Cache);
-        await CacheInstance.UntilAsync(() => other.AskAsync(Other(99_999)).Result.Cache == "HIT");
+        await CacheInstance.UntilAsync(async () => (await other.AskAsync(Other(99_999))).Cache == "HIT");
     }
 
     [Fact]
@@ -267,7 +267,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
     private async Task UntilStoredAsync()
     {
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
-        await CacheInstance.UntilAsync(() => KeysAsync(redis).Result is [.., _] keys && !keys.Exists(key => key.EndsWith(":flight", StringComparison.Ordinal)));
+        await CacheInstance.UntilAsync(async () => await KeysAsync(redis) is [.., _] keys && !keys.Exists(key => key.EndsWith(":flight", StringComparison.Ordinal)));
     }
 
     private async Task<List<string>> KeysAsync(ConnectionMultiplexer redis)

@@ -40,8 +40,9 @@ internal sealed class CacheInstance : IAsyncDisposable
             KeyValuePair.Create("ConnectionStrings:valuecanvas", database),
             KeyValuePair.Create("ResponseCache:TtlSpread", (string?)"0"),
             KeyValuePair.Create(InferenceHeaders.KeySetting, (string?)"a-secret-between-the-services"),
-            .. settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)),
         ]);
+        foreach (var (key, value) in settings)
+            builder.Configuration[key] = value;
         var clock = new ShiftedClock();
         builder.Services.AddSingleton<TimeProvider>(clock);
         builder.AddServiceDefaults();
@@ -93,11 +94,13 @@ internal sealed class CacheInstance : IAsyncDisposable
         return bound;
     }
 
-    public static async Task UntilAsync(Func<bool> condition)
+    public static Task UntilAsync(Func<bool> condition) => UntilAsync(() => Task.FromResult(condition()));
+
+    public static async Task UntilAsync(Func<Task<bool>> condition)
     {
         using var bound = Bounded();
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
-        while (!condition())
+        while (!await condition())
             await tick.WaitForNextTickAsync(bound.Token);
     }
 
