@@ -9,15 +9,27 @@ cd "$(dirname "$0")"
 
 usage() { sed -n '2,5s/^# //p' "$0"; }
 
+# The process of a service that was started from this directory: another checkout may be running beside it.
+process_of() {
+    local directory pid
+    for directory in "$PWD" "$(pwd -P)"; do
+        pid=$(pgrep -f "^([^ ]*dotnet )?$(sed 's/[][().*^$+?{|\\]/\\&/g' <<<"$directory")/[^ ]*/ValueCanvas\.$1(\.dll)?( |$)" | head -n 1) && break
+    done
+    [ -n "$pid" ] || fail "ValueCanvas is not running: start it with ./run.sh first."
+    echo "$pid"
+}
+
 open_psql() {
-    # The running API knows where the database is; the operator's password is with the AppHost's secrets.
-    local pid connection host port secrets file password
-    pid=$(pgrep -f '/ValueCanvas\.Api(\.dll)?( |$)' | head -n 1) || fail "ValueCanvas is not running: start it with ./run.sh first."
-    connection=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^ConnectionStrings__valuecanvas=//p')
+    # The running API knows where the database is, and the VALUECANVAS_DATA that it was started with; the password is with the AppHost's secrets.
+    local pid variables connection data host port secrets file password
+    pid=$(process_of Api)
+    variables=$(tr '\0' '\n' <"/proc/$pid/environ")
+    connection=$(sed -n 's/^ConnectionStrings__valuecanvas=//p' <<<"$variables")
+    data=$(sed -n 's/^VALUECANVAS_DATA=//p' <<<"$variables")
     host=$(sed -n 's/.*Host=\([^;]*\).*/\1/p' <<<"$connection")
     port=$(sed -n 's/.*Port=\([^;]*\).*/\1/p' <<<"$connection")
     [ -n "$host" ] && [ -n "$port" ] || fail "The running API (process $pid) has no database connection string."
-    secrets=("${VALUECANVAS_DATA:-/nonexistent}/parameters.json" /var/lib/valuecanvas/*/parameters.json /var/lib/valuecanvas/parameters.json
+    secrets=("${data:-/nonexistent}/parameters.json" /var/lib/valuecanvas/*/parameters.json /var/lib/valuecanvas/parameters.json
         "${XDG_DATA_HOME:-$HOME/.local/share}"/valuecanvas/*/parameters.json "$HOME/.microsoft/usersecrets/valuecanvas-apphost/secrets.json")
     for file in "${secrets[@]}"; do
         [ -r "$file" ] || continue
@@ -31,7 +43,7 @@ open_psql() {
 operate() {
     # The running proxy knows its own address and key; the key goes to curl through a pipe, so that no list of processes shows it.
     local pid variables url key
-    pid=$(pgrep -f '/ValueCanvas\.InferenceProxy(\.dll)?( |$)' | head -n 1) || fail "ValueCanvas is not running: start it with ./run.sh first."
+    pid=$(process_of InferenceProxy)
     variables=$(tr '\0' '\n' <"/proc/$pid/environ")
     url=$(sed -n 's/^ASPNETCORE_URLS=\([^;]*\).*/\1/p' <<<"$variables")
     key=$(sed -n 's/^Inference__OperatorKey=//p' <<<"$variables")
@@ -47,7 +59,7 @@ operate() {
 
 print_key() {
     local pid key
-    pid=$(pgrep -f '/ValueCanvas\.Api(\.dll)?( |$)' | head -n 1) || fail "ValueCanvas is not running: start it with ./run.sh first."
+    pid=$(process_of Api)
     key=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^VALUECANVAS_BOOTSTRAP_API_KEY=//p')
     [ -n "$key" ] || fail "The running API (process $pid) was started without a first key."
     printf '%s\n' "$key"

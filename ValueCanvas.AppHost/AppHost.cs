@@ -24,7 +24,7 @@ var migrations = builder.AddProject<Projects.ValueCanvas_Worker>("migrations")
 // By this the proxy knows Api and Worker, and believes what they say of tenant, priority, deadline and risk.
 var internalKey = builder.AddGeneratedSecret("internal-key");
 
-// By this an operator may open, close, reset and drain model servers at the proxy.
+// By this an operator may open, close, reset and drain model servers at the proxy; the Api's operators may reset them.
 var operatorKey = builder.AddGeneratedSecret("operator-key");
 
 // From this the Api derives the keys of what it stores sealed or as keyed hashes: kept with the data.
@@ -56,6 +56,7 @@ builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
+    .WithEnvironment("Inference__OperatorKey", operatorKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
     .WithFirstStart()
     .WithHttpHealthCheck("/health/ready");

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.Accounts.Sessions;
+using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Accounts;
 
@@ -33,7 +34,7 @@ internal sealed partial class AccountPruner(
             command.Parameters.Add(new() { Value = options.Value.KeepEnded });
             await command.ExecuteNonQueryAsync(cancellationToken);
         }
-        catch (NpgsqlException exception)
+        catch (Exception exception) when (exception is NpgsqlException || DatabaseErrors.IsUnavailable(exception))
         {
             Log.Later(logger, exception.GetType().Name);
         }

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Identity;
+using Microsoft.EntityFrameworkCore.Diagnostics;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Accounts.OpenIdConnect;
 using ValueCanvas.Api.Accounts.Passwords;
@@ -7,6 +8,7 @@ using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Tenants;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Accounts.Users;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Core.Database;
 
@@ -14,14 +16,17 @@ namespace ValueCanvas.Api.Accounts;
 
 internal static class AccountsHosting
 {
-    /// <summary>People, their sessions and tenants; needs the database and secrets.</summary>
+    /// <summary>People, their sessions and tenants; needs the database, secrets, protection, the audit log and the first start.</summary>
     public static IServiceCollection AddAccounts(this IServiceCollection services)
     {
         services.AddAccessTokens();
         services.AddOpenIdConnect();
         services.AddAccountOptions();
 
-        services.AddDbContextPool<AccountsDbContext>((provider, options) => options.UseValueCanvasDatabase(provider, interactive: true));
+        services.AddDbContextPool<AccountsDbContext>((provider, options) => options
+            .UseValueCanvasDatabase(provider, interactive: true)
+            // Identity's model has more than the tables here.
+            .ConfigureWarnings(warnings => warnings.Ignore(CoreEventId.MappedEntityTypeIgnoredWarning)));
         services.AddSingleton<IPasswordHasher<User>, PasswordHasher<User>>();
         services.AddIdentityCore<User>(options =>
             {
@@ -35,7 +40,6 @@ internal static class AccountsHosting
 
         services.AddSingleton<AccountDatabase>();
         services.AddSingleton<PasswordHashing>();
-        services.AddSingleton<ClientNetwork>();
         services.AddSingleton<LocalTries>();
         services.AddSingleton<RedisTries>();
         services.AddSingleton<SignInGuard>();
@@ -56,6 +60,7 @@ internal static class AccountsHosting
         group.MapSignInEndpoints();
         group.MapSessionEndpoints();
         group.MapOpenIdConnectEndpoints();
+        group.MapCsrfEndpoints();
         return group;
     }
 
@@ -87,7 +92,8 @@ internal static class AccountsHosting
                 options => options is { FreeTries: > 0, MaxPerNetwork: > 0, MaxPerAccount: > 0, MaxRegistrations: > 0 },
                 $"{GuardOptions.Section}: FreeTries, MaxPerNetwork, MaxPerAccount and MaxRegistrations must be positive.")
             .Validate(
-                options => options.FirstDelay > TimeSpan.Zero && options.MaxDelay >= options.FirstDelay && options.MaxDelay <= TimeSpan.FromDays(1),
+                options => options.FirstDelay > TimeSpan.Zero && options.MaxDelay >= options.FirstDelay
+                    && options.MaxDelay <= TimeSpan.FromDays(1),
                 $"{GuardOptions.Section}:FirstDelay must be positive, and MaxDelay no shorter and at most a day.")
             .ValidateOnStart();
     }

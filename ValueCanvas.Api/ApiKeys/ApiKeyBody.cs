@@ -1,8 +1,10 @@
+using System.Text.Json.Serialization;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.ApiKeys;
 
 /// <summary>Body of <c>POST /api/keys</c>; only the name is required.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 internal sealed record ApiKeyBody(
     string? Name,
     IReadOnlyList<string?>? Scopes,
@@ -51,9 +53,11 @@ internal sealed record ApiKeyBody(
 }
 
 /// <summary>What a key may cost, in US dollars.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 internal sealed record ApiKeyBudget(decimal? Amount, string? Period);
 
 /// <summary>Body of <c>POST /api/keys/{id}/rotate</c>: for how long the secret of before goes on; 0: it ends now.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 internal sealed record RotationBody(int? OverlapSeconds) : IRequestBody
 {
     private const int Default = 24 * 60 * 60;

@@ -62,7 +62,7 @@ internal static class ApiKeyEndpoints
         var now = time.GetUtcNow();
         if (wanted.ExpiresAt <= now)
             throw RequestException.Invalid("expiresAt", "must be in the future");
-        var grant = KeyGrant.For(caller, wanted, UsualScopes);
+        var grant = KeyGrant.For(caller, await OwnAsync(caller, keys, cancellationToken), wanted, UsualScopes);
 
         var environment = wanted.Environment ?? ApiKeyText.Live;
         var text = ApiKeyText.Create(environment);
@@ -70,7 +70,13 @@ internal static class ApiKeyEndpoints
             Guid.NewGuid(), caller.HolderId, wanted.Name!.Trim(), environment, grant.Scopes, grant.Models, wanted.Budget?.Amount,
             wanted.Budget?.Period, now, grant.ExpiresAt, LastUsedAt: null, ApiKeyText.PrefixOf(text), PreviousUntil: null);
         if (!await keys.TryAddAsync(caller.TenantId, row, text, MaxKeys, Noted("key.created", row.Id, audit, context), cancellationToken))
-            throw new RequestException(StatusCodes.Status409Conflict, $"The tenant has {MaxKeys} keys. Delete some first.") { Code = "too_many_keys" };
+        {
+            throw new RequestException(StatusCodes.Status409Conflict, $"The tenant has {MaxKeys} keys. Delete some first.")
+            {
+                Code = "too_many_keys",
+            };
+        }
+
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Created(
             links.GetPathByName(context, "GetApiKey", new { id = row.Id }), Envelope.Of(ApiKeyData.From(row, text)));
@@ -93,23 +99,27 @@ internal static class ApiKeyEndpoints
         TypedResults.Ok(Envelope.Of(ApiKeyData.From(await FindAsync(id, caller, keys, cancellationToken))));
 
     private static async Task<IResult> RotateAsync(
-        string id, JsonBody<RotationBody> body, Caller caller, ApiKeyStore keys, AuditLog audit, HttpContext context,
+        string id, JsonBody<RotationBody> body, Caller caller, ApiKeyStore keys, KnownKeys known, AuditLog audit, HttpContext context,
         CancellationToken cancellationToken)
     {
         var row = await FindAsync(id, caller, keys, cancellationToken);
-        KeyGrant.CheckMayHave(caller, row);
+        KeyGrant.CheckMayHave(caller, await OwnAsync(caller, keys, cancellationToken), row);
         var text = ApiKeyText.Create(row.Environment);
         await keys.RotateAsync(
             caller.TenantId, row.Id, text, body.Value.Overlap, Noted("key.rotated", row.Id, audit, context), cancellationToken);
+        known.Remove(key => key.Caller.ApiKeyId == row.Id);
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Ok(Envelope.Of(ApiKeyData.From(await FindAsync(id, caller, keys, cancellationToken), text)));
     }
 
     private static async Task<IResult> DeleteAsync(
-        string id, Caller caller, ApiKeyStore keys, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string id, Caller caller, ApiKeyStore keys, KnownKeys known, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var row = await FindAsync(id, caller, keys, cancellationToken);
         await keys.DeleteAsync(caller.TenantId, row.Id, Noted("key.deleted", row.Id, audit, context), cancellationToken);
+        // Here at once; elsewhere as soon as they hear of it.
+        known.Remove(key => key.Caller.ApiKeyId == row.Id);
         return TypedResults.NoContent();
     }
 
@@ -123,8 +133,12 @@ internal static class ApiKeyEndpoints
             : throw RequestException.NotFound("There is no key with this id. GET /api/keys lists those that there are.");
     }
 
-    private static ApiKeyStore.Note Noted(string what, Guid id, AuditLog audit, HttpContext context) =>
-        (db, ct) => audit.WriteAsync(db, context, new(what) { Subject = new("api_key", id) }, ct);
+    /// <summary>The key that calls; null for a person.</summary>
+    private static async Task<ApiKeyRow?> OwnAsync(Caller caller, ApiKeyStore keys, CancellationToken cancellationToken) =>
+        caller.ApiKeyId is { } id ? await keys.FindAsync(caller.TenantId, id, cancellationToken) ?? throw Refusals.Credential() : null;
+
+    private static AuditNote Noted(string what, Guid id, AuditLog audit, HttpContext context) =>
+        audit.Noting(context, new(what) { Subject = new("api_key", id) });
 
     private static RequestException UnknownCursor() =>
         RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");

@@ -1,13 +1,12 @@
 using Microsoft.EntityFrameworkCore;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.ApiKeys;
 
-/// <summary>The tenant's keys that have not been deleted. What changes one also writes, in the same transaction, what the caller wants noted.</summary>
+/// <summary>The tenant's keys that have not been deleted. What changes one also notes it in the same transaction.</summary>
 internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
 {
-    public delegate Task Note(ValueCanvasDbContext db, CancellationToken cancellationToken);
-
     private const string Select =
         """
         SELECT k.id AS "Id", k.created_by AS "CreatedBy", k.name AS "Name", k.environment AS "Environment", k.scopes AS "Scopes",
@@ -20,7 +19,7 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
         """;
 
     /// <summary>False where the tenant has <paramref name="limit"/> keys already.</summary>
-    public Task<bool> TryAddAsync(Guid tenantId, ApiKeyRow row, string text, int limit, Note note, CancellationToken cancellationToken)
+    public Task<bool> TryAddAsync(Guid tenantId, ApiKeyRow row, string text, int limit, AuditNote note, CancellationToken cancellationToken)
     {
         var hash = hasher.Hash(text);
         return database.ExecuteAsync(
@@ -78,7 +77,7 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
         cancellationToken);
 
     /// <summary>The newest secret goes on for <paramref name="overlap"/>, an older one ends: never more than two hold.</summary>
-    public Task RotateAsync(Guid tenantId, Guid id, string text, TimeSpan overlap, Note note, CancellationToken cancellationToken)
+    public Task RotateAsync(Guid tenantId, Guid id, string text, TimeSpan overlap, AuditNote note, CancellationToken cancellationToken)
     {
         var hash = hasher.Hash(text);
         return database.ExecuteAsync(
@@ -105,7 +104,7 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
             cancellationToken);
     }
 
-    public Task DeleteAsync(Guid tenantId, Guid id, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
+    public Task DeleteAsync(Guid tenantId, Guid id, AuditNote note, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
         async (db, ct) =>
         {

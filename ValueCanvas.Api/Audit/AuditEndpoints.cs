@@ -28,7 +28,8 @@ internal static class AuditEndpoints
             throw Refusals.Role(Role.Admin);
         var size = PageLimit.Read(limit);
         var query = new AuditQuery(
-            ReadTime("from", from), ReadTime("to", to), ReadText("event", @event), ReadText("actor", actor), ReadTenant(tenant), ReadCursor(cursor));
+            ReadTime("from", from), ReadTime("to", to), ReadText("event", @event), ReadText("actor", actor), ReadTenant(tenant),
+            ReadCursor(cursor));
         var rows = await reader.ReadAsync(
             caller.TenantId, caller.IsOperator && caller.Scopes.Contains(Scopes.Admin), query, size + 1, cancellationToken);
 

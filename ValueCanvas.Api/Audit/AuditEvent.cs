@@ -1,6 +1,8 @@
 namespace ValueCanvas.Api.Audit;
 
-/// <summary>Something that belongs into the audit log, as its feature tells it: <c>new("key.created") { Subject = new("api_key", id) }</c>.</summary>
+/// <summary>
+/// Something that belongs into the audit log, as its feature tells it: <c>new("key.created") { Subject = new("api_key", id) }</c>.
+/// </summary>
 /// <param name="Name">What was done, in the past: <c>feature.verb</c>, lower case. A constant: it is filtered by.</param>
 /// <param name="Outcome">Denied where somebody was not allowed to; failure where it did not work.</param>
 internal sealed record AuditEvent(string Name, AuditOutcome Outcome = AuditOutcome.Success)

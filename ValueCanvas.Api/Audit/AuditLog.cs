@@ -38,6 +38,10 @@ internal sealed class AuditLog : IDisposable
         Note(context);
     }
 
+    /// <summary>The same for a store whose transaction its caller does not see.</summary>
+    public AuditNote Noting(HttpContext context, AuditEvent entry) =>
+        (db, cancellationToken) => WriteAsync(db, context, entry, cancellationToken);
+
     /// <summary>Soon, off the path of the request; never throws and never waits. Null for the context: no request asked for it.</summary>
     public void Record(HttpContext? context, AuditEvent entry)
     {
@@ -89,3 +93,6 @@ internal sealed class AuditLog : IDisposable
         public static readonly Noted Once = new();
     }
 }
+
+/// <summary>Writes what is to be noted of a change in the change's own transaction.</summary>
+internal delegate Task AuditNote(DbContext db, CancellationToken cancellationToken);

@@ -53,7 +53,7 @@ internal sealed class AuditRequests(RequestDelegate next, AuditLog audit)
     private static (string, string?)[] Describe(HttpContext context) =>
     [
         ("method", context.Request.Method),
-        ("route", (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText),
+        ("route", (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText?.TrimEnd('/')),
         ("status", context.Response.StatusCode.ToString(System.Globalization.CultureInfo.InvariantCulture)),
     ];
 }

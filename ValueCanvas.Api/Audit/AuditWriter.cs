@@ -5,7 +5,8 @@ namespace ValueCanvas.Api.Audit;
 
 /// <summary>Writes the queue's rows in groups. A database that is away is waited for; the end of the service waits for it 5 s.</summary>
 internal sealed partial class AuditWriter(
-    AuditLog audit, AuditQueue queue, NpgsqlDataSource dataSource, AuditMetrics metrics, TimeProvider time, ILogger<AuditWriter> logger) : BackgroundService
+    AuditLog audit, AuditQueue queue, NpgsqlDataSource dataSource, AuditMetrics metrics, TimeProvider time, ILogger<AuditWriter> logger)
+    : BackgroundService
 {
     private const int MostInAGroup = 500;
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);

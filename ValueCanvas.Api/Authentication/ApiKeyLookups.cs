@@ -1,7 +1,4 @@
 using System.Collections.Concurrent;
-using System.Security.Cryptography;
-using System.Text;
-using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Accounts.Tokens;
@@ -17,7 +14,7 @@ namespace ValueCanvas.Api.Authentication;
 /// are under way, so that made-up keys take no more of the database than that.
 /// </remarks>
 internal sealed class ApiKeyLookups(
-    NpgsqlDataSource dataSource, ApiKeyHasher hasher, KnownKeys known, IOptions<FirstStartOptions> firstStart, TimeProvider time)
+    NpgsqlDataSource dataSource, ApiKeyHasher hasher, KnownKeys known, FirstStart firstStart, TimeProvider time)
     : IDisposable
 {
     private const int AtOnce = 4;
@@ -66,10 +63,8 @@ internal sealed class ApiKeyLookups(
     }
 
     // Another form has only the key of the configuration, which this instance knows too.
-    private bool MayBeKey(string text) =>
-        ApiKeyText.IsWellFormed(text)
-        || (firstStart.Value.ApiKey is { Length: > 0 } configured && CryptographicOperations.FixedTimeEquals(
-            Encoding.UTF8.GetBytes(text), Encoding.UTF8.GetBytes(configured)));
+    private bool MayBeKey(string text) => ApiKeyText.IsWellFormed(text) || firstStart.IsConfiguredKey(text);
+
 
     private async Task<KnownKey?> AskAsync(string text, TokenHash hash)
     {
@@ -78,11 +73,15 @@ internal sealed class ApiKeyLookups(
             await EnterAsync();
             try
             {
+                // A key that the first start has still to make is not wrong, only not there yet.
+                var isAwaited = !firstStart.IsDone && firstStart.IsConfiguredKey(text);
                 var found = await ReadAsync(text);
-                if (found is null)
-                    _unknown.Add(hash);
-                else
+                if (found is not null)
                     known.Add(hash, found);
+                else if (isAwaited)
+                    throw Away();
+                else
+                    _unknown.Add(hash);
                 return found;
             }
             finally

@@ -14,21 +14,38 @@ internal readonly record struct Credential(CredentialKind Kind, string Text)
     /// none of them. Never from the address, which logs and browsers keep.
     /// </summary>
     /// <exception cref="RequestException">401: there is something, but no key or token.</exception>
-    public static Credential? Read(HttpRequest request)
+    public static Credential? Read(HttpRequest request) => TryRead(request, out var credential) ? credential : throw Refusals.Credential();
+
+    /// <summary>The access token, from wherever it comes; null where there is none.</summary>
+    public static string? ReadToken(HttpRequest request) =>
+        TryRead(request, out var credential) && credential is { Kind: not CredentialKind.ApiKey } token ? token.Text : null;
+
+    private static bool TryRead(HttpRequest request, out Credential? credential)
     {
+        credential = null;
         var authorization = request.Headers.Authorization;
         if (authorization.Count > 0)
         {
             if (authorization is not [{ Length: <= MaxLength } text] || !text.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
-                throw Refusals.Credential();
+                return false;
             text = text[Bearer.Length..].Trim();
-            return text.Length == 0 ? throw Refusals.Credential() : new(IsToken(text) ? CredentialKind.AccessToken : CredentialKind.ApiKey, text);
+            credential = new(IsToken(text) ? CredentialKind.AccessToken : CredentialKind.ApiKey, text);
+            return text.Length > 0;
         }
 
         var key = request.Headers["x-api-key"];
         if (key.Count > 0)
-            return key is [{ Length: > 0 and <= MaxLength } text] ? new(CredentialKind.ApiKey, text) : throw Refusals.Credential();
-        return SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie ? new(CredentialKind.Session, cookie) : null;
+        {
+            if (key is not [{ Length: > 0 and <= MaxLength } text])
+                return false;
+            credential = new(CredentialKind.ApiKey, text);
+        }
+        else if (SessionCookies.ReadAccess(request) is { Length: > 0 and <= MaxLength } cookie)
+        {
+            credential = new(CredentialKind.Session, cookie);
+        }
+
+        return true;
     }
 
     // A JWS begins with {" in base64url; two dots set its parts apart.

@@ -25,6 +25,9 @@ internal sealed class KnownKeys(TimeProvider time)
 
     public IEnumerable<KnownKey> All => _keys.Values;
 
+    /// <summary>What is known still holds, whether or not the database answers.</summary>
+    public bool AreTrusted => Silence() < Trust;
+
     /// <summary>Null for a key that must be looked up: it is not known, or what is known of it is too old.</summary>
     public KnownKey? Find(TokenHash hash)
     {

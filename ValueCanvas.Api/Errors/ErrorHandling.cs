@@ -2,7 +2,7 @@ using Microsoft.AspNetCore.Diagnostics;
 
 namespace ValueCanvas.Api.Errors;
 
-/// <summary>Outermost: answers whatever fails further in, under /v1 as an OpenAI error object, elsewhere as problem+json.</summary>
+/// <summary>Outermost: answers whatever fails further in, in the language of the API that was called (<see cref="ErrorDialect"/>).</summary>
 internal sealed partial class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling> logger)
 {
     public async Task InvokeAsync(HttpContext context)
@@ -43,17 +43,17 @@ internal sealed partial class ErrorHandling(RequestDelegate next, ILogger<ErrorH
 
     private static async Task WriteAsync(HttpContext context, Failure failure)
     {
-        var openAi = context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase);
+        var dialect = ErrorDialect.Of(context.Request.Path);
         var allow = context.Response.Headers.Allow;
         context.Response.Clear();
         context.Response.Headers.Allow = allow;
-        context.Response.StatusCode = failure.Status;
+        context.Response.StatusCode = dialect.StatusOf(failure);
         if (failure.Status == StatusCodes.Status401Unauthorized)
             context.Response.Headers.WWWAuthenticate = "Bearer realm=\"ValueCanvas\"";
         context.Response.Headers.RetryAfter = failure.RetryAfterSeconds;
         context.Response.Headers.CacheControl = "no-store";
-        context.Response.ContentType = openAi ? "application/json" : ErrorBodies.ProblemMediaType;
-        var body = openAi ? ErrorBodies.OpenAi(failure) : ErrorBodies.Problem(failure, context);
+        dialect.Mark(context);
+        var body = dialect.Body(failure, context);
         context.Response.ContentLength = body.Length;
         if (!HttpMethods.IsHead(context.Request.Method))
             await context.Response.Body.WriteAsync(body, context.RequestAborted);

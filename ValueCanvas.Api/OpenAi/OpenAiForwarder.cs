@@ -119,10 +119,11 @@ internal sealed partial class OpenAiForwarder(
             StatusCodes.Status503ServiceUnavailable,
             "inference_unavailable",
             "The model's answer broke off before it was complete. Try again.");
+        var dialect = ErrorDialect.Of(context.Request.Path);
         var body = context.Response.Body;
         await body.WriteAsync(tail.Terminator, context.RequestAborted);
-        await body.WriteAsync("data: "u8.ToArray(), context.RequestAborted);
-        await body.WriteAsync(ErrorBodies.OpenAi(failure), context.RequestAborted);
+        await body.WriteAsync(dialect.EventPrefix, context.RequestAborted);
+        await body.WriteAsync(dialect.Body(failure, context), context.RequestAborted);
         await body.WriteAsync("\n\n"u8.ToArray(), context.RequestAborted);
     }
 

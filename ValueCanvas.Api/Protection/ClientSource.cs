@@ -10,20 +10,23 @@ namespace ValueCanvas.Api.Protection;
 /// </summary>
 internal sealed class ClientSource(SecretBox secrets)
 {
-    private const int Length = 12;
+    private const int HashBytes = 16;
+    private const int ShownBytes = 12;
 
     private readonly byte[] _key = secrets.DeriveKey("client source");
 
-    /// <summary>Null where there is no address.</summary>
+    /// <summary>As the audit log shows it; null where there is no address.</summary>
     public string? Of(HttpContext context) => context.Connection.RemoteIpAddress is { } address ? Of(address) : null;
 
-    public string Of(IPAddress address) =>
-        Convert.ToHexStringLower(HMACSHA256.HashData(_key, Network(address)).AsSpan(0, Length));
+    public string Of(IPAddress address) => Convert.ToHexStringLower(NetworkOf(address).AsSpan(0, ShownBytes));
 
-    /// <summary>IPv4 as it is, also where it comes as IPv6; IPv6 without its last 64 bits.</summary>
-    private static byte[] Network(IPAddress address)
+    /// <summary>As tries are counted by it, and sessions remember it; all without an address are one network.</summary>
+    public byte[] NetworkOf(HttpContext context) => NetworkOf(context.Connection.RemoteIpAddress);
+
+    // IPv4 as it is, also where it comes as IPv6; IPv6 without its last 64 bits.
+    private byte[] NetworkOf(IPAddress? address)
     {
-        var bytes = (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).GetAddressBytes();
-        return bytes.Length == 16 ? bytes[..8] : bytes;
+        var bytes = (address is { IsIPv4MappedToIPv6: true } ? address.MapToIPv4() : address)?.GetAddressBytes() ?? [];
+        return HMACSHA256.HashData(_key, bytes.AsSpan(0, bytes.Length == 16 ? 8 : bytes.Length))[..HashBytes];
     }
 }

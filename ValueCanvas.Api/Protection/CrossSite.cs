@@ -15,7 +15,8 @@ internal sealed class CrossSite(RequestDelegate next, IOptions<ProtectionOptions
 
     public Task InvokeAsync(HttpContext context)
     {
-        if (HttpMethods.IsGet(context.Request.Method) || HttpMethods.IsHead(context.Request.Method) || HttpMethods.IsOptions(context.Request.Method))
+        var method = context.Request.Method;
+        if (HttpMethods.IsGet(method) || HttpMethods.IsHead(method) || HttpMethods.IsOptions(method))
             return next(context);
 
         var caller = Caller.Find(context);
@@ -33,7 +34,11 @@ internal sealed class CrossSite(RequestDelegate next, IOptions<ProtectionOptions
         // An origin says more than Sec-Fetch-Site, which knows nothing of the allowed ones; "null" is a sandboxed page or a file.
         var origin = request.Headers.Origin.ToString();
         if (origin.Length > 0)
-            return !_allowed.Contains(origin) && !string.Equals(origin, $"{request.Scheme}://{request.Host.Value}", StringComparison.OrdinalIgnoreCase);
+        {
+            return !_allowed.Contains(origin)
+                && !string.Equals(origin, $"{request.Scheme}://{request.Host.Value}", StringComparison.OrdinalIgnoreCase);
+        }
+
         return request.Headers["Sec-Fetch-Site"].ToString() is "cross-site" or "same-site";
     }
 

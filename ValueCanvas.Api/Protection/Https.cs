@@ -13,10 +13,14 @@ internal sealed class Https(RequestDelegate next)
         if (context.Request.IsHttps || context.Features.Get<ViaProxy>() is not { SaidScheme: true })
             return next(context);
         if (!IsPage(context.Request))
-            throw new RequestException(StatusCodes.Status403Forbidden, "Use https: over plain HTTP the key can be read on its way. Replace the key.")
+        {
+            throw new RequestException(
+                StatusCodes.Status403Forbidden, "Use https: over plain HTTP the key can be read on its way. Replace the key.")
             {
                 Code = "https_required",
             };
+        }
+
         context.Response.StatusCode = StatusCodes.Status308PermanentRedirect;
         context.Response.Headers.Location = $"https://{context.Request.Host.Host}{context.Request.Path}{context.Request.QueryString}";
         return Task.CompletedTask;

@@ -5,7 +5,8 @@ namespace ValueCanvas.Api.Protection;
 /// <summary>Networks that an address may be in; IPv4 counts as IPv4 also where it arrives as <c>::ffff:10.0.0.7</c>.</summary>
 internal sealed class NetworkSet(IEnumerable<string> networks)
 {
-    private readonly IPNetwork[] _networks = [.. networks.Select(text => TryParse(text, out var network) ? network : throw new FormatException(text))];
+    private readonly IPNetwork[] _networks =
+        [.. networks.Select(text => TryParse(text, out var network) ? network : throw new FormatException(text))];
 
     public bool IsEmpty => _networks.Length == 0;
 
@@ -26,6 +27,8 @@ internal sealed class NetworkSet(IEnumerable<string> networks)
             return true;
         if (!IPAddress.TryParse(text, out var address))
             return false;
+        if (address.IsIPv4MappedToIPv6)
+            address = address.MapToIPv4();
         network = new IPNetwork(address, address.GetAddressBytes().Length * 8);
         return true;
     }

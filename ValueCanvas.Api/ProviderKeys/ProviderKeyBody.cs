@@ -1,8 +1,10 @@
+using System.Text.Json.Serialization;
 using ValueCanvas.Api.Requests;
 
 namespace ValueCanvas.Api.ProviderKeys;
 
 /// <summary>Body of <c>PUT /api/provider-keys/{provider}</c>: the key as the provider gave it.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 internal sealed record ProviderKeyBody(string? Key) : IRequestBody
 {
     // Of a shorter one its last four would be too much to show.

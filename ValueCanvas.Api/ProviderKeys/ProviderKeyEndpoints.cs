@@ -74,8 +74,8 @@ internal static partial class ProviderKeyEndpoints
         return TypedResults.NoContent();
     }
 
-    private static ProviderKeyStore.Note Noted(string what, string provider, AuditLog audit, HttpContext context) =>
-        (db, ct) => audit.WriteAsync(db, context, new(what) { Subject = new("provider_key", provider) }, ct);
+    private static AuditNote Noted(string what, string provider, AuditLog audit, HttpContext context) =>
+        audit.Noting(context, new(what) { Subject = new("provider_key", provider) });
 
     private static RequestException Unknown() =>
         RequestException.NotFound("The tenant has no key of this provider. GET /api/provider-keys lists those that there are.");

@@ -2,7 +2,9 @@ using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Api.ProviderKeys;
 
-/// <summary>Gives requests to the inference proxy the keys of the tenant that they are for, beside the secret by which the proxy believes them.</summary>
+/// <summary>
+/// Gives requests to the inference proxy the keys of the tenant that they are for, beside the secret by which the proxy believes them.
+/// </summary>
 internal sealed class ProviderKeyHandler(KnownProviderKeys keys) : DelegatingHandler
 {
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)

@@ -1,17 +1,15 @@
 using System.Text;
 using Microsoft.EntityFrameworkCore;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.ProviderKeys;
 
-/// <summary>The tenants' keys of providers, sealed for their row. What changes one also writes, in the same transaction, what the caller wants noted.
-/// </summary>
+/// <summary>The tenants' keys of providers, sealed for their row. What changes one also notes it in the same transaction.</summary>
 internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secrets)
 {
     private const string Purpose = "provider keys";
-
-    public delegate Task Note(ValueCanvasDbContext db, CancellationToken cancellationToken);
 
     public Task<IReadOnlyList<ProviderKeyData>> ListAsync(Guid tenantId, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
@@ -23,7 +21,7 @@ internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secret
         cancellationToken);
 
     public Task<ProviderKeyData> SetAsync(
-        Guid tenantId, string provider, string secret, Note note, CancellationToken cancellationToken)
+        Guid tenantId, string provider, string secret, AuditNote note, CancellationToken cancellationToken)
     {
         var box = secrets.Seal(Purpose, Row(tenantId, provider), Encoding.ASCII.GetBytes(secret));
         return database.ExecuteAsync(
@@ -44,7 +42,8 @@ internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secret
     }
 
     /// <summary>False where there is none.</summary>
-    public Task<bool> DeleteAsync(Guid tenantId, string provider, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
+    public Task<bool> DeleteAsync(
+        Guid tenantId, string provider, AuditNote note, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
         async (db, ct) =>
         {

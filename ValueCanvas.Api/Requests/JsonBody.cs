@@ -6,6 +6,7 @@ using System.Text.Unicode;
 using Microsoft.AspNetCore.Http.Json;
 using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Requests;
@@ -19,7 +20,7 @@ internal sealed record JsonBody<T>(T Value) : IEndpointParameterMetadataProvider
     {
         var bytes = await ReadAsync(context);
         var options = context.RequestServices.GetRequiredService<IOptions<JsonOptions>>().Value.SerializerOptions;
-        var value = Parse(bytes.Span, (JsonTypeInfo<T>)options.GetTypeInfo(typeof(T)));
+        var value = Read(context, bytes.Span, (JsonTypeInfo<T>)options.GetTypeInfo(typeof(T)));
         var errors = new RequestErrors();
         (value as IRequestBody)?.Validate(errors);
         return errors.Any ? throw RequestException.Invalid(errors.ToDictionary()) : new JsonBody<T>(value);
@@ -46,6 +47,20 @@ internal sealed record JsonBody<T>(T Value) : IEndpointParameterMetadataProvider
         }
 
         return body.WrittenMemory;
+    }
+
+    // No JSON, of the wrong shape, or with a field that nobody may set: a client that is broken, or somebody who tries what happens.
+    private static T Read(HttpContext context, ReadOnlySpan<byte> json, JsonTypeInfo<T> type)
+    {
+        try
+        {
+            return Parse(json, type);
+        }
+        catch (RequestException)
+        {
+            Suspicion.Raise(context, "body");
+            throw;
+        }
     }
 
     private static T Parse(ReadOnlySpan<byte> json, JsonTypeInfo<T> type)

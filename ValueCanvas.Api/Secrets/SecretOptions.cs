@@ -8,6 +8,8 @@ internal sealed class SecretOptions
     /// <summary>Fewer characters than a generated secret has are a word that somebody typed.</summary>
     public const int MinLength = 22;
 
-    /// <summary>What every key of <see cref="SecretBox"/> is derived from; the same in all instances, and kept: what it sealed is lost with it.</summary>
+    /// <summary>
+    /// What every key of <see cref="SecretBox"/> is derived from; the same in all instances, and kept: what it sealed is lost with it.
+    /// </summary>
     public string? SecretKey { get; set; }
 }

@@ -1,12 +1,13 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using ValueCanvas.Core.Database.Migrations;
 
@@ -19,25 +20,21 @@ public static class DatabaseExtensions
 
     /// <summary>
     /// Adds PostgreSQL: one <see cref="NpgsqlDataSource"/> that EF Core and raw SQL share, <see cref="TenantDatabase"/>, the health check
-    /// <c>database</c>. What the connection string sets (pool size, timeouts) wins over the defaults here.
+    /// <c>database</c>, a log of slow statements. What the connection string sets wins over the section <c>Database</c> and its defaults.
     /// </summary>
     /// <param name="builder">The host.</param>
     /// <param name="interactive">
     /// True where people wait for the answer: a database that does not answer is given up within 6 s, not waited for and asked again.
     /// </param>
-    /// <exception cref="InvalidOperationException">There is no <c>ConnectionStrings:valuecanvas</c>.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// There is no <c>ConnectionStrings:valuecanvas</c>, or a setting makes no sense; the message names it.
+    /// </exception>
     public static IHostApplicationBuilder AddValueCanvasDatabase(this IHostApplicationBuilder builder, bool interactive = false)
     {
-        var connectionString = WithDefaults(
-            builder.Configuration.GetConnectionString(ConnectionName) is { Length: > 0 } configured
-                ? configured
-                : throw new InvalidOperationException(
-                    $"ConnectionStrings:{ConnectionName} is missing: set it to PostgreSQL's connection string."),
-            builder.Environment.ApplicationName,
-            interactive);
+        var (connectionString, database) = DatabaseConnections.Read(builder.Configuration, builder.Environment, interactive);
 
         builder.Services.TryAddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton(_ => CreateDataSource(connectionString));
+        builder.Services.AddSingleton(services => CreateDataSource(connectionString, services, database.SlowQuery));
         builder.Services.AddDbContextPool<ValueCanvasDbContext>(
             (services, options) => options.UseValueCanvasDatabase(services, interactive));
         builder.EnrichNpgsqlDbContext<ValueCanvasDbContext>(settings => settings.DisableHealthChecks = true);
@@ -77,49 +74,24 @@ public static class DatabaseExtensions
         return builder;
     }
 
-    private static NpgsqlDataSource CreateDataSource(string connectionString)
+    private static NpgsqlDataSource CreateDataSource(string connectionString, IServiceProvider services, TimeSpan slowQuery)
     {
+        var dataSource = new NpgsqlDataSourceBuilder(connectionString)
+        {
+            // What its metrics call the pool; else they would name host and user.
+            Name = ConnectionName,
+        };
+        if (services.GetService<IMeterFactory>() is { } meters)
+        {
+            var log = services.GetService<ILogger<SlowQueries>>() ?? NullLogger<SlowQueries>.Instance;
+            dataSource.UseLoggerFactory(new SlowQueries(slowQuery, log, meters));
+        }
+
         // A statement is traced as part of something: a worker that looks for work would fill the dashboard with traces of nothing else.
-        var dataSource = new NpgsqlDataSourceBuilder(connectionString);
         dataSource.ConfigureTracing(tracing => tracing
             .ConfigureCommandFilter(_ => Activity.Current is not null)
             .ConfigureBatchFilter(_ => Activity.Current is not null)
             .EnablePhysicalOpenTracing(false));
         return dataSource.Build();
-    }
-
-    private static NpgsqlConnectionStringBuilder Parse(string configured)
-    {
-        try
-        {
-            return new NpgsqlConnectionStringBuilder(configured);
-        }
-        catch (ArgumentException exception)
-        {
-            throw new InvalidOperationException(
-                $"ConnectionStrings:{ConnectionName} is not a connection string such as Host=…;Username=…: {exception.Message}");
-        }
-    }
-
-    // A dead or silent server is noticed in seconds; connections are renewed hourly, so that a moved server is found again.
-    private static string WithDefaults(string configured, string applicationName, bool interactive)
-    {
-        var settings = Parse(configured);
-        SetUnlessConfigured("Application Name", applicationName);
-        SetUnlessConfigured("Maximum Pool Size", 20);
-        SetUnlessConfigured("Connection Lifetime", 3600);
-        SetUnlessConfigured("Timeout", interactive ? 2 : 5);
-        SetUnlessConfigured("Command Timeout", interactive ? 2 : 30);
-        // A statement that ran out of time costs the command timeout and then twice the other, in which its cancellation is sent (with TLS,
-        // then without); -1: the cancellation's answer is not waited for, too.
-        SetUnlessConfigured("Cancellation Timeout", interactive ? -1 : 1000);
-        SetUnlessConfigured("Keepalive", 15);
-        return settings.ConnectionString;
-
-        void SetUnlessConfigured(string keyword, object value)
-        {
-            if (!settings.ContainsKey(keyword) || !settings.ShouldSerialize(keyword))
-                settings[keyword] = value;
-        }
     }
 }

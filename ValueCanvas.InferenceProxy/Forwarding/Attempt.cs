@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Diagnostics;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
@@ -15,23 +14,12 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// </summary>
 internal sealed class Attempt : IDisposable
 {
-    private const int BufferSize = 16 * 1024;
-    private const int LargestEvent = 1024 * 1024;
-
-    private readonly CancellationTokenSource _cancel;
-    private readonly CancellationTokenRegistration _clientGone;
     private readonly Placement _placement;
-    private readonly ITimer _watch;
     private readonly TimeLimits _limits;
-    private readonly TimeProvider _time;
-    private readonly long _started;
-    private readonly bool _streamed;
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
-    private int _held;
-    private int _ready;
+    private readonly AttemptClock _clock;
+    private readonly AnswerBuffer _buffer;
     private bool _isDrained; // the last read took all that there was
     private bool _isWaiting; // the limit for the next read runs
-    private AttemptFailure _late; // what it means when the limit now running ends
     private HttpRequestMessage? _request;
     private HttpResponseMessage? _response;
     private Stream? _body;
@@ -39,24 +27,18 @@ internal sealed class Attempt : IDisposable
 
     public Attempt(Placement placement, TimeLimits limits, bool streamed, Activity? span, TimeProvider time, CancellationToken client)
     {
-        (_placement, Span, _limits, _streamed, _time, Client) = (placement, span, limits, streamed, time, client);
-        _started = time.GetTimestamp();
+        (_placement, _limits, Span) = (placement, limits, span);
         Link = streamed ? new UpstreamConnection.Link() : null;
-        (var first, _late) = !streamed ? (limits.Total, AttemptFailure.TotalTimeout)
-            : limits.FirstToken < limits.Headers ? (limits.FirstToken, AttemptFailure.FirstTokenTimeout)
-            : (limits.Headers, AttemptFailure.HeadersTimeout);
-        _cancel = new CancellationTokenSource(first, time);
-        _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
-        // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
-        _watch = time.CreateTimer(static attempt => ((Attempt)attempt!).GiveUpOnFrozen(), this, limits.Frozen, TimeSpan.FromSeconds(1));
+        _clock = new AttemptClock(limits, streamed, placement.Replica, time, client);
+        _buffer = new AnswerBuffer(Judge);
     }
 
     public Replica Replica => _placement.Replica;
 
     public Activity? Span { get; }
 
-    /// <summary>Ends with the client's leaving, not with the attempt's limits.</summary>
-    public CancellationToken Client { get; }
+    /// <inheritdoc cref="AttemptClock.Client"/>
+    public CancellationToken Client => _clock.Client;
 
     public HttpResponseMessage Response => _response!;
 
@@ -65,13 +47,13 @@ internal sealed class Attempt : IDisposable
     public StreamJudge Judge { get; } = new();
 
     /// <summary>A piece of an event too large to be judged is under way.</summary>
-    public bool IsMidEvent { get; private set; }
+    public bool IsMidEvent => _buffer.IsMidEvent;
 
     /// <summary>From the start to the first content.</summary>
     public TimeSpan FirstContent { get; private set; }
 
     /// <summary>Since the start.</summary>
-    public TimeSpan Elapsed => _time.GetElapsedTime(_started);
+    public TimeSpan Elapsed => _clock.Elapsed;
 
     /// <summary>The first content took so long that the breaker shall know.</summary>
     public bool IsSlow => FirstContent > _limits.Slow;
@@ -86,7 +68,7 @@ internal sealed class Attempt : IDisposable
     /// answer that is no stream is looked at where it is whole in the buffer.</summary>
     public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
 
-    public ReadOnlyMemory<byte> Ready => _buffer.AsMemory(0, _ready);
+    public ReadOnlyMemory<byte> Ready => _buffer.Ready;
 
     /// <summary>What has gone out, where another replica could go on with it.</summary>
     public AnswerSoFar? Answer { get; private set; }
@@ -112,45 +94,29 @@ internal sealed class Attempt : IDisposable
 
     /// <summary>The server's own error event where it was held back; null where there is none.</summary>
     public byte[]? HeldError() =>
-        Judge is { HoldsErrors: true, Failure: AttemptFailure.ErrorEvent } && StreamJudge.EventEnd(_buffer.AsSpan(_ready, _held - _ready)) is var end and > 0
-            ? _buffer.AsSpan(_ready, end).ToArray()
+        Judge is { HoldsErrors: true, Failure: AttemptFailure.ErrorEvent } && StreamJudge.EventEnd(_buffer.Rest) is var end and > 0
+            ? _buffer.Rest[..end].ToArray()
             : null;
 
-    /// <summary>Ends what is under way, at once and for this reason.</summary>
-    public void Abandon(AttemptFailure why)
-    {
-        _late = why;
-        try
-        {
-            _cancel.Cancel();
-        }
-        catch (ObjectDisposedException)
-        {
-            // It ended at the same time.
-        }
-    }
+    /// <inheritdoc cref="AttemptClock.Abandon"/>
+    public void Abandon(AttemptFailure why) => _clock.Abandon(why);
 
     public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
     {
         _request = request;
         try
         {
-            _response = await upstream.SendAsync(request, _cancel.Token);
+            _response = await upstream.SendAsync(request, _clock.Token);
             request.Content = null; // a large body is not kept for as long as its answer takes
             var status = (int)_response.StatusCode;
             Span?.SetTag(GenAi.StatusCode, status);
             IsEventStream = _response.IsSuccessStatusCode && _response.Content.Headers.ContentType?.MediaType == "text/event-stream";
-            if (_streamed)
-            {
-                Limit(_limits.FirstToken - _time.GetElapsedTime(_started), AttemptFailure.FirstTokenTimeout);
-            }
-
-            _body = await _response.Content.ReadAsStreamAsync(_cancel.Token);
+            _clock.AwaitFirstToken();
+            _body = await _response.Content.ReadAsStreamAsync(_clock.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());
             FirstContent = Elapsed;
             Gaps?.First();
-            _watch.Dispose();
-            Pause();
+            _clock.Begin();
             failure = Declined(status) is var declined and not AttemptFailure.None ? declined
                 : failure != AttemptFailure.None ? failure
                 : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
@@ -161,29 +127,29 @@ internal sealed class Attempt : IDisposable
 
             return failure;
         }
-        catch (OperationCanceledException) when (!_cancel.IsCancellationRequested)
+        catch (OperationCanceledException) when (!_clock.Token.IsCancellationRequested)
         {
             return AttemptFailure.Connect; // the HTTP client's own limit
         }
         catch (OperationCanceledException)
         {
-            return Unless(_late);
+            return _clock.Unless(_clock.Late);
         }
         catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.NameResolutionError)
         {
-            return Unless(AttemptFailure.Dns);
+            return _clock.Unless(AttemptFailure.Dns);
         }
         catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError)
         {
-            return Unless(AttemptFailure.Tls);
+            return _clock.Unless(AttemptFailure.Tls);
         }
         catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.ConnectionError)
         {
-            return Unless(AttemptFailure.Connect);
+            return _clock.Unless(AttemptFailure.Connect);
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            return Unless(_held == 0 ? AttemptFailure.Reset : AttemptFailure.Cut);
+            return _clock.Unless(_buffer.Held.IsEmpty ? AttemptFailure.Reset : AttemptFailure.Cut);
         }
     }
 
@@ -196,55 +162,53 @@ internal sealed class Attempt : IDisposable
             return false;
         }
 
-        LimitNext();
-        wait = connection.WaitAsync(_cancel.Token);
+        _clock.AwaitNext();
+        wait = connection.WaitAsync(_clock.Token);
         return _isWaiting = true;
     }
 
     /// <summary>Drops what was <see cref="Ready"/> and reads on. Zero bytes without a failure are the end.</summary>
     public async ValueTask<(int Read, AttemptFailure Failure)> ReadAsync()
     {
-        _buffer.AsSpan(_ready, _held - _ready).CopyTo(_buffer);
-        (_held, _ready) = (_held - _ready, 0);
+        _buffer.Drop();
         try
         {
             if (!_isWaiting)
             {
-                LimitNext();
+                _clock.AwaitNext();
             }
 
             _isWaiting = false;
-            var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
-            Pause();
-            _isDrained = read < _buffer.Length - _held;
-            _held += read;
+            var free = _buffer.Free;
+            var read = await _body!.ReadAsync(free, _clock.Token);
+            _clock.Pause();
+            _isDrained = read < free.Length;
+            _buffer.Add(read);
             if (read > 0 && IsEventStream)
             {
                 Gaps?.Next();
             }
 
-            Sort(read == 0);
+            Sort(end: read == 0);
             return (read, AttemptFailure.None);
         }
         catch (OperationCanceledException)
         {
-            return (0, Unless(_late));
+            return (0, _clock.Unless(_clock.Late));
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            return (0, Unless(AttemptFailure.Cut));
+            return (0, _clock.Unless(AttemptFailure.Cut));
         }
     }
 
     public void Dispose()
     {
-        _watch.Dispose();
-        _clientGone.Dispose();
         _response?.Dispose();
         _request?.Dispose();
-        _cancel.Dispose();
+        _clock.Dispose();
         Span?.Dispose();
-        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer.Dispose();
         Answer?.Dispose();
         _placement.Dispose();
     }
@@ -258,9 +222,9 @@ internal sealed class Attempt : IDisposable
     {
         while (true)
         {
-            var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
-            _held += read;
-            Sort(read == 0);
+            var read = await _body!.ReadAsync(_buffer.Free, _clock.Token);
+            _buffer.Add(read);
+            Sort(end: read == 0);
             if (Judge.HasContent || IsMidEvent || Judge.IsClientFault)
             {
                 // A failure behind content is told by the relay.
@@ -274,7 +238,7 @@ internal sealed class Attempt : IDisposable
 
             if (read == 0)
             {
-                return _held > 0 && !Judge.IsDone ? AttemptFailure.Cut : AttemptFailure.EmptyStream;
+                return !_buffer.Held.IsEmpty && !Judge.IsDone ? AttemptFailure.Cut : AttemptFailure.EmptyStream;
             }
 
             if (Judge.IsDone)
@@ -287,110 +251,31 @@ internal sealed class Attempt : IDisposable
     /// <summary>An answer that fits the buffer is read whole, so that one that breaks can still be had from another replica.</summary>
     private async Task<AttemptFailure> FirstBytesAsync()
     {
-        while (_held < _buffer.Length)
+        while (!_buffer.Free.IsEmpty)
         {
-            var read = await _body!.ReadAsync(_buffer.AsMemory(_held), _cancel.Token);
+            var read = await _body!.ReadAsync(_buffer.Free, _clock.Token);
             if (read == 0)
             {
-                _usage = Forwarding.Usage.Find(_buffer.AsSpan(0, _held));
+                _usage = Forwarding.Usage.Find(_buffer.Held);
                 break;
             }
 
-            _held += read;
+            _buffer.Add(read);
         }
 
-        _ready = _held;
+        _buffer.Release();
         return AttemptFailure.None;
     }
 
-    /// <summary>Judges what has come and makes ready what may go out.</summary>
     private void Sort(bool end)
     {
-        if (!IsEventStream)
+        if (IsEventStream)
         {
-            _ready = _held;
-            return;
+            _buffer.Sort(end);
         }
-
-        if (IsMidEvent)
+        else
         {
-            var tail = StreamJudge.EventEnd(_buffer.AsSpan(0, _held));
-            (IsMidEvent, _ready) = (tail == 0, tail == 0 ? _held : tail);
-        }
-
-        if (!IsMidEvent)
-        {
-            var room = Judge.Filter is null || _buffer.Length - _held < EventFilter.Room ? 0 : EventFilter.Room;
-            _buffer.AsSpan(_ready, _held - _ready).CopyTo(_buffer.AsSpan(_ready + room));
-            _held += room;
-            Pass(Judge.Read(_buffer.AsSpan(_ready, _held - _ready), room));
-            if (end && _held > _ready && !Judge.IsStopped && Judge.ReadLast(_buffer.AsSpan(_ready, _held - _ready)) is { } left)
-            {
-                Pass((_held - _ready, left));
-            }
-        }
-
-        if (_ready == 0 && _held == _buffer.Length && !Judge.IsStopped)
-        {
-            Grow();
-        }
-        else if (_held == _buffer.Length && !Judge.HasContent && Judge.Failure == AttemptFailure.None)
-        {
-            Grow(); // much has come and none of it is content
+            _buffer.Release();
         }
     }
-
-    /// <summary>Makes ready what is left of what was judged, and closes the gap behind it.</summary>
-    private void Pass((int Read, int Left) judged)
-    {
-        var gap = judged.Read - judged.Left;
-        _ready += judged.Left;
-        if (gap > 0)
-        {
-            _buffer.AsSpan(_ready + gap, _held - _ready - gap).CopyTo(_buffer.AsSpan(_ready));
-            _held -= gap;
-        }
-    }
-
-    private void Grow()
-    {
-        if (_buffer.Length >= LargestEvent)
-        {
-            (IsMidEvent, _ready) = (true, _held);
-            return;
-        }
-
-        var larger = ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
-        _buffer.AsSpan(0, _held).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = larger;
-    }
-
-    private void GiveUpOnFrozen()
-    {
-        // A hosted provider is not looked at: that it is down says nothing but that another request failed.
-        var state = Replica.State;
-        if (state.Status == ReplicaStatus.Down && !Replica.Upstream.Kind.IsHosted && FirstContent == default
-            && _time.GetUtcNow() - state.LastChange >= _limits.Frozen)
-        {
-            Abandon(_streamed ? _late : AttemptFailure.HeadersTimeout);
-        }
-    }
-
-    private void LimitNext()
-    {
-        var left = _limits.Total - _time.GetElapsedTime(_started);
-        Limit(left < _limits.Idle ? left : _limits.Idle, left < _limits.Idle ? AttemptFailure.TotalTimeout : AttemptFailure.Stall);
-    }
-
-    private void Limit(TimeSpan limit, AttemptFailure late)
-    {
-        _late = late;
-        _cancel.CancelAfter(limit > TimeSpan.Zero ? limit : TimeSpan.Zero);
-    }
-
-    // The client may take its time to accept what was read: only the replica is on the clock.
-    private void Pause() => _cancel.CancelAfter(Timeout.InfiniteTimeSpan);
-
-    private AttemptFailure Unless(AttemptFailure failure) => Client.IsCancellationRequested ? AttemptFailure.ClientGone : failure;
 }

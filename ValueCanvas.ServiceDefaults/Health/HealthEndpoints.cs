@@ -11,7 +11,7 @@ using ValueCanvas.ServiceDefaults.Telemetry;
 namespace ValueCanvas.ServiceDefaults.Health;
 
 /// <summary>
-/// Health over HTTP. Body: <c>{"status","version","checks":{name:status},"services":{name:{"status","latencyMs","error"?}}}</c> where a status
+/// Health over HTTP. Body: <c>{"status","version","checks":{name:status},"services":{name:{"status","latencyMs","error"?,"parts"?}}}</c> where a status
 /// is <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c> (and <c>draining</c> for the whole). 200 for healthy and degraded, 503 otherwise.
 /// </summary>
 public static class HealthEndpoints
@@ -25,7 +25,7 @@ public static class HealthEndpoints
     public static IEndpointRouteBuilder MapHealthEndpoints(this IEndpointRouteBuilder endpoints, string prefix)
     {
         endpoints.MapProbe(prefix, (HealthProbe probe, HttpContext context) => AllAsync(probe, context));
-        endpoints.MapProbe($"{prefix}/live", () => Answer(HealthDocument.Name(HealthStatus.Healthy), StatusCodes.Status200OK, []));
+        endpoints.MapProbe($"{prefix}/live", () => Answer(HealthNames.Healthy, StatusCodes.Status200OK, []));
         endpoints.MapReadiness($"{prefix}/ready");
         return endpoints;
     }
@@ -70,7 +70,8 @@ public static class HealthEndpoints
             results.ToDictionary(r => r.Name, r => new ServiceHealth(
                 HealthDocument.Name(r.Status),
                 Math.Round(r.Latency.TotalMilliseconds, 2),
-                r.Status == HealthStatus.Healthy ? null : r.Description ?? "the check failed")));
+                r.Status == HealthStatus.Healthy ? null : r.Description ?? "the check failed",
+                r.Parts)));
         return TypedResults.Json(document, HealthJsonContext.Default.HealthDocument, statusCode: statusCode);
     }
 }

@@ -81,7 +81,13 @@ internal sealed partial class HealthProbe(
                 result.Description);
         }
 
-        return new CheckResult(check.Name, result.Status, time.GetElapsedTime(started), result.Description);
+        return new CheckResult(check.Name, result.Status, time.GetElapsedTime(started), result.Description, Parts(result));
+    }
+
+    private static Dictionary<string, string>? Parts(HealthCheckResult result)
+    {
+        var parts = result.Data.Where(part => part.Value is string).ToDictionary(part => part.Key, part => (string)part.Value);
+        return parts.Count > 0 ? parts : null;
     }
 
     private async Task<HealthCheckResult> InvokeAsync(HealthCheckRegistration check, TimeSpan limit)
@@ -93,7 +99,8 @@ internal sealed partial class HealthProbe(
     }
 
     /// <summary>What one check found.</summary>
-    internal sealed record CheckResult(string Name, HealthStatus Status, TimeSpan Latency, string? Description);
+    internal sealed record CheckResult(
+        string Name, HealthStatus Status, TimeSpan Latency, string? Description, IReadOnlyDictionary<string, string>? Parts);
 
     private static partial class Log
     {

@@ -30,8 +30,16 @@ internal sealed class ApiHost : IAsyncDisposable
     private readonly Factory _factory;
 
     public ApiHost(string? inference = null, string? database = null, string? cache = null, params (string Key, string Value)[] settings)
+        : this(TimeProvider.System, inference, database, cache, settings)
+    {
+    }
+
+    /// <summary>With a clock of the test's own.</summary>
+    public ApiHost(
+        TimeProvider time, string? inference = null, string? database = null, string? cache = null, params (string Key, string Value)[] settings)
     {
         _factory = new Factory(
+            time,
         [
             ("ConnectionStrings:valuecanvas", database ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
             ("ConnectionStrings:cache", cache ?? "127.0.0.1:9"),
@@ -114,6 +122,22 @@ internal sealed class ApiHost : IAsyncDisposable
         return error;
     }
 
+    /// <summary>Checks the status and that the body is Anthropic's error object.</summary>
+    public static async Task<JsonElement> AnthropicErrorAsync(HttpResponseMessage response, int status)
+    {
+        var text = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
+        Assert.True(status == (int)response.StatusCode, $"{(int)response.StatusCode} {text}");
+        Assert.Equal("application/json", response.Content.Headers.ContentType?.MediaType);
+        var body = JsonDocument.Parse(text).RootElement;
+        Assert.Equal(["type", "error", "request_id"], body.EnumerateObject().Select(property => property.Name));
+        Assert.Equal("error", body.GetProperty("type").GetString());
+        Assert.StartsWith("req_", body.GetProperty("request_id").GetString(), StringComparison.Ordinal);
+        Assert.Equal(body.GetProperty("request_id").GetString(), Assert.Single(response.Headers.GetValues("request-id")));
+        var error = body.GetProperty("error");
+        Assert.False(string.IsNullOrWhiteSpace(error.GetProperty("message").GetString()));
+        return error;
+    }
+
     /// <summary>Every mapped route with its method, in OpenAPI's notation; routes that match any path or any method are left out.</summary>
     public IEnumerable<(string Method, string Path)> Routes() =>
         from endpoint in _factory.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
@@ -150,13 +174,13 @@ internal sealed class ApiHost : IAsyncDisposable
         time.GetTimestamp());
 
     // Any type of the Api names its assembly; the Program classes of the services all have the same name.
-    private sealed class Factory((string Key, string Value)[] settings) : WebApplicationFactory<ChatBody>
+    private sealed class Factory(TimeProvider time, (string Key, string Value)[] settings) : WebApplicationFactory<ChatBody>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
             foreach (var (key, value) in settings)
                 builder.UseSetting(key, value);
-            builder.ConfigureTestServices(services => services.AddLogging(logging => logging.ClearProviders()));
+            builder.ConfigureTestServices(services => services.AddSingleton(time).AddLogging(logging => logging.ClearProviders()));
         }
     }
 }

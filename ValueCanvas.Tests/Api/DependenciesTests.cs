@@ -25,7 +25,8 @@ public sealed class DependenciesTests
         inference.Answer = context => FakeInference.Text(
             context, 200, FakeInference.Completion(CanvasGeneratorTests.ValidAnswer(CanvasType.Lean).ToJsonString()));
         var database = await ApiDatabase.MigrateAsync(await servers.CreateDatabaseAsync("api", Cancellation));
-        await using var api = new ApiHost(inference.Address, database, servers.Redis);
+        var clock = new ShiftedClock();
+        await using var api = new ApiHost(clock, inference.Address, database, servers.Redis);
 
         // All there.
         await HealthIsAsync(api, HttpStatusCode.OK, "healthy", "database", "healthy");
@@ -39,15 +40,26 @@ public sealed class DependenciesTests
         await servers.StartRedisAsync(Cancellation);
         await HealthIsAsync(api, HttpStatusCode.OK, "healthy", "redis", "healthy");
 
-        // PostgreSQL away: not ready; canvases are refused for now, chat goes on.
+        // PostgreSQL away: degraded; canvases are refused for now, chat goes on for those who are known.
         await servers.StopPostgresAsync(Cancellation);
-        await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
+        await HealthIsAsync(api, HttpStatusCode.OK, "degraded", "database", "degraded");
         var asked = inference.Seen.Count;
         await CanvasAnswersAsync(api, HttpStatusCode.ServiceUnavailable);
         Assert.Equal(asked, inference.Seen.Count);
         using (var read = await api.GetAsync($"/api/canvas/{Guid.NewGuid()}"))
             await ApiHost.ProblemAsync(read, 503);
         await ChatAnswersAsync(api, HttpStatusCode.OK);
+        using (var stranger = api.ClientWith("vck_live_0123456789abcdef_unknown"))
+        using (var refused = await stranger.GetAsync("/api/canvas", Cancellation))
+            Assert.False(refused.IsSuccessStatusCode);
+
+        // For nearly ten minutes. Then nobody is known any more, and there is nothing to be ready for.
+        clock.Forward(TimeSpan.FromMinutes(9));
+        await HealthIsAsync(api, HttpStatusCode.OK, "degraded", "database", "degraded");
+        await ChatAnswersAsync(api, HttpStatusCode.OK);
+        clock.Forward(TimeSpan.FromMinutes(2));
+        await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
+        await ChatAnswersAsync(api, HttpStatusCode.ServiceUnavailable);
         await servers.StartPostgresAsync(Cancellation);
         await HealthIsAsync(api, HttpStatusCode.OK, "healthy", "database", "healthy");
         await CanvasAnswersAsync(api, HttpStatusCode.Created);
@@ -57,6 +69,19 @@ public sealed class DependenciesTests
         await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "inference", "unhealthy");
         inference.ReadyStatus = 200;
         await HealthIsAsync(api, HttpStatusCode.OK, "healthy", "inference", "healthy");
+    }
+
+    [Fact]
+    public async Task Database_NotMigrated_IsNotReady()
+    {
+        await using var servers = await Servers.StartAsync(Cancellation);
+        await using var inference = await FakeInference.StartAsync();
+        await using var api = new ApiHost(inference.Address, await servers.CreateDatabaseAsync("empty", Cancellation), servers.Redis);
+
+        await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
+
+        var health = await ApiHost.JsonAsync(await api.GetAsync("/health"));
+        Assert.Contains("migrated", health.GetProperty("services").GetProperty("database").GetProperty("error").GetString(), StringComparison.Ordinal);
     }
 
     [Fact]

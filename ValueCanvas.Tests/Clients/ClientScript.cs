@@ -1,11 +1,15 @@
 using System.Text.Json;
+using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.InferenceProxy;
 using ValueCanvas.Tests.VllmSimulator;
 
 namespace ValueCanvas.Tests.Clients;
 
-/// <summary>Runs the script of one library, once, against a proxy of its own with the simulator behind it. Each check of the script is a test.</summary>
-public abstract class ClientScript(string script) : IAsyncLifetime
+/// <summary>
+/// Runs the script of one library, once, against a proxy of its own with the simulator behind it, or against the Api before that. Each check
+/// of the script is a test.
+/// </summary>
+public abstract class ClientScript(string script, bool throughApi = false) : IAsyncLifetime
 {
     private const string SlowModel = "slow-model";
 
@@ -31,8 +35,9 @@ public abstract class ClientScript(string script) : IAsyncLifetime
             await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(replica)).GetProperty("state").GetString() == "up");
         }
 
+        await using var api = throughApi ? new ApiHost(Address(proxy.Client)) : null;
         var run = await NodePackages.RunAsync("node", [script], folder.Path, TimeSpan.FromSeconds(120),
-            ("PROXY", Address(proxy.Client)), ("MODEL", SimulatorServer.Model), ("SLOW_REPLICA", Address(slow.Client)), ("SLOW_MODEL", SlowModel));
+            ("BASE_URL", Address(api?.Client ?? proxy.Client)), ("KEY", api is null ? "none" : ApiHost.Key), ("MODEL", SimulatorServer.Model), ("SLOW_REPLICA", Address(slow.Client)), ("SLOW_MODEL", SlowModel));
         _told = run!.Value.Output + run.Value.Errors;
         foreach (var line in run.Value.Output.Split('\n').Where(line => line.StartsWith('{')))
         {

@@ -5,13 +5,19 @@ using System.Text;
 using System.Text.Json;
 using OpenAI;
 using OpenAI.Chat;
+using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.InferenceProxy;
 using ValueCanvas.Tests.VllmSimulator;
 
 namespace ValueCanvas.Tests.Clients;
 
 /// <summary>OpenAI's own .NET client through the proxy.</summary>
-public sealed class OpenAiDotNetTests : IAsyncLifetime
+public sealed class OpenAiDotNetTests() : OpenAiDotNetChecks(throughApi: false);
+
+/// <summary>OpenAI's own .NET client through the Api and the proxy behind it.</summary>
+public sealed class OpenAiDotNetThroughApiTests() : OpenAiDotNetChecks(throughApi: true);
+
+public abstract class OpenAiDotNetChecks(bool throughApi) : IAsyncLifetime
 {
     private const string Question = "How can a bakery reduce food waste?";
     private const string Aborted = "finished_reason=\"abort\"";
@@ -20,17 +26,18 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
         BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"""));
 
     private readonly SimulatorServer _simulator = SimulatorServer.Start();
-    private ProxyHost _proxy = null!;
+    private Gateway _gateway = null!;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    private ChatClient Chat => Client(_proxy).GetChatClient(SimulatorServer.Model);
+    private ChatClient Chat => Client(_gateway).GetChatClient(SimulatorServer.Model);
 
-    public async ValueTask InitializeAsync() => _proxy = await StartAsync(_simulator);
+    public async ValueTask InitializeAsync() => _gateway = await StartAsync(_simulator);
 
     public async ValueTask DisposeAsync()
     {
-        await _proxy.DisposeAsync();
+        GC.SuppressFinalize(this);
+        await _gateway.DisposeAsync();
         _simulator.Dispose();
     }
 
@@ -99,7 +106,7 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     [Fact]
     public async Task Embeddings_OfTwoTexts_AreTwoVectors()
     {
-        var vectors = await Client(_proxy).GetEmbeddingClient(SimulatorServer.Model).GenerateEmbeddingsAsync(["tea", "coffee"], cancellationToken: Cancel);
+        var vectors = await Client(_gateway).GetEmbeddingClient(SimulatorServer.Model).GenerateEmbeddingsAsync(["tea", "coffee"], cancellationToken: Cancel);
 
         Assert.Equal([1_024, 1_024], vectors.Value.Select(vector => vector.ToFloats().Length));
     }
@@ -109,11 +116,11 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     {
         using var leave = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         using var slow = SimulatorServer.Start(("ZeroDelay", "false"), ("StepBaseMilliseconds", "200"));
-        await using var proxy = await StartAsync(slow);
+        await using var gateway = await StartAsync(slow);
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (var update in Client(proxy).GetChatClient(SimulatorServer.Model)
+            await foreach (var update in Client(gateway).GetChatClient(SimulatorServer.Model)
                 .CompleteChatStreamingAsync([new UserChatMessage(Question)], cancellationToken: leave.Token))
             {
                 leave.CancelAfter(TimeSpan.FromMilliseconds(50)); // while it waits for the next one
@@ -126,7 +133,7 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     [Fact]
     public async Task Models_AreListed()
     {
-        var models = await Client(_proxy).GetOpenAIModelClient().GetModelsAsync(Cancel);
+        var models = await Client(_gateway).GetOpenAIModelClient().GetModelsAsync(Cancel);
 
         Assert.Contains(models.Value, model => model.Id == SimulatorServer.Model);
     }
@@ -135,7 +142,7 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     public async Task UnknownModel_IsA404ThatNamesIt()
     {
         var failure = await Assert.ThrowsAsync<ClientResultException>(() =>
-            Client(_proxy).GetChatClient("nobody/nothing").CompleteChatAsync([new UserChatMessage(Question)], cancellationToken: Cancel));
+            Client(_gateway).GetChatClient("nobody/nothing").CompleteChatAsync([new UserChatMessage(Question)], cancellationToken: Cancel));
 
         Assert.Equal(404, failure.Status);
         Assert.Contains("nobody/nothing", failure.Message);
@@ -146,7 +153,7 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
     [InlineData(503)]
     public async Task RateLimitOrOverload_IsTold_AndTheNextRequestWaitsAsLongAsAsked(int status)
     {
-        var impatient = Client(_proxy, new ClientRetryPolicy(maxRetries: 0), ("x-simulator-fault", $"status={status}; retry-after=2"));
+        var impatient = Client(_gateway, new ClientRetryPolicy(maxRetries: 0), ("x-simulator-fault", $"status={status}; retry-after=2"));
         var failure = await Assert.ThrowsAsync<ClientResultException>(() => impatient.GetChatClient(SimulatorServer.Model)
             .CompleteChatAsync([new UserChatMessage(Question)], cancellationToken: Cancel));
         var started = Stopwatch.GetTimestamp();
@@ -160,23 +167,38 @@ public sealed class OpenAiDotNetTests : IAsyncLifetime
 
     private static string? City(BinaryData arguments) => JsonDocument.Parse(arguments).RootElement.GetProperty("city").GetString();
 
-    private static async Task<ProxyHost> StartAsync(SimulatorServer simulator)
+    private async Task<Gateway> StartAsync(SimulatorServer simulator)
     {
         var proxy = ProxyHost.Start([simulator.Address.OriginalString], ("Inference:DefaultModel", SimulatorServer.Model));
         await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("state").GetString() == "up");
-        return proxy;
+        return new Gateway(proxy, throughApi ? new ApiHost(proxy.Client.BaseAddress!.ToString().TrimEnd('/')) : null);
     }
 
-    private static OpenAIClient Client(ProxyHost proxy, ClientRetryPolicy? retries = null, params (string Name, string Value)[] headers)
+    private static OpenAIClient Client(Gateway gateway, ClientRetryPolicy? retries = null, params (string Name, string Value)[] headers)
     {
-        var options = new OpenAIClientOptions { Endpoint = new Uri(proxy.Client.BaseAddress!, "/v1") };
+        var options = new OpenAIClientOptions { Endpoint = new Uri(gateway.Address, "/v1") };
         options.RetryPolicy = retries ?? options.RetryPolicy;
         foreach (var (name, value) in headers)
         {
             options.AddPolicy(new HeaderPolicy(name, value), PipelinePosition.PerCall);
         }
 
-        return new OpenAIClient(new ApiKeyCredential("none"), options);
+        return new OpenAIClient(new ApiKeyCredential(gateway.Key), options);
+    }
+
+    /// <summary>What clients point at: base address and key are all that differs.</summary>
+    private sealed class Gateway(ProxyHost proxy, ApiHost? api) : IAsyncDisposable
+    {
+        public Uri Address => api?.Address ?? proxy.Client.BaseAddress!;
+
+        public string Key => api is null ? "none" : ApiHost.Key;
+
+        public async ValueTask DisposeAsync()
+        {
+            if (api is not null)
+                await api.DisposeAsync();
+            await proxy.DisposeAsync();
+        }
     }
 
     private sealed class HeaderPolicy(string name, string value) : PipelinePolicy

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import Anthropic from '@anthropic-ai/sdk';
 import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
 import { z } from 'zod';
-import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, slowModel, weather } from './checks.mjs';
+import { base, check, counting, key, leaves, limited, model, overloaded, patiently, question, slowModel, weather } from './checks.mjs';
 
-const client = new Anthropic({ apiKey: 'none', baseURL: proxy });
+const client = new Anthropic({ apiKey: key, baseURL: base });
 const ask = { model, max_tokens: 400, messages: [{ role: 'user', content: question }] };
 const tools = [{ name: 'get_weather', description: 'Weather', input_schema: weather }];
 const oslo = { model, max_tokens: 400, tools, messages: [{ role: 'user', content: 'Weather in Oslo?' }] };
@@ -114,7 +114,7 @@ await check('stream_error', () => assert.rejects(
 
 await check('rate_limit', async () => {
     const counted = counting();
-    const patient = new Anthropic({ apiKey: 'none', baseURL: proxy, fetch: counted.fetch });
+    const patient = new Anthropic({ apiKey: key, baseURL: base, fetch: counted.fetch });
     await assert.rejects(patient.messages.create(ask, { headers: limited }), type(Anthropic.RateLimitError, 429, 'rate_limit_error'));
     assert.equal(counted.requests, 1);
     await patiently(() => patient.messages.create(ask));
@@ -123,7 +123,7 @@ await check('rate_limit', async () => {
 
 await check('overloaded', async () => {
     const counted = counting();
-    const patient = new Anthropic({ apiKey: 'none', baseURL: proxy, fetch: counted.fetch });
+    const patient = new Anthropic({ apiKey: key, baseURL: base, fetch: counted.fetch });
     await assert.rejects(patient.messages.create(ask, { headers: overloaded }), type(Anthropic.InternalServerError, 529, 'overloaded_error'));
     assert.equal(counted.requests, 1);
     await patiently(() => patient.messages.create(ask));

@@ -1,7 +1,8 @@
 // What the scripts of the libraries share. Each check prints one line: {"name","ok","error"}.
 import assert from 'node:assert/strict';
 
-export const proxy = process.env.PROXY;
+export const base = process.env.BASE_URL;
+export const key = process.env.KEY;
 export const model = process.env.MODEL;
 export const slowModel = process.env.SLOW_MODEL; // takes seconds over an answer, so that there is a middle to leave in
 export const question = 'How can a bakery reduce food waste?';

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { check, counting, leaves, limited, model, overloaded, patiently, proxy, question, slowModel, weather } from './checks.mjs';
+import { base, check, counting, key, leaves, limited, model, overloaded, patiently, question, slowModel, weather } from './checks.mjs';
 
-const client = new OpenAI({ apiKey: 'none', baseURL: `${proxy}/v1` });
+const client = new OpenAI({ apiKey: key, baseURL: `${base}/v1` });
 const messages = [{ role: 'user', content: question }];
 const tools = [{ type: 'function', function: { name: 'get_weather', description: 'Weather', parameters: weather } }];
 
@@ -99,7 +99,7 @@ await check('stream_error', () => assert.rejects(async () => {
 // The proxy has made its attempts: the client must not. The next request finds the server cooling, which is for the client to wait for.
 await check('rate_limit', async () => {
     const counted = counting();
-    const patient = new OpenAI({ apiKey: 'none', baseURL: `${proxy}/v1`, fetch: counted.fetch });
+    const patient = new OpenAI({ apiKey: key, baseURL: `${base}/v1`, fetch: counted.fetch });
     await assert.rejects(patient.chat.completions.create({ model, messages }, { headers: limited }), OpenAI.RateLimitError);
     assert.equal(counted.requests, 1);
     await patiently(() => patient.chat.completions.create({ model, messages }));
@@ -108,7 +108,7 @@ await check('rate_limit', async () => {
 
 await check('overloaded', async () => {
     const counted = counting();
-    const patient = new OpenAI({ apiKey: 'none', baseURL: `${proxy}/v1`, fetch: counted.fetch });
+    const patient = new OpenAI({ apiKey: key, baseURL: `${base}/v1`, fetch: counted.fetch });
     await assert.rejects(patient.chat.completions.create({ model, messages }, { headers: overloaded }), e => e instanceof OpenAI.InternalServerError && e.status === 503);
     assert.equal(counted.requests, 1);
     await patiently(() => patient.chat.completions.create({ model, messages }));

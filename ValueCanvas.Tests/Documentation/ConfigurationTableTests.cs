@@ -11,6 +11,7 @@ using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Caching;
+using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.ServiceDefaults.Health;
 using ValueCanvas.ServiceDefaults.Shutdown;
@@ -31,6 +32,7 @@ public sealed partial class ConfigurationTableTests
     {
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
+        Leaves(DatabaseOptions.Section, new DatabaseOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(ResponseCacheOptions.Section, new ResponseCacheOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(AccountOptions.Section, new AccountOptions()),

@@ -114,7 +114,8 @@ public sealed class SignalTests
         // 60 ms for the two tokens behind the first; the end of both is not measured at the same instant.
         Assert.InRange(perToken.Value, 0.025, (duration.Value / 2) + 0.001);
         var gaps = measured.Where(m => m.Name == "gen_ai.client.operation.time_per_output_chunk").ToArray();
-        Assert.InRange(gaps.Length, 2, 5);
+        // Pieces that arrive together on a busy machine are one chunk.
+        Assert.InRange(gaps.Length, 1, 5);
         Assert.InRange(gaps.Max(gap => gap.Value), 0.025, duration.Value);
         Assert.All(gaps, gap => Assert.Equal(["chat", "small-model", "vllm"], Labels(gap.Tags)));
 

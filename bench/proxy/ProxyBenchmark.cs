@@ -52,7 +52,7 @@ internal static class ProxyBenchmark
         Console.WriteLine($"Raw figures: bench/results/{name}");
         if (settings.WriteDocument)
         {
-            Document.Replace(Path.Combine(settings.Root, "docs", "performance.md"), tables);
+            Document.Replace(Path.Combine(settings.Root, "docs", "performance.md"), "proxy", tables);
         }
 
         return 0;

@@ -143,7 +143,8 @@ internal static class OpenIdConnectEndpoints
             audit.Record(context, new("auth.login", AuditOutcome.Denied) { Details = [("provider", at.Name), ("reason", reason)] });
             return new(
                 StatusCodes.Status401Unauthorized,
-                $"The sign-in did not succeed: it was declined, took too long, or was begun elsewhere. Begin again: GET /api/auth/oidc/{at.Name}.")
+                "The sign-in did not succeed: it was declined, took too long, or was begun elsewhere. "
+                + $"Begin again: GET /api/auth/oidc/{at.Name}.")
             {
                 Code = "sign_in_failed",
             };

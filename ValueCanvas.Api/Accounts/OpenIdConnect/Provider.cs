@@ -108,11 +108,13 @@ internal sealed class Provider(string name, ProviderOptions options, IHttpClient
         try
         {
             request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
-            using var response = await clients.CreateClient(HttpClientName).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, joined.Token);
+            using var response = await clients.CreateClient(HttpClientName)
+                .SendAsync(request, HttpCompletionOption.ResponseHeadersRead, joined.Token);
             if (!response.IsSuccessStatusCode)
                 throw new ProviderException("status");
             await using var body = await response.Content.ReadAsStreamAsync(joined.Token);
-            return JsonDocument.Parse(await ReadAsync(body, joined.Token), new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false });
+            return JsonDocument.Parse(
+                await ReadAsync(body, joined.Token), new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false });
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested
             && exception is HttpRequestException or IOException or OperationCanceledException or JsonException)

@@ -70,7 +70,11 @@ internal sealed class ProviderSignIn(
 
         var user = User.Create(Guid.CreateVersion7(time.GetUtcNow()), email, identity.Name, passwordHash: null, emailConfirmed: true);
         var (made, session) = await registration.CreateAsync(
-            user, tenantName: null, login, (work, owner, ct) => sessions.StartAsync(work, owner.UserId, owner.TenantId, context, ct), cancellationToken);
+            user,
+            tenantName: null,
+            login,
+            (work, owner, ct) => sessions.StartAsync(work, owner.UserId, owner.TenantId, context, ct),
+            cancellationToken);
         if (made is null || session is null)
             throw Refused("account_exists", "The account is being made at this moment. Sign in again.");
         audit.Record(context, new("auth.register")

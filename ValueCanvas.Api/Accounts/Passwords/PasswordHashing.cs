@@ -35,7 +35,8 @@ internal sealed class PasswordHashing : IDisposable
     /// <summary>Takes as long where there is no such user, or one without a password.</summary>
     /// <exception cref="RequestException">503: too many wait already.</exception>
     public Task<bool> VerifyAsync(string? hash, string password, CancellationToken cancellationToken) => TakeTurnAsync(
-        () => _hasher.VerifyHashedPassword(Nobody, hash ?? _dummy.Value, Normalize(password)) != PasswordVerificationResult.Failed && hash is not null,
+        () => _hasher.VerifyHashedPassword(Nobody, hash ?? _dummy.Value, Normalize(password)) != PasswordVerificationResult.Failed
+            && hash is not null,
         cancellationToken);
 
     public void Dispose() => _turns.Dispose();

@@ -116,6 +116,7 @@ internal static class PasswordRules
         if (!EmailAddress.IsValid(email))
             return [];
         var plain = email!.ToLowerInvariant();
-        return [plain, .. plain.Split('@', '.', '-', '_', '+').Concat(plain.Split('@', '.')).Append(plain.Split('@')[0]).Where(word => word.Length >= 4)];
+        var parts = plain.Split('@', '.', '-', '_', '+').Concat(plain.Split('@', '.')).Append(plain.Split('@')[0]);
+        return [plain, .. parts.Where(word => word.Length >= 4)];
     }
 }

@@ -16,6 +16,7 @@ internal static class SessionEndpoints
     {
         group.MapPost("/refresh", RefreshAsync)
             .AllowAnonymous()
+            .WithMetadata(new NotAudited("It goes on with a sign-in that is in the log; another tenant, and what is refused, are told."))
             .WithSummary("The next access token, and the next refresh token; each refresh token works once")
             .Produces<Envelope<SessionData>>()
             .ProducesProblem(StatusCodes.Status401Unauthorized)
@@ -43,6 +44,7 @@ internal static class SessionEndpoints
         JsonBody<RefreshBody> body,
         SessionStore sessions,
         SessionAnswers answers,
+        AccessTokens tokens,
         AuditLog audit,
         HttpContext context,
         CancellationToken cancellationToken)
@@ -50,10 +52,26 @@ internal static class SessionEndpoints
         var given = body.Value.RefreshToken ?? SessionCookies.ReadRefresh(context.Request);
         var rotation = await sessions.RotateAsync(given, body.Value.TenantId, cancellationToken);
         if (rotation is { Outcome: RotationOutcome.Rotated or RotationOutcome.Repeated, Session: { } session })
-            return await answers.AnswerAsync(context, session, inCookies: body.Value.RefreshToken is null, cancellationToken);
+        {
+            if (body.Value.TenantId is not null)
+            {
+                audit.Record(context, new("auth.refresh")
+                {
+                    Actor = AuditActor.User(session.UserId),
+                    Tenant = session.TenantId,
+                    Subject = new("session", session.Id),
+                });
+            }
 
+            return await answers.AnswerAsync(context, session, inCookies: body.Value.RefreshToken is null, cancellationToken);
+        }
+
+        if (rotation is { Outcome: RotationOutcome.Reused, Session: { } stolen })
+            tokens.Forget(token => token.SessionId == stolen.Id);
         audit.Record(context, new("auth.refresh", AuditOutcome.Denied)
         {
+            // Whoever it was, the tenant's admins are to see that somebody's token was stolen.
+            Tenant = rotation.Session?.TenantId,
             Subject = rotation.Session is { } known ? new("session", known.Id) : null,
             Details = [("reason", rotation.Outcome.ToString().ToLowerInvariant())],
         });
@@ -77,7 +95,7 @@ internal static class SessionEndpoints
     {
         var ended = await sessions.EndByTokenAsync(
             body.Value.RefreshToken ?? SessionCookies.ReadRefresh(context.Request), cancellationToken);
-        if (ended is null && AccessTokenOf(context.Request) is { } text
+        if (ended is null && Credential.ReadToken(context.Request) is { } text
             && await tokens.ValidateAsync(text, cancellationToken) is { } token
             && await sessions.EndAsync(token.UserId, token.SessionId, "logout", cancellationToken))
         {
@@ -108,7 +126,8 @@ internal static class SessionEndpoints
     }
 
     private static async Task<IResult> EndAsync(
-        string id, Caller caller, SessionStore sessions, AccessTokens tokens, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string id, Caller caller, SessionStore sessions, AccessTokens tokens, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         if (!Guid.TryParse(id, CultureInfo.InvariantCulture, out var session)
             || !await sessions.EndAsync(caller.UserId!.Value, session, "ended", cancellationToken))
@@ -133,9 +152,4 @@ internal static class SessionEndpoints
         audit.Record(context, new("auth.sessions_ended") { Details = [("count", ended.ToString(CultureInfo.InvariantCulture))] });
         return TypedResults.Ok(Envelope.Of(new SessionsEnded(ended)));
     }
-
-    private static string? AccessTokenOf(HttpRequest request) =>
-        request.Headers.Authorization is [{ } text] && text.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
-            ? text["Bearer ".Length..].Trim()
-            : SessionCookies.ReadAccess(request);
 }

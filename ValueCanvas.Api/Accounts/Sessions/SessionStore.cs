@@ -1,15 +1,15 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using Npgsql;
-using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Users;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Secrets;
 
 namespace ValueCanvas.Api.Accounts.Sessions;
 
 /// <summary>Sign-ins and the refresh tokens that keep them going, in PostgreSQL.</summary>
 internal sealed class SessionStore(
-    NpgsqlDataSource dataSource, AccountDatabase database, ClientNetwork networks, SecretBox box, IOptions<AccountSessionOptions> options)
+    NpgsqlDataSource dataSource, AccountDatabase database, ClientSource clients, SecretBox box, IOptions<AccountSessionOptions> options)
 {
     private const int MaxClientLength = 200;
 
@@ -24,7 +24,7 @@ internal sealed class SessionStore(
         await work.Db.Database.ExecuteSqlAsync(
             $"""
              INSERT INTO sessions (id, user_id, tenant_id, expires_at, client, network)
-             VALUES ({id}, {userId}, {tenantId}, clock_timestamp() + {_options.Absolute}, {Client(context)}, {networks.Of(context)})
+             VALUES ({id}, {userId}, {tenantId}, clock_timestamp() + {_options.Absolute}, {Client(context)}, {clients.NetworkOf(context)})
              """,
             cancellationToken);
         await work.Db.Database.ExecuteSqlAsync(

@@ -27,7 +27,12 @@ internal sealed class LocalTries(TimeProvider time)
             MakeRoom(now);
             _counts[tries.Pair] = new((pair?.Number ?? 0) + 1, now, now + tries.Memory);
             foreach (var window in tries.Windows)
-                _counts[window.Key] = Find(window.Key, now) is { } counted ? counted with { Number = counted.Number + 1 } : new(1, now, now + window.Length);
+            {
+                _counts[window.Key] = Find(window.Key, now) is { } counted
+                    ? counted with { Number = counted.Number + 1 }
+                    : new(1, now, now + window.Length);
+            }
+
             return TimeSpan.Zero;
         }
     }
@@ -54,7 +59,8 @@ internal sealed class LocalTries(TimeProvider time)
             return;
         foreach (var key in _counts.Where(pair => pair.Value.Until <= now).Select(pair => pair.Key).ToList())
             _counts.Remove(key);
-        foreach (var key in _counts.OrderBy(pair => pair.Value.At).Select(pair => pair.Key).Take(Math.Max(0, _counts.Count - (MaxKeys / 2))).ToList())
+        var tooMany = Math.Max(0, _counts.Count - (MaxKeys / 2));
+        foreach (var key in _counts.OrderBy(pair => pair.Value.At).Select(pair => pair.Key).Take(tooMany).ToList())
             _counts.Remove(key);
     }
 

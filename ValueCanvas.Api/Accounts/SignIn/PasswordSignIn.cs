@@ -6,18 +6,19 @@ using ValueCanvas.Api.Accounts.Users;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Protection;
 
 namespace ValueCanvas.Api.Accounts.SignIn;
 
 /// <summary>Signing in by e-mail address and password, and changing the password. What fails, fails the same way for everybody.</summary>
 internal sealed class PasswordSignIn(
-    AccountDatabase database, PasswordHashing hashing, SignInGuard guard, SessionStore sessions, ClientNetwork networks, AuditLog audit)
+    AccountDatabase database, PasswordHashing hashing, SignInGuard guard, SessionStore sessions, ClientSource clients, AuditLog audit)
 {
     public async Task<StartedSession> SignInAsync(LoginBody body, HttpContext context, CancellationToken cancellationToken)
     {
         // 1. Who is it said to be? An address that could not be registered is nobody's.
         var email = EmailAddress.IsValid(body.Email) ? EmailAddress.Normalize(body.Email!) : "";
-        var network = networks.Of(context);
+        var network = clients.NetworkOf(context);
         var (user, isKnown) = await FindAsync(email, network, cancellationToken);
 
         // 2. May they try?
@@ -35,7 +36,8 @@ internal sealed class PasswordSignIn(
         // 3. Is it the password? A user that may not sign in costs as much as any other.
         if (!await hashing.VerifyAsync(user?.PasswordHash, body.Password!, cancellationToken) || user is null or { DisabledAt: not null })
         {
-            audit.Record(context, Event("auth.login", AuditOutcome.Failure, user, user is { DisabledAt: not null } ? "disabled" : "wrong_password"));
+            var reason = user is { DisabledAt: not null } ? "disabled" : "wrong_password";
+            audit.Record(context, Event("auth.login", AuditOutcome.Failure, user, reason));
             throw Wrong();
         }
 
@@ -55,7 +57,12 @@ internal sealed class PasswordSignIn(
                 return await sessions.StartAsync(work, user.Id, tenant, context, ct);
             },
             cancellationToken);
-        audit.Record(context, new("auth.login") { Actor = AuditActor.User(user.Id), Tenant = session.TenantId, Subject = new("session", session.Id) });
+        audit.Record(context, new("auth.login")
+        {
+            Actor = AuditActor.User(user.Id),
+            Tenant = session.TenantId,
+            Subject = new("session", session.Id),
+        });
         return session;
     }
 
@@ -66,7 +73,7 @@ internal sealed class PasswordSignIn(
         // 1. The old one, which is guessed at no faster than at the sign-in.
         var user = await database.ExecuteAsync(
             new ActingFor(User: userId), (work, ct) => work.Db.Users.AsNoTracking().SingleAsync(row => row.Id == userId, ct), cancellationToken);
-        var tries = await guard.BeginAsync(user.NormalizedEmail!, networks.Of(context), isKnown: true);
+        var tries = await guard.BeginAsync(user.NormalizedEmail!, clients.NetworkOf(context), isKnown: true);
         if (!await hashing.VerifyAsync(user.PasswordHash, body.CurrentPassword!, cancellationToken))
         {
             audit.Record(context, Event("auth.password_changed", AuditOutcome.Failure, user, "wrong_password"));
@@ -105,7 +112,8 @@ internal sealed class PasswordSignIn(
             cancellationToken);
     }
 
-    private Task<(User? User, bool IsKnown)> FindAsync(string email, byte[] network, CancellationToken cancellationToken) => database.ExecuteAsync(
+    private Task<(User? User, bool IsKnown)> FindAsync(
+        string email, byte[] network, CancellationToken cancellationToken) => database.ExecuteAsync(
         new ActingFor(SignIn: email),
         async (work, ct) =>
         {

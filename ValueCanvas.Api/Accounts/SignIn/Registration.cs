@@ -3,21 +3,25 @@ using Microsoft.EntityFrameworkCore;
 using Npgsql;
 using ValueCanvas.Api.Accounts.Passwords;
 using ValueCanvas.Api.Accounts.Users;
+using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Accounts.SignIn;
 
 /// <summary>Makes users: each with a tenant of its own.</summary>
-internal sealed class Registration(AccountDatabase database, PasswordHashing hashing, TimeProvider time)
+internal sealed class Registration(AccountDatabase database, PasswordHashing hashing, FirstStart firstStart, TimeProvider time)
 {
     /// <summary>By e-mail address and password. Null where the address is taken, which takes as long.</summary>
     public async Task<NewUser?> RegisterAsync(RegisterBody body, CancellationToken cancellationToken)
     {
         var hash = await hashing.HashAsync(body.Password!, cancellationToken);
         var user = User.Create(Guid.CreateVersion7(time.GetUtcNow()), body.Email!, body.Name, hash, emailConfirmed: false);
-        return await CreateAsync(user, body.TenantName, login: null, (_, _, _) => Task.FromResult(true), cancellationToken) is ({ } made, _) ? made : null;
+        var (made, _) = await CreateAsync(user, body.TenantName, login: null, (_, _, _) => Task.FromResult(true), cancellationToken);
+        return made;
     }
 
     /// <summary>Makes the user and its tenant, and in the same transaction whatever <paramref name="also"/> does for them.</summary>
+    /// <exception cref="RequestException">503: the operator has to be here first, or somebody else could take that address.</exception>
     public async Task<(NewUser? User, T? Result)> CreateAsync<T>(
         User user,
         string? tenantName,
@@ -25,6 +29,15 @@ internal sealed class Registration(AccountDatabase database, PasswordHashing has
         Func<AccountWork, NewUser, CancellationToken, Task<T>> also,
         CancellationToken cancellationToken)
     {
+        if (!firstStart.IsDone)
+        {
+            throw new RequestException(StatusCodes.Status503ServiceUnavailable, "The service is still starting. Try again shortly.")
+            {
+                Code = "starting",
+                RetryAfter = TimeSpan.FromSeconds(2),
+            };
+        }
+
         var made = new NewUser(user.Id, Guid.CreateVersion7(time.GetUtcNow()));
         var name = tenantName ?? user.DisplayName ?? user.Email!.Split('@')[0];
         try

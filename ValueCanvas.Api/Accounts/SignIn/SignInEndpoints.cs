@@ -7,6 +7,7 @@ using ValueCanvas.Api.Accounts.Users;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 
@@ -45,15 +46,21 @@ internal static class SignInEndpoints
         JsonBody<RegisterBody> body,
         Registration registration,
         SignInGuard guard,
-        ClientNetwork networks,
+        ClientSource clients,
         IOptions<GuardOptions> options,
         AuditLog audit,
         HttpContext context,
         CancellationToken cancellationToken)
     {
         if (!options.Value.Registration)
-            throw new RequestException(StatusCodes.Status403Forbidden, "Nobody can register here. Ask an operator.") { Code = "registration_closed" };
-        await guard.BeginRegistrationAsync(networks.Of(context));
+        {
+            throw new RequestException(StatusCodes.Status403Forbidden, "Nobody can register here. Ask an operator.")
+            {
+                Code = "registration_closed",
+            };
+        }
+
+        await guard.BeginRegistrationAsync(clients.NetworkOf(context));
         var made = await registration.RegisterAsync(body.Value, cancellationToken);
         audit.Record(context, made is null
             ? new("auth.register", AuditOutcome.Failure) { Details = [("reason", "taken")] }

@@ -66,25 +66,43 @@ internal static class InvitationEndpoints
     {
         TenantPath.Check(tenantId, caller);
         var (email, role) = (body.Value.Email!, Roles.Parse(body.Value.Role ?? "member"));
-        if (role > caller.Role)
-            throw Refusals.Role(role);
         var (id, token, now) = (Guid.CreateVersion7(time.GetUtcNow()), OpaqueToken.Create(), time.GetUtcNow());
         var expires = now + options.Value.Invitation;
         await database.ExecuteAsync(
-            new ActingFor(caller.UserId, caller.TenantId),
+            new ActingFor(Tenant: caller.TenantId),
             async (work, ct) =>
             {
+                // Locked against a change of the role at this moment, which revokes what was given before.
+                var standing = await work.Db.Database
+                    .SqlQuery<string>(
+                        $"""
+                         SELECT role AS "Value" FROM memberships
+                         WHERE tenant_id = {caller.TenantId} AND user_id = {caller.HolderId}
+                         FOR SHARE
+                         """)
+                    .ToListAsync(ct);
+                if (standing is not [{ } mine] || Roles.Parse(mine) < Role.Admin || Roles.Parse(mine) < role)
+                    throw Refusals.Role(role > Role.Admin ? role : Role.Admin);
                 if ((await OpenAsync(work, caller.TenantId, ct)).Count >= MaxOpen)
-                    throw new RequestException(StatusCodes.Status409Conflict, $"There are {MaxOpen} open invitations. Revoke some.") { Code = "too_many_invitations" };
+                {
+                    throw new RequestException(StatusCodes.Status409Conflict, $"There are {MaxOpen} open invitations. Revoke some.")
+                    {
+                        Code = "too_many_invitations",
+                    };
+                }
+
                 await work.Db.Database.ExecuteSqlAsync(
                     $"""
                      INSERT INTO invitations (id, tenant_id, email, normalized_email, role, token_hash, invited_by, created_at, expires_at)
                      VALUES ({id}, {caller.TenantId}, {email}, {EmailAddress.Normalize(email)}, {role.ToWireName()}, {token.Hash},
-                             {caller.UserId}, {now}, {expires})
+                             {caller.HolderId}, {now}, {expires})
                      """,
                     ct);
                 await audit.WriteAsync(
-                    work.Db, context, new("invitation.created") { Subject = new("invitation", id), Details = [("role", role.ToWireName())] }, ct);
+                    work.Db,
+                    context,
+                    new("invitation.created") { Subject = new("invitation", id), Details = [("role", role.ToWireName())] },
+                    ct);
                 return true;
             },
             cancellationToken);
@@ -94,7 +112,8 @@ internal static class InvitationEndpoints
     }
 
     private static async Task<IResult> RevokeAsync(
-        string tenantId, string id, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string tenantId, string id, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         TenantPath.Check(tenantId, caller);
         var invitation = TenantPath.Id(id, "open invitation");
@@ -118,13 +137,15 @@ internal static class InvitationEndpoints
     }
 
     private static async Task<IResult> AcceptAsync(
-        JsonBody<AcceptBody> body, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        JsonBody<AcceptBody> body, Caller caller, AccountDatabase database, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var tenants = OpaqueToken.TryParse(OpaqueToken.Invitation, body.Value.Token, out var token)
             ? await database.ExecuteAsync(
                 new ActingFor(User: caller.UserId),
                 (work, ct) => work.Db.Database
-                    .SqlQuery<AcceptedRow>($"SELECT tenant_id AS \"Id\", name AS \"Name\", role AS \"Role\" FROM accept_invitation({token.Hash})")
+                    .SqlQuery<AcceptedRow>(
+                        $"SELECT tenant_id AS \"Id\", name AS \"Name\", role AS \"Role\" FROM accept_invitation({token.Hash})")
                     .ToListAsync(ct),
                 cancellationToken)
             : [];

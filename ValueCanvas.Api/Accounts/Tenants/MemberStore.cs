@@ -35,15 +35,16 @@ internal sealed class MemberStore(AccountDatabase database, AuditLog audit)
                     .SqlQuery<LockedRow>(
                         $"""
                          SELECT user_id AS "UserId", role AS "Role" FROM memberships
-                         WHERE tenant_id = {caller.TenantId} AND (role = 'owner' OR user_id = {userId} OR user_id = {caller.UserId})
+                         WHERE tenant_id = {caller.TenantId} AND (role = 'owner' OR user_id = {userId} OR user_id = {caller.HolderId})
                          ORDER BY user_id
                          FOR UPDATE
                          """)
                     .ToListAsync(ct);
-                var member = rows.Find(row => row.UserId == userId) ?? throw RequestException.NotFound("There is no member with this id in the tenant.");
+                var member = rows.Find(row => row.UserId == userId)
+                    ?? throw RequestException.NotFound("There is no member with this id in the tenant.");
 
                 // 2. May the caller? Its role is looked at again, since it may have changed a moment ago.
-                var isOwner = caller.UserId is { } id ? rows.Find(row => row.UserId == id)?.Role == "owner" : caller.Role == Role.Owner;
+                var isOwner = rows.Find(row => row.UserId == caller.HolderId)?.Role == "owner";
                 if ((member.Role == "owner" || role == Role.Owner) && !isOwner)
                     throw Refusals.Role(Role.Owner);
                 if (member.Role == "owner" && role != Role.Owner && rows.Count(row => row.Role == "owner") == 1)
@@ -54,7 +55,8 @@ internal sealed class MemberStore(AccountDatabase database, AuditLog audit)
                     };
                 }
 
-                // 3. Do it.
+                // 3. Do it; and what they may not give any more they shall not have given: an invitation would bring them back.
+                await RevokeInvitationsAsync(work, caller.TenantId, userId, role, ct);
                 await (role is { } wanted
                     ? work.Db.Database.ExecuteSqlAsync(
                         $"UPDATE memberships SET role = {wanted.ToWireName()} WHERE tenant_id = {caller.TenantId} AND user_id = {userId}", ct)
@@ -72,6 +74,19 @@ internal sealed class MemberStore(AccountDatabase database, AuditLog audit)
                 return true;
             },
             cancellationToken);
+
+    private static Task<int> RevokeInvitationsAsync(
+        AccountWork work, Guid tenantId, Guid by, Role? role, CancellationToken cancellationToken)
+    {
+        var stillTheirs = role >= Role.Admin ? Enum.GetValues<Role>().Where(given => given <= role) : [];
+        var names = stillTheirs.Select(given => given.ToWireName()).ToArray();
+        return work.Db.Database.ExecuteSqlAsync(
+            $"""
+             UPDATE invitations SET revoked_at = clock_timestamp()
+             WHERE tenant_id = {tenantId} AND invited_by = {by} AND accepted_at IS NULL AND revoked_at IS NULL AND role <> ALL ({names})
+             """,
+            cancellationToken);
+    }
 
     private sealed record LockedRow(Guid UserId, string Role);
 }

@@ -52,7 +52,13 @@ internal static class TenantEndpoints
             async (work, ct) =>
             {
                 if ((await Memberships.ListAsync(work, ct)).Count >= MaxPerUser)
-                    throw new RequestException(StatusCodes.Status409Conflict, $"You belong to {MaxPerUser} tenants already.") { Code = "too_many_tenants" };
+                {
+                    throw new RequestException(StatusCodes.Status409Conflict, $"You belong to {MaxPerUser} tenants already.")
+                    {
+                        Code = "too_many_tenants",
+                    };
+                }
+
                 await work.Db.Database.ExecuteSqlAsync(
                     $"""
                      INSERT INTO tenants (id, name) VALUES ({id}, {name});

@@ -13,7 +13,8 @@ internal static class TenantPath
         if (!Guid.TryParse(tenantId, CultureInfo.InvariantCulture, out var id) || id != caller.TenantId)
         {
             throw RequestException.NotFound(
-                "This request does not run in such a tenant. GET /api/tenants lists yours; POST /api/auth/refresh with tenantId goes on in another.");
+                "This request does not run in such a tenant. GET /api/tenants lists yours; "
+                + "POST /api/auth/refresh with tenantId goes on in another.");
         }
     }
 

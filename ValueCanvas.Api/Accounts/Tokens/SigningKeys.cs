@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using Npgsql;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Accounts.Tokens;
@@ -13,6 +14,7 @@ internal sealed class SigningKeys(SigningKeyStore store, IOptions<TokenOptions> 
 
     private readonly SemaphoreSlim _loading = new(1);
     private volatile Known? _known;
+    private Failed? _failed;
 
     /// <summary>The key that signs now.</summary>
     public async ValueTask<SigningKey> CurrentAsync(CancellationToken cancellationToken)
@@ -56,20 +58,35 @@ internal sealed class SigningKeys(SigningKeyStore store, IOptions<TokenOptions> 
         {
             if (_known is { } other && time.GetElapsedTime(other.At) < maxAge)
                 return other.Keys;
-            var at = time.GetTimestamp();
-            _known = new Known(await store.LoadAsync(cancellationToken), at);
-            return _known.Keys;
-        }
-        catch (Exception exception) when (_known is not null && DatabaseErrors.IsUnavailable(exception))
-        {
-            // What is known goes on; the next who asks tries again.
-            return _known.Keys;
+            return await LoadAsync(cancellationToken);
         }
         finally
         {
             _loading.Release();
         }
     }
+
+    // What is known goes on without the database. Whoever waited for a try that failed does not wait for another one.
+    private async Task<IReadOnlyList<SigningKey>> LoadAsync(CancellationToken cancellationToken)
+    {
+        if (_failed is { } before && time.GetElapsedTime(before.At) < BetweenReloads)
+            return _known?.Keys ?? throw new NpgsqlException("The signing keys could not be read a moment ago.", before.Exception);
+        var at = time.GetTimestamp();
+        try
+        {
+            _known = new Known(await store.LoadAsync(cancellationToken), at);
+            return _known.Keys;
+        }
+        catch (Exception exception) when (DatabaseErrors.IsUnavailable(exception))
+        {
+            _failed = new(exception, time.GetTimestamp());
+            if (_known is null)
+                throw;
+            return _known.Keys;
+        }
+    }
+
+    private sealed record Failed(Exception Exception, long At);
 
     private sealed record Known(IReadOnlyList<SigningKey> Keys, long At);
 }

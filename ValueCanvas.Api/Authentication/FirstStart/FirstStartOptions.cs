@@ -1,3 +1,6 @@
+using ValueCanvas.Api.Accounts.Passwords;
+using ValueCanvas.Api.Accounts.Users;
+
 namespace ValueCanvas.Api.Authentication;
 
 /// <summary>The account and the key that an installation begins with: variables <c>VALUECANVAS_BOOTSTRAP_…</c>.</summary>
@@ -7,7 +10,6 @@ internal sealed class FirstStartOptions
     public const string PasswordVariable = "VALUECANVAS_BOOTSTRAP_PASSWORD";
     public const string ApiKeyVariable = "VALUECANVAS_BOOTSTRAP_API_KEY";
     public const string DefaultEmail = "operator@localhost";
-    public const int MinPasswordLength = 8;
     public const int MinKeyLength = 16;
 
     /// <summary>The operator's.</summary>
@@ -22,12 +24,19 @@ internal sealed class FirstStartOptions
     public static void Read(FirstStartOptions options, IConfiguration configuration)
     {
         if (Value(EmailVariable) is { } email)
-            options.Email = email;
+            options.Email = email.Trim();
         options.Password = Value(PasswordVariable);
-        options.ApiKey = Value(ApiKeyVariable);
+        options.ApiKey = Value(ApiKeyVariable)?.Trim();
 
-        string? Value(string variable) => configuration[variable] is { Length: > 0 } value ? value.Trim() : null;
+        // A file that a value was read from may end with a line break; spaces may be a password's own.
+        string? Value(string variable) => configuration[variable]?.TrimEnd('\r', '\n') is { Length: > 0 } value ? value : null;
     }
+
+    /// <summary>As for everybody who registers.</summary>
+    public bool HasUsableEmail() => EmailAddress.IsValid(Email);
+
+    /// <inheritdoc cref="HasUsableEmail"/>
+    public bool HasUsablePassword() => Password is null || PasswordRules.Problem(Password, Email) is null;
 
     public bool HasUsableKey() =>
         ApiKey is null || (ApiKey.Length is >= MinKeyLength and <= 256 && !ApiKey.AsSpan().ContainsAnyExceptInRange('!', '~'));

@@ -53,8 +53,10 @@ internal sealed class EventReader
                 if (reader.TokenType != JsonTokenType.PropertyName || reader.CurrentDepth != 1)
                     continue;
                 if (reader.ValueTextEquals("usage"u8))
-                    Usage = UsageReader.ReadObject(ref reader) ?? Usage;
-                else if (reader.ValueTextEquals("choices"u8))
+                    Usage = UsageReader.ReadObject(ref reader, Usage?.Prompt) ?? Usage;
+                else if (reader.ValueTextEquals("message"u8))
+                    ReadMessage(ref reader);
+                else if (reader.ValueTextEquals("choices"u8) || reader.ValueTextEquals("delta"u8))
                     said += Said(ref reader);
                 else
                     reader.Skip();
@@ -69,15 +71,32 @@ internal sealed class EventReader
         Pieces += said > 0 ? 1 : 0;
     }
 
-    // Everything that is text in a choice but its role and its reason to end: content, reasoning, arguments of tools.
+    // Anthropic tells the prompt's tokens with the first event, and those of the answer with the last but one.
+    private void ReadMessage(ref Utf8JsonReader reader)
+    {
+        var depth = reader.CurrentDepth;
+        while (reader.Read() && !(reader.TokenType == JsonTokenType.EndObject && reader.CurrentDepth == depth))
+        {
+            if (reader.TokenType != JsonTokenType.PropertyName || reader.CurrentDepth != depth + 1)
+                continue;
+            if (reader.ValueTextEquals("usage"u8))
+                Usage = UsageReader.ReadObject(ref reader) ?? Usage;
+            else
+                reader.Skip();
+        }
+    }
+
+    // Everything that is text in OpenAI's choices or Anthropic's delta but role and reason to end: content, reasoning, arguments of tools.
     private static long Said(ref Utf8JsonReader reader)
     {
         var said = 0L;
         var depth = reader.CurrentDepth;
-        while (reader.Read() && !(reader.TokenType == JsonTokenType.EndArray && reader.CurrentDepth == depth))
+        while (reader.Read()
+            && !(reader.TokenType is JsonTokenType.EndArray or JsonTokenType.EndObject && reader.CurrentDepth == depth))
         {
             if (reader.TokenType == JsonTokenType.PropertyName && (reader.ValueTextEquals("role"u8)
-                || reader.ValueTextEquals("finish_reason"u8) || reader.ValueTextEquals("id"u8) || reader.ValueTextEquals("type"u8)))
+                || reader.ValueTextEquals("finish_reason"u8) || reader.ValueTextEquals("id"u8) || reader.ValueTextEquals("type"u8)
+                || reader.ValueTextEquals("stop_reason"u8) || reader.ValueTextEquals("stop_sequence"u8)))
                 reader.Skip();
             else if (reader.TokenType == JsonTokenType.String)
                 said += reader.ValueSpan.Length;

@@ -11,6 +11,9 @@ internal sealed record TokenCost
     /// <summary>OpenAI's older completions, whose <c>max_tokens</c> is 16 where it is not given.</summary>
     public static readonly TokenCost OpenAiText = new() { MaxOutputByDefault = 16 };
 
+    /// <summary>Anthropic's messages: <c>max_tokens</c>, which every one of them says.</summary>
+    public static readonly TokenCost Messages = new();
+
     /// <summary>Nothing is written, only read.</summary>
     public static readonly TokenCost Embedding = new() { MaxOutputByDefault = 0 };
 

@@ -50,19 +50,21 @@ internal sealed class UsageReader
         return null;
     }
 
-    /// <summary>Reads the object that comes next; null where it is none, or tells no tokens.</summary>
-    public static (int Prompt, int Output)? ReadObject(ref Utf8JsonReader reader)
+    /// <summary>Reads the object that comes next; null where it is none, or tells no tokens. A prompt that was told before may be left out.</summary>
+    public static (int Prompt, int Output)? ReadObject(ref Utf8JsonReader reader, int? toldPrompt = null)
     {
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
             return null;
         var depth = reader.CurrentDepth;
         int? prompt = null;
-        var output = 0;
+        var (output, cached) = (0, 0);
         while (reader.Read() && !(reader.TokenType == JsonTokenType.EndObject && reader.CurrentDepth == depth))
         {
             if (reader.TokenType != JsonTokenType.PropertyName || reader.CurrentDepth != depth + 1)
                 continue;
             var isPrompt = reader.ValueTextEquals("prompt_tokens"u8) || reader.ValueTextEquals("input_tokens"u8);
+            // Anthropic's input tokens are those that no cache had.
+            var isCached = reader.ValueTextEquals("cache_read_input_tokens"u8) || reader.ValueTextEquals("cache_creation_input_tokens"u8);
             var isOutput = reader.ValueTextEquals("completion_tokens"u8) || reader.ValueTextEquals("output_tokens"u8);
             if (!reader.Read() || reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out var count))
                 reader.Skip();
@@ -70,8 +72,10 @@ internal sealed class UsageReader
                 prompt = count;
             else if (isOutput)
                 output = count;
+            else if (isCached)
+                cached += count;
         }
 
-        return prompt is { } read ? (read, output) : null;
+        return (prompt + cached ?? toldPrompt) is { } read ? (read, output) : null;
     }
 }

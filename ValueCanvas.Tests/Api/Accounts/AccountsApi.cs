@@ -50,10 +50,12 @@ internal sealed class AccountsApi(string database, string? cache, params (string
     public static string NewEmail() => $"u{Guid.NewGuid():N}@example.com";
 
     public async Task<HttpResponseMessage> SendAsync(
-        HttpMethod method, string path, object? body = null, string? bearer = null, string? cookie = null, string? network = null)
+        HttpMethod method, string path, object? body = null, string? bearer = null, string? cookie = null, string? network = null,
+        string? host = null)
     {
         using var client = network is null ? null : From(network);
         using var request = new HttpRequestMessage(method, new Uri(_host.Address, path));
+        request.Headers.Host = host;
         if (bearer is not null)
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", bearer);
         if (cookie is not null)

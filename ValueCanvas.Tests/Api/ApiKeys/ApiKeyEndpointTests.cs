@@ -5,19 +5,12 @@ using ValueCanvas.Api.ApiKeys;
 
 namespace ValueCanvas.Tests.Api.ApiKeys;
 
-public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<KeyDatabase>, IAsyncLifetime
+public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
 {
-    private ApiHost _api = null!;
+    private readonly KeyDatabase _database = fixture.Database;
+    private readonly ApiHost _api = fixture.Host;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public ValueTask InitializeAsync()
-    {
-        _api = new ApiHost(database: database.App, cache: database.Redis);
-        return ValueTask.CompletedTask;
-    }
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
 
     [Fact]
     public async Task Create_IsShownOnce_Works_AndIsStoredAsAHashOnly()
@@ -45,7 +38,7 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
 
         foreach (var table in (string[])["api_keys", "api_key_secrets"])
         {
-            var everything = await database.ScalarAsync<string>($"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
+            var everything = await _database.ScalarAsync<string>($"SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t");
             Assert.DoesNotContain(key, everything, StringComparison.Ordinal);
             Assert.DoesNotContain(key[22..], everything, StringComparison.Ordinal);
         }
@@ -70,19 +63,68 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _), problem.GetRawText());
     }
 
-    [Fact]
-    public async Task Create_FieldsThatAreNotTheCallers_AreNotTaken()
+    [Theory]
+    [InlineData("tenantId", "\"00000000-0000-0000-0000-000000000001\"")]
+    [InlineData("createdBy", "\"00000000-0000-0000-0000-000000000001\"")]
+    [InlineData("isOperator", "true")]
+    [InlineData("bootstrap", "true")]
+    [InlineData("role", "\"owner\"")]
+    [InlineData("key", "\"vck_live_mine\"")]
+    public async Task Create_FieldThatNobodyMaySet_Is400AndAudited(string field, string value)
     {
-        var (tenant, user) = await database.AddMemberAsync();
-        var other = await database.AddMemberAsync();
+        var (tenant, user) = await _database.AddMemberAsync();
         var client = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
 
-        var made = await KeyDatabase.MakeAsync(
-            client, new { name = "a", tenantId = other.Tenant, createdBy = other.User, isOperator = true, bootstrap = true, role = "owner" });
+        using var refused = await client.PostAsync("/api/keys", KeyDatabase.Json($$"""{"name":"a","{{field}}":{{value}}}"""), Cancellation);
 
-        Assert.Equal(user, made.GetProperty("createdBy").GetGuid());
-        Assert.Equal(tenant, await database.ScalarAsync<Guid>($"SELECT tenant_id FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
-        Assert.False(await database.ScalarAsync<bool>($"SELECT bootstrap FROM api_keys WHERE id = '{made.GetProperty("id").GetGuid()}'"));
+        var problem = await ApiHost.ProblemAsync(refused, 400);
+        Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _), problem.GetRawText());
+        await InferenceProxy.ProxyHost.UntilAsync(async () => await _database.ScalarAsync<long>(
+            $"SELECT count(*) FROM audit_log WHERE tenant_id = '{tenant}' AND event = 'request.refused' AND details ->> 'reason' = 'body'") == 1);
+    }
+
+    [Fact]
+    public async Task Key_WithABudget_MakesAndRotatesNoOther()
+    {
+        var owner = await OwnerAsync();
+        var made = await KeyDatabase.MakeAsync(
+            owner, new { name = "a", scopes = (string[])["keys", "llm"], budget = new { amount = 1, period = "day" } });
+        var free = await KeyDatabase.MakeAsync(owner, new { name = "b", scopes = (string[])["llm"] });
+        var client = _api.ClientWith(made.GetProperty("key").GetString());
+
+        foreach (var body in (string[])
+        [
+            """{"name":"c","scopes":["llm"]}""", """{"name":"c","scopes":["llm"],"budget":{"amount":1,"period":"day"}}""",
+        ])
+        {
+            using var refused = await client.PostAsync("/api/keys", KeyDatabase.Json(body), Cancellation);
+            await ApiHost.ProblemAsync(refused, 403);
+        }
+
+        using var rotated = await client.PostAsync($"/api/keys/{free.GetProperty("id").GetGuid()}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        await ApiHost.ProblemAsync(rotated, 403);
+        await RotateAsync(client, made.GetProperty("id").GetGuid(), "{}");
+    }
+
+    [Fact]
+    public async Task Rotate_ByAKeyThatEndsSooner_OrByTheSecretOfBefore_Is403()
+    {
+        var owner = await OwnerAsync();
+        var lasting = await KeyDatabase.MakeAsync(owner, new { name = "a", scopes = (string[])["keys"] });
+        var id = lasting.GetProperty("id").GetGuid();
+        var ending = await KeyDatabase.MakeAsync(
+            owner, new { name = "b", scopes = (string[])["keys"], expiresAt = TimeProvider.System.GetUtcNow().AddHours(1) });
+        var endingClient = _api.ClientWith(ending.GetProperty("key").GetString());
+
+        using var sooner = await endingClient.PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        await ApiHost.ProblemAsync(sooner, 403);
+        await RotateAsync(endingClient, ending.GetProperty("id").GetGuid(), "{}");
+
+        // Whoever has stolen a secret that was rotated away does not get the next one by it.
+        await RotateAsync(owner, id, "{}");
+        using var back = await _api.ClientWith(lasting.GetProperty("key").GetString())
+            .PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        await ApiHost.ProblemAsync(back, 403);
     }
 
     [Fact]
@@ -135,9 +177,9 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
     [Fact]
     public async Task List_OfAMember_IsTheirOwn_OfAnAdmin_TheTenants()
     {
-        var (tenant, admin) = await database.AddMemberAsync("admin");
-        var (_, member) = await database.AddMemberAsync("member", tenant);
-        var (_, viewer) = await database.AddMemberAsync("viewer", tenant);
+        var (tenant, admin) = await _database.AddMemberAsync("admin");
+        var (_, member) = await _database.AddMemberAsync("member", tenant);
+        var (_, viewer) = await _database.AddMemberAsync("viewer", tenant);
         var adminKey = await KeyDatabase.AddKeyAsync(_api, tenant, admin);
         var memberKey = await KeyDatabase.AddKeyAsync(_api, tenant, member);
         var viewerKey = await KeyDatabase.AddKeyAsync(_api, tenant, viewer);
@@ -197,14 +239,14 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
         await UntilRefusedAsync(second.GetProperty("key").GetString()!);
         await UntilRefusedAsync(third.GetProperty("key").GetString()!);
         Assert.Equal(HttpStatusCode.OK, await StatusAsync(last.GetProperty("key").GetString()!));
-        Assert.Equal(1, await database.ScalarAsync<long>($"SELECT count(*) FROM api_key_secrets WHERE key_id = '{id}'"));
+        Assert.Equal(1, await _database.ScalarAsync<long>($"SELECT count(*) FROM api_key_secrets WHERE key_id = '{id}'"));
     }
 
     [Fact]
     public async Task Rotate_AnotherUsersOrAStrongerKey_Is403()
     {
-        var (tenant, owner) = await database.AddMemberAsync();
-        var (_, admin) = await database.AddMemberAsync("admin", tenant);
+        var (tenant, owner) = await _database.AddMemberAsync();
+        var (_, admin) = await _database.AddMemberAsync("admin", tenant);
         var ownerClient = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, owner));
         var adminClient = _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, admin));
         var owners = (await KeyDatabase.MakeAsync(ownerClient, new { name = "a" })).GetProperty("id").GetGuid();
@@ -220,21 +262,25 @@ public sealed class ApiKeyEndpointTests(KeyDatabase database) : IClassFixture<Ke
     public async Task Delete_OfAKey_HidesItAndKeepsItsRow()
     {
         var client = await OwnerAsync();
-        var id = (await KeyDatabase.MakeAsync(client, new { name = "a" })).GetProperty("id").GetGuid();
+        var made = await KeyDatabase.MakeAsync(client, new { name = "a" });
+        var (id, key) = (made.GetProperty("id").GetGuid(), made.GetProperty("key").GetString()!);
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(key));
 
         using var deleted = await client.DeleteAsync($"/api/keys/{id}", Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, deleted.StatusCode);
+        // At the instance that was asked, at once.
+        Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(key));
         using var again = await client.DeleteAsync($"/api/keys/{id}", Cancellation);
         await ApiHost.ProblemAsync(again, 404);
         using var rotated = await client.PostAsync($"/api/keys/{id}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(rotated, 404);
         Assert.DoesNotContain(await ListAsync(client), key => key.GetProperty("id").GetGuid() == id);
-        Assert.True(await database.ScalarAsync<bool>($"SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = '{id}'"));
+        Assert.True(await _database.ScalarAsync<bool>($"SELECT revoked_at IS NOT NULL FROM api_keys WHERE id = '{id}'"));
     }
 
     private async Task<HttpClient> OwnerAsync()
     {
-        var (tenant, user) = await database.AddMemberAsync();
+        var (tenant, user) = await _database.AddMemberAsync();
         return _api.ClientWith(await KeyDatabase.AddKeyAsync(_api, tenant, user));
     }
 

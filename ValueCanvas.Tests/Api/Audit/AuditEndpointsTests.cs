@@ -12,25 +12,16 @@ using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Api.Audit;
 
-public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
+public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : IClassFixture<AuditEndpointsTests.Fixture>
 {
     private const string Job =
         """{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":{"businessDescription":"A bakery in Lyon"}}""";
 
-    private readonly MigratedDatabase _database = new(servers);
-    private ApiHost _api = null!;
+    private readonly MigratedDatabase _database = fixture.Database;
+    private readonly ApiHost _api = fixture.Host;
 
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _api = new ApiHost(database: _database.App, cache: _database.Redis);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _database.DisposeAsync();
-    }
+    // Each test's own rows are those of its actor.
+    private readonly string _actor = Guid.NewGuid().ToString();
 
     [Fact]
     public async Task Job_Submitted_StandsInTheLogWhenItIsAnswered()
@@ -51,13 +42,13 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
     public async Task Pages_OfTheLog_AreWholeAndNewestFirst()
     {
         for (var i = 0; i < 7; i++)
-            await InsertAsync($"paged.{i}", TimeSpan.FromMinutes(i), "a");
+            await InsertAsync($"paged.{i}", TimeSpan.FromMinutes(i), _actor);
 
         var seen = new List<string>();
         string? cursor = null;
         do
         {
-            using var response = await _api.GetAsync($"/api/audit?actor=a&limit=3{(cursor is null ? "" : $"&cursor={cursor}")}");
+            using var response = await _api.GetAsync($"/api/audit?actor={_actor}&limit=3{(cursor is null ? "" : $"&cursor={cursor}")}");
             var data = (await ApiHost.JsonAsync(response)).GetProperty("data");
             seen.AddRange(data.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("event").GetString()!));
             cursor = data.GetProperty("nextCursor").GetString();
@@ -71,8 +62,8 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
     public async Task Filters_ByTimeEventActorAndTenant_NarrowTheLog()
     {
         await InsertAsync("filtered.one", TimeSpan.FromHours(1), "a");
-        await InsertAsync("filtered.two", TimeSpan.FromHours(2), "b");
-        await InsertAsync("filtered.three", TimeSpan.FromHours(3), "b", _database.OtherTenant);
+        await InsertAsync("filtered.two", TimeSpan.FromHours(2), _actor);
+        await InsertAsync("filtered.three", TimeSpan.FromHours(3), _actor, _database.OtherTenant);
         var middle = Uri.EscapeDataString(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()).AddMinutes(-90)
             .ToString("O", CultureInfo.InvariantCulture));
 
@@ -82,8 +73,8 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
             (await NamesAsync($"/api/audit?from={middle}")).Where(name => name?.StartsWith("filtered.", StringComparison.Ordinal) is true));
         Assert.Equal(["filtered.two", "filtered.three"], await NamesAsync($"/api/audit?to={middle}"));
         Assert.Equal(["filtered.two"], await NamesAsync("/api/audit?event=filtered.two"));
-        Assert.Equal(["filtered.two", "filtered.three"], await NamesAsync("/api/audit?actor=b"));
-        Assert.Equal(["filtered.three"], await NamesAsync($"/api/audit?actor=b&tenant={_database.OtherTenant}"));
+        Assert.Equal(["filtered.two", "filtered.three"], await NamesAsync($"/api/audit?actor={_actor}"));
+        Assert.Equal(["filtered.three"], await NamesAsync($"/api/audit?actor={_actor}&tenant={_database.OtherTenant}"));
     }
 
     [Theory]
@@ -108,14 +99,14 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
     [InlineData(Role.Viewer, true, 200, "seen.mine seen.nobodys seen.other")]
     public async Task Log_ByRole_ShowsTheOwnTenantToAdminsAndAllToOperators(object role, bool isOperator, int status, string seen)
     {
-        await InsertAsync("seen.mine", TimeSpan.FromMinutes(3), "x");
-        await InsertAsync("seen.nobodys", TimeSpan.FromMinutes(2), "x", tenant: null, nobodys: true);
-        await InsertAsync("seen.other", TimeSpan.FromMinutes(1), "x", _database.OtherTenant);
+        await InsertAsync("seen.mine", TimeSpan.FromMinutes(3), _actor);
+        await InsertAsync("seen.nobodys", TimeSpan.FromMinutes(2), _actor, tenant: null, nobodys: true);
+        await InsertAsync("seen.other", TimeSpan.FromMinutes(1), _actor, _database.OtherTenant);
         using var client = As(Caller((Role)role, isOperator));
 
         // A tenant of somebody else's in the query changes nothing for who is no operator.
         using var response = await client.GetAsync(
-            isOperator ? "/api/audit?actor=x" : $"/api/audit?actor=x&tenant={_database.OtherTenant}", TestContext.Current.CancellationToken);
+            isOperator ? $"/api/audit?actor={_actor}" : $"/api/audit?actor={_actor}&tenant={_database.OtherTenant}", TestContext.Current.CancellationToken);
 
         Assert.Equal(status, (int)response.StatusCode);
         if (status == 200)
@@ -125,14 +116,14 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task Log_ByAnOperatorsKeyWithoutTheScopeAdmin_ShowsTheOwnTenantAlone()
     {
-        await InsertAsync("scoped.mine", TimeSpan.FromMinutes(3), "y");
-        await InsertAsync("scoped.other", TimeSpan.FromMinutes(1), "y", _database.OtherTenant);
+        await InsertAsync("scoped.mine", TimeSpan.FromMinutes(3), _actor);
+        await InsertAsync("scoped.other", TimeSpan.FromMinutes(1), _actor, _database.OtherTenant);
         var caller = Caller(Role.Owner, isOperator: true);
         using var tenants = As(caller with { ApiKeyId = Guid.NewGuid(), Scopes = new HashSet<string> { Scopes.Tenant } });
         using var chats = As(caller with { ApiKeyId = Guid.NewGuid(), Scopes = new HashSet<string> { Scopes.Llm } });
 
-        using var shown = await tenants.GetAsync("/api/audit?actor=y", TestContext.Current.CancellationToken);
-        using var refused = await chats.GetAsync("/api/audit?actor=y", TestContext.Current.CancellationToken);
+        using var shown = await tenants.GetAsync($"/api/audit?actor={_actor}", TestContext.Current.CancellationToken);
+        using var refused = await chats.GetAsync($"/api/audit?actor={_actor}", TestContext.Current.CancellationToken);
 
         Assert.Equal(["scoped.mine"], Items(await ApiHost.JsonAsync(shown)).Select(Name));
         await ApiHost.ProblemAsync(refused, 403);
@@ -146,7 +137,7 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
 
         JsonElement[] rows = [];
-        await ProxyHost.UntilAsync(async () => (rows = await ItemsAsync("/api/audit?event=request.refused")).Length > 0);
+        await ProxyHost.UntilAsync(async () => (rows = [.. (await ItemsAsync("/api/audit?event=request.refused")).Where(IsStrangers)]).Length > 0);
 
         var row = Assert.Single(rows);
         Assert.Equal("anonymous", row.GetProperty("actor").GetProperty("kind").GetString());
@@ -163,6 +154,8 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
     }
+
+    private static bool IsStrangers(JsonElement row) => row.GetProperty("actor").GetProperty("kind").GetString() == "anonymous";
 
     private async Task InsertAsync(string @event, TimeSpan age, string actor, Guid? tenant = null, bool nobodys = false) => await MigratedDatabase.ExecuteAsync(
         _database.Admin,
@@ -194,5 +187,21 @@ public sealed class AuditEndpointsTests(ServersFixture servers) : IAsyncLifetime
         using var response = await _api.GetAsync(path);
         Assert.True(response.IsSuccessStatusCode, await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
         return [.. Items(await ApiHost.JsonAsync(response))];
+    }
+
+    /// <summary>One service and one database for all of them.</summary>
+    public sealed class Fixture(ServersFixture servers) : IAsyncLifetime
+    {
+        public MigratedDatabase Database { get; } = new(servers);
+
+        internal ApiHost Host { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            await Database.InitializeAsync();
+            Host = new ApiHost(database: Database.App, cache: Database.Redis);
+        }
+
+        public ValueTask DisposeAsync() => Host.DisposeAsync();
     }
 }

@@ -1,9 +1,12 @@
 using System.Net;
+using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.ApiKeys;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Tests.Api.Accounts;
 using ValueCanvas.Tests.Api.ApiKeys;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Infrastructure;
@@ -81,13 +84,50 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task NoPassword_MakesOneUp_ThatMustBeChanged()
+    public async Task NoPassword_PrintsOneOnce_ThatOpensNothingUntilItIsChanged()
     {
-        await using var api = Start(("VALUECANVAS_BOOTSTRAP_PASSWORD", ""), ("VALUECANVAS_BOOTSTRAP_API_KEY", ""));
-
-        Assert.True(await _database.ScalarAsync<bool>("SELECT password_change_required AND is_operator FROM users"));
+        var email = $"o{Guid.NewGuid():N}@tests.example";
+        (string, string)[] settings =
+            [("VALUECANVAS_BOOTSTRAP_EMAIL", email), ("VALUECANVAS_BOOTSTRAP_PASSWORD", ""), ("VALUECANVAS_BOOTSTRAP_API_KEY", "")];
+        var printed = await PrintedAsync(async () =>
+        {
+            await using var first = Start(settings);
+            await IsAsync(first, ApiHost.Key, HttpStatusCode.Unauthorized);
+        });
+        var password = Regex.Match(printed, $@"{email}\s+one-time password\s+(\S+)").Groups[1].Value;
+        Assert.Equal(20, password.Length);
         Assert.Equal(0, await _database.ScalarAsync<long>("SELECT count(*) FROM api_keys"));
-        await IsAsync(api, ApiHost.Key, HttpStatusCode.Unauthorized);
+
+        // Another start prints nothing, and changes nothing.
+        await using var api = new AccountsApi(_database.App, _database.Redis, settings);
+        var operators = await api.SignInAsync(email, password);
+        foreach (var path in (string[])["/api/canvas", "/api/keys", "/v1/models", "/api/tenants", "/api/admin/limits", "/api/audit"])
+        {
+            using var refused = await api.GetAsync(path, operators.Access);
+            Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        }
+
+        using (var me = await api.GetAsync("/api/auth/me", operators.Access))
+            Assert.Equal(HttpStatusCode.OK, me.StatusCode);
+        await AccountsApi.DataAsync(await api.PostAsync(
+            "/api/auth/password", new { currentPassword = password, newPassword = AccountsApi.Password }, operators.Access));
+
+        using (var opened = await api.GetAsync("/api/audit", operators.Access))
+            Assert.Equal(HttpStatusCode.OK, opened.StatusCode);
+        await ApiHost.ProblemAsync(await api.PostAsync("/api/auth/login", new { email, password }), 401);
+        await api.SignInAsync(email);
+    }
+
+    [Fact]
+    public async Task Password_WhoseLettersHaveSeveralForms_SignsIn()
+    {
+        const string password = "\uFB01ne \uFB02at caf\u00E9 harbour";
+        await using var api = new AccountsApi(
+            _database.App, _database.Redis,
+            ("VALUECANVAS_BOOTSTRAP_EMAIL", "Operator@Tests.Example"), ("VALUECANVAS_BOOTSTRAP_PASSWORD", password));
+
+        await api.SignInAsync("operator@tests.example", password);
+        await api.SignInAsync("operator@tests.example", "fine flat cafe\u0301 harbour");
     }
 
     [Fact]
@@ -101,6 +141,7 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
              VALUES ('{squatter}', 's', 'S', '{ApiHost.OperatorEmail}', '{ApiHost.OperatorEmail.ToUpperInvariant()}', 'theirs');
              INSERT INTO sessions (id, user_id, tenant_id, expires_at)
              VALUES ('{Guid.NewGuid()}', '{squatter}', '{Tenants.Development}', now() + interval '1 day');
+             INSERT INTO user_logins (login_provider, provider_key, user_id) VALUES ('corp', 'theirs', '{squatter}');
              """);
 
         await using var api = Start();
@@ -108,6 +149,7 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
         await IsAsync(api, ApiHost.Key, HttpStatusCode.OK);
         Assert.NotEqual("theirs", await _database.ScalarAsync<string>("SELECT password_hash FROM users"));
         Assert.Equal(0, await _database.ScalarAsync<long>("SELECT count(*) FROM sessions WHERE ended_at IS NULL"));
+        Assert.Equal(0, await _database.ScalarAsync<long>("SELECT count(*) FROM user_logins"));
     }
 
     [Fact]
@@ -125,18 +167,52 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
 
         proxy.IsClosed = false;
 
-        await InferenceProxy.ProxyHost.UntilAsync(async () =>
+        await UntilOpenAsync(api);
+    }
+
+    [Fact]
+    public async Task NotDoneYet_KeyIsNotWrong_AndNobodyElseIsFirst()
+    {
+        // The database is away at the start, and then there, but another instance is in the middle of its own first start.
+        var target = new NpgsqlConnectionStringBuilder(_database.App);
+        await using var proxy = new Door(target.Host!, target.Port);
+        (target.Host, target.Port) = ("127.0.0.1", proxy.Port);
+        proxy.IsClosed = true;
+        await using var api = new ApiHost(database: target.ConnectionString + ";Timeout=1");
+        await using var other = new NpgsqlConnection(_database.Admin);
+        await other.OpenAsync(Cancellation);
+        await using var takeLock = new NpgsqlCommand($"SELECT pg_advisory_lock({0x5643464952535431})", other);
+        await takeLock.ExecuteNonQueryAsync(Cancellation);
+        proxy.IsClosed = false;
+        var unknown = ApiKeyText.Create("live");
+        await InferenceProxy.ProxyHost.UntilAsync(async () => await StatusAsync(api, unknown) == HttpStatusCode.Unauthorized);
+
+        using (var notYet = await api.GetAsync("/api/canvas"))
         {
-            using var response = await api.GetAsync("/api/canvas");
-            return response.StatusCode == HttpStatusCode.OK;
-        });
+            await ApiHost.ProblemAsync(notYet, 503);
+            Assert.NotNull(notYet.Headers.RetryAfter);
+        }
+
+        using (var first = await api.ClientWith(null).PostAsync(
+            "/api/auth/register",
+            KeyDatabase.Json($$"""{"email":"{{ApiHost.OperatorEmail}}","password":"{{AccountsApi.Password}}"}"""),
+            Cancellation))
+        {
+            await ApiHost.ProblemAsync(first, 503);
+        }
+
+        await other.CloseAsync();
+        await UntilOpenAsync(api);
+        Assert.Equal(1, await _database.ScalarAsync<long>("SELECT count(*) FROM users"));
     }
 
     [Theory]
     [InlineData("VALUECANVAS_BOOTSTRAP_API_KEY", "short")]
     [InlineData("VALUECANVAS_BOOTSTRAP_API_KEY", "with spaces in the middle of it")]
     [InlineData("VALUECANVAS_BOOTSTRAP_PASSWORD", "1234567")]
+    [InlineData("VALUECANVAS_BOOTSTRAP_PASSWORD", "Password123!")]
     [InlineData("VALUECANVAS_BOOTSTRAP_EMAIL", "nobody")]
+    [InlineData("VALUECANVAS_BOOTSTRAP_EMAIL", "Ann <ann@tests.example>")]
     public void Value_ThatMakesNoSense_StopsTheStartAndIsNamed(string variable, string value)
     {
         var refused = Assert.Throws<OptionsValidationException>(() => Start((variable, value)));
@@ -159,9 +235,56 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
 
     private ApiHost Start(params (string Key, string Value)[] settings) => new(database: _database.App, settings: settings);
 
-    private static async Task IsAsync(ApiHost api, string key, HttpStatusCode status)
+    private static async Task IsAsync(ApiHost api, string key, HttpStatusCode status) => Assert.Equal(status, await StatusAsync(api, key));
+
+    private static async Task<HttpStatusCode> StatusAsync(ApiHost api, string key)
     {
         using var response = await api.ClientWith(key).GetAsync("/api/canvas", Cancellation);
-        Assert.Equal(status, response.StatusCode);
+        return response.StatusCode;
+    }
+
+    private static Task UntilOpenAsync(ApiHost api) =>
+        InferenceProxy.ProxyHost.UntilAsync(async () => await StatusAsync(api, ApiHost.Key) == HttpStatusCode.OK);
+
+    /// <summary>What is written to the console meanwhile, by whomever; it still is written.</summary>
+    private static async Task<string> PrintedAsync(Func<Task> work)
+    {
+        var console = Console.Out;
+        var kept = new StringWriter();
+        Console.SetOut(new Tee(console, kept));
+        try
+        {
+            await work();
+        }
+        finally
+        {
+            Console.SetOut(console);
+        }
+
+        return kept.ToString();
+    }
+
+    // Console.SetOut puts a lock around it.
+    private sealed class Tee(TextWriter one, TextWriter other) : TextWriter
+    {
+        public override Encoding Encoding => one.Encoding;
+
+        public override void Write(char value)
+        {
+            one.Write(value);
+            other.Write(value);
+        }
+
+        public override void Write(string? value)
+        {
+            one.Write(value);
+            other.Write(value);
+        }
+
+        public override void WriteLine(string? value)
+        {
+            one.WriteLine(value);
+            other.WriteLine(value);
+        }
     }
 }

@@ -138,6 +138,22 @@ public sealed class HostileRequestTests(HostileRequestTests.Api api) : IClassFix
         Assert.Equal(400, RawHttp.Status(answer));
     }
 
+    [Theory]
+    [InlineData("/api/llm/chat", "{\"prompt\":")]
+    [InlineData("/api/keys", "[[[[")]
+    [InlineData("/api/auth/login", "{\"email\":\"a@b.example\",\"password\":\"\\ud800\"}")]
+    [InlineData("/api/auth/register", "{\"email\":\"a@b.example\",\"password\":\"a quiet harbour at noon\",\"isOperator\":true}")]
+    public async Task Body_ThatIsNotWhatTheRouteTakes_Is400AndAudited(string path, string json)
+    {
+        var before = await api.CountAsync("request.refused", "body");
+
+        var answer = await api.SendAsync(
+            $"POST {path} HTTP/1.1\nHost: x\nConnection: close\n{api.Key}Content-Length: {Encoding.UTF8.GetByteCount(json)}\n\n{json}");
+
+        Assert.Equal(400, RawHttp.Status(answer));
+        await ProxyHost.UntilAsync(async () => await api.CountAsync("request.refused", "body") > before);
+    }
+
     [Fact]
     public async Task Model_WithAnEscapedSlash_IsStillFound()
     {
@@ -177,7 +193,9 @@ public sealed class HostileRequestTests(HostileRequestTests.Api api) : IClassFix
         internal Task<long> CountAsync(string @event) =>
             _database.ScalarAsync<long>($"SELECT count(*) FROM audit_log WHERE event = '{@event}' AND outcome = 'denied'");
 
-        internal Task AuditedAsync(string @event, string reason) => ProxyHost.UntilAsync(async () => await _database.ScalarAsync<long>(
-            $"SELECT count(*) FROM audit_log WHERE event = '{@event}' AND outcome = 'denied' AND details ->> 'reason' = '{reason}'") > 0);
+        internal Task<long> CountAsync(string @event, string reason) => _database.ScalarAsync<long>(
+            $"SELECT count(*) FROM audit_log WHERE event = '{@event}' AND outcome = 'denied' AND details ->> 'reason' = '{reason}'");
+
+        internal Task AuditedAsync(string @event, string reason) => ProxyHost.UntilAsync(async () => await CountAsync(@event, reason) > 0);
     }
 }

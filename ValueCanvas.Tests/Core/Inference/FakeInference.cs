@@ -18,6 +18,9 @@ internal sealed class FakeInference : IAsyncDisposable
 
     public int ReadyStatus { get; set; } = 200;
 
+    /// <summary>What <c>GET /providers</c> says.</summary>
+    public string Providers { get; set; } = """{"providers":[]}""";
+
     public ConcurrentQueue<SeenRequest> Seen { get; } = new();
 
     public string Address => _app.Urls.First();
@@ -34,6 +37,7 @@ internal sealed class FakeInference : IAsyncDisposable
             context.Response.StatusCode = fake.ReadyStatus;
             return context.Response.WriteAsync("{\"status\":\"healthy\"}");
         });
+        fake._app.MapGet("/providers", context => Text(context, 200, fake.Providers));
         fake._app.MapFallback(async context =>
         {
             using var body = new MemoryStream();

@@ -11,9 +11,9 @@ namespace ValueCanvas.ProxyBench.Load;
 /// Open-loop load: requests come at random times (Poisson) at a given rate, whether or not earlier ones are answered; one that finds no
 /// free connection waits for it, and its latency counts from when it came.
 /// </summary>
-internal sealed class RateLoad(Target target, double requestsPerSecond, int connections)
+internal sealed class RateLoad(Target target, double requestsPerSecond, int connections, byte[]? body = null)
 {
-    private readonly byte[] _request = HttpBytes.Request(target, Prompts.Chat(1024, stream: false));
+    private readonly byte[] _request = HttpBytes.Request(target, body ?? Prompts.Chat(1024, stream: false));
     private readonly ConcurrentBag<Connection> _idle = [];
     private readonly ConcurrentQueue<long> _waiting = new();
     private readonly Random _random = new(1);

@@ -48,18 +48,9 @@ internal sealed class Servers(Settings settings) : IDisposable
                 cancellationToken), []));
         }
 
-        if (settings.PortkeyVersion is not null)
+        if (await PortkeyAsync(upstream, cancellationToken) is { } portkey)
         {
-            var port = FreePort();
-            var script = Path.Combine(settings.PortkeyDirectory, "build", "start-server.js");
-            var process = await UpAsync("portkey", port, "/", "node", [script, $"--port={port}", "--headless"],
-                new() { ["NODE_ENV"] = "production" },
-                cancellationToken);
-            targets.Add(new(Target.Portkey, port, process,
-            [
-                ("x-portkey-provider", "openai"), ("x-portkey-custom-host", $"http://127.0.0.1:{upstream}/v1"), ("Authorization",
-                    "Bearer bench"),
-            ]));
+            targets.Add(portkey);
         }
 
         var barePort = FreePort();
@@ -71,6 +62,24 @@ internal sealed class Servers(Settings settings) : IDisposable
         targets.Add(await ProxyAsync(Target.OursQuiet, replicas, null, [], cancellationToken));
         targets.Add(await ProxyAsync(Target.Ours, replicas, telemetry, [], cancellationToken));
         return targets;
+    }
+
+    /// <summary>Null where it is not installed.</summary>
+    public async Task<Target?> PortkeyAsync(int upstream, CancellationToken cancellationToken)
+    {
+        if (settings.PortkeyVersion is null)
+        {
+            return null;
+        }
+
+        var port = FreePort();
+        var script = Path.Combine(settings.PortkeyDirectory, "build", "start-server.js");
+        var process = await UpAsync("portkey", port, "/", "node", [script, $"--port={port}", "--headless"],
+            new() { ["NODE_ENV"] = "production" }, cancellationToken);
+        return new(Target.Portkey, port, process,
+        [
+            ("x-portkey-provider", "openai"), ("x-portkey-custom-host", $"http://127.0.0.1:{upstream}/v1"), ("Authorization", "Bearer bench"),
+        ]);
     }
 
     /// <summary>This project's proxy before the given model servers, with its defaults but for what <paramref name="more"/> sets.</summary>
@@ -190,7 +199,7 @@ internal sealed class Servers(Settings settings) : IDisposable
         return process;
     }
 
-    private ServerProcess Start(string name, string file, string[] arguments, Dictionary<string, string>? environment)
+    public ServerProcess Start(string name, string file, string[] arguments, Dictionary<string, string>? environment)
     {
         var process = ServerProcess.Start(name, Log(name), file, arguments, environment);
         _all.Add(process);

@@ -11,14 +11,19 @@ internal static class OverheadStage
     public static readonly int[] Connections = [1, 16, 128];
     public static readonly (string Name, int Bytes)[] Prompts = [("1 kB", 1024), ("50 kB", 50 * 1024)];
 
-    public static async Task<JsonObject> RunAsync(Settings settings, IReadOnlyList<Target> targets, CancellationToken cancellationToken)
+    public static Task<JsonObject> RunAsync(Settings settings, IReadOnlyList<Target> targets, CancellationToken cancellationToken) =>
+        RunAsync(settings, targets, Prompts, Connections, cancellationToken);
+
+    public static async Task<JsonObject> RunAsync(
+        Settings settings, IReadOnlyList<Target> targets, IReadOnlyList<(string Name, int Bytes)> prompts, IReadOnlyList<int> connectionCounts,
+        CancellationToken cancellationToken)
     {
         await WarmUpAsync(settings, targets, cancellationToken);
         var runs = new JsonArray();
-        foreach (var (name, bytes) in Prompts)
+        foreach (var (name, bytes) in prompts)
         {
             var body = Load.Prompts.Chat(bytes, stream: false);
-            foreach (var connections in Connections)
+            foreach (var connections in connectionCounts)
             {
                 for (var round = 0; round < settings.Rounds; round++)
                 {

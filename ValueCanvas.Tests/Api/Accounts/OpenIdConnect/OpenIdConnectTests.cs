@@ -224,6 +224,25 @@ public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
         Assert.False(answer.Headers.TryGetValues("Set-Cookie", out var cookies) && cookies.Any(set => set.Contains("vc-access=eyJ", StringComparison.Ordinal)));
     }
 
+    /// <summary>What one instance has sealed every other opens, and so is the token that belongs to the session.</summary>
+    [Fact]
+    public async Task Callback_AtAnotherInstance_SignsIn()
+    {
+        await using var other = new AccountsApi(_database.App, _database.Redis, _provider.Settings());
+        var (location, cookie) = await BeginAsync();
+        // The provider sends the browser to where it began: a balancer in front of both would choose the other.
+        var callback = new Uri(_provider.Authorize(location, Guid.NewGuid().ToString(), AccountsApi.NewEmail()));
+
+        using var back = await other.SendAsync(HttpMethod.Get, callback.PathAndQuery, cookie: cookie, host: callback.Authority);
+
+        Assert.Equal(HttpStatusCode.Found, back.StatusCode);
+        var cookies = Cookies(back);
+        Assert.Equal(await CsrfAsync(other, cookies), await CsrfAsync(_api, cookies));
+
+        static async Task<string?> CsrfAsync(AccountsApi api, string cookies) =>
+            (await AccountsApi.DataAsync(await api.SendAsync(HttpMethod.Get, "/api/auth/csrf", cookie: cookies))).GetProperty("token").GetString();
+    }
+
     /// <summary>The browser began at an honest provider; the answer comes from one that somebody else controls.</summary>
     [Fact]
     public async Task Callback_CodeOfAnotherProvider_Is401()

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using ValueCanvas.Api.Accounts.OpenIdConnect;
 using ValueCanvas.Api.Accounts.Tokens;
 
 namespace ValueCanvas.Tests.Api.Accounts.Tokens;
@@ -110,6 +111,12 @@ public sealed class PublishedVectorTests
 
         Assert.Null(VerificationKey.FromJwk(document.RootElement));
     }
+
+    /// <summary>RFC 7636, appendix B.</summary>
+    [Fact]
+    public void Challenge_OfTheVerifierOfRfc7636_IsItsChallenge() => Assert.Equal(
+        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        new PendingSignIn("", "", "", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "/", null, default).Challenge);
 
     private static VerificationKey Key(string jwk)
     {

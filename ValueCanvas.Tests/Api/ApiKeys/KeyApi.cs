@@ -1,0 +1,19 @@
+using ValueCanvas.Tests.Infrastructure;
+
+namespace ValueCanvas.Tests.Api.ApiKeys;
+
+/// <summary>The Api on a database of its own, for all tests of a class: each makes people and keys of its own.</summary>
+public sealed class KeyApi(ServersFixture servers) : IAsyncLifetime
+{
+    public KeyDatabase Database { get; } = new(servers);
+
+    internal ApiHost Host { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        await Database.InitializeAsync();
+        Host = new ApiHost(database: Database.App, cache: Database.Redis);
+    }
+
+    public ValueTask DisposeAsync() => Host.DisposeAsync();
+}
