@@ -26,7 +26,18 @@ internal sealed class SeatStream(Seat seat) : Stream
     {
         while (_left.IsEmpty && _end is null && buffer.Length > 0)
         {
-            var part = await seat.NextAsync(cancellationToken);
+            FlightPart part;
+            try
+            {
+                part = await seat.NextAsync(cancellationToken);
+            }
+            catch
+            {
+                // Who pays now must be settled before anybody writes down how this reading ended.
+                seat.Leave();
+                throw;
+            }
+
             _left = part.Bytes;
             if (!part.IsEnd)
                 continue;
