@@ -44,10 +44,23 @@ internal sealed class RequestBody : IDisposable
                 buffer = larger;
             }
 
-            var read = await stream.ReadAsync(buffer.AsMemory(length), cancellationToken);
+            var read = await ReadAsync(stream, buffer.AsMemory(length), cancellationToken);
             if (read == 0)
                 return new(content.Headers, buffer, length, rest: null);
             length += read;
+        }
+    }
+
+    // As where the client that sends it on reads it: what its sender did is not the model server's failure.
+    private static async ValueTask<int> ReadAsync(Stream stream, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await stream.ReadAsync(buffer, cancellationToken);
+        }
+        catch (IOException e)
+        {
+            throw new HttpRequestException("The body could not be read.", e);
         }
     }
 
