@@ -44,7 +44,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
             await FakeInference.Text(context, 200, FakeInference.Completion("whole"));
         };
         var asking = Enumerable.Range(0, 1000).Select(i => (i % 2 == 0 ? one : other).AskAsync(Body)).ToArray();
-        await CacheInstance.UntilAsync(() => _model.Seen.Count > 0 && one.Flights.Count == 1 && other.Flights.Count == 1);
+        await CacheInstance.UntilAsync(() => !_model.Seen.IsEmpty && one.Flights.Count == 1 && other.Flights.Count == 1);
         _go.SetResult();
         var replies = await Task.WhenAll(asking);
 
