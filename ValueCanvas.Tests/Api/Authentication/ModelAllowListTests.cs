@@ -65,6 +65,24 @@ public sealed class ModelAllowListTests(KeyDatabase database) : IClassFixture<Ke
     }
 
     [Fact]
+    public async Task Messages_AnotherModelOrNoScope_IsRefusedAsAnthropicSpeaks()
+    {
+        var made = await KeyDatabase.MakeAsync(_api.Client, new { name = "readers", scopes = (string[])["canvas"] });
+        using var unscoped = _api.ClientWith(made.GetProperty("key").GetString());
+        foreach (var path in (string[])["/v1/messages", "/v1/messages/count_tokens"])
+        {
+            using var model = await _client.PostAsync(path, KeyDatabase.Json("""{"model":"large","max_tokens":1}"""), Cancellation);
+            using var scope = await unscoped.PostAsync(path, KeyDatabase.Json("""{"model":"small","max_tokens":1}"""), Cancellation);
+            foreach (var refused in new[] { model, scope })
+                Assert.Equal("permission_error", (await ApiHost.AnthropicErrorAsync(refused, 403)).GetProperty("type").GetString());
+        }
+
+        Assert.Empty(_inference.Seen);
+        using var allowed = await _client.PostAsync("/v1/messages", KeyDatabase.Json("""{"model":"tiny-9","max_tokens":1}"""), Cancellation);
+        Assert.Equal(HttpStatusCode.OK, allowed.StatusCode);
+    }
+
+    [Fact]
     public async Task V1_Compressed_IsRefused()
     {
         var content = KeyDatabase.Json("""{"model":"small"}""");
