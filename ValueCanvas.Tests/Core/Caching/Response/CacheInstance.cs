@@ -41,8 +41,9 @@ internal sealed class CacheInstance : IAsyncDisposable
             KeyValuePair.Create("ResponseCache:TtlSpread", (string?)"0"),
             KeyValuePair.Create(InferenceHeaders.KeySetting, (string?)"a-secret-between-the-services"),
         ]);
-        foreach (var (key, value) in settings)
-            builder.Configuration[key] = value;
+        // The last one counts.
+        builder.Configuration.AddInMemoryCollection(
+            settings.Reverse().DistinctBy(setting => setting.Key).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
         var clock = new ShiftedClock();
         builder.Services.AddSingleton<TimeProvider>(clock);
         builder.AddServiceDefaults();
