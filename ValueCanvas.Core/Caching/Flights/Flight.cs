@@ -26,6 +26,7 @@ internal sealed class Flight : IDisposable
     private bool _isPaid;
     private bool _isOver;
     private bool _isSafe;
+    private bool _isEnded;
     private long _held;
     private long _written;
 
@@ -118,6 +119,7 @@ internal sealed class Flight : IDisposable
                 }
             }
 
+            _isEnded |= part.IsEnd;
             var before = _last;
             _last = part;
             before.Append(part);
@@ -210,7 +212,7 @@ internal sealed class Flight : IDisposable
                 Finish(seat);
             else if (ReferenceEquals(_payer, seat))
                 HandOver(seat);
-            if (_seats.Count > 0 || _isOver)
+            if (_seats.Count > 0 || _isOver || _isEnded)
                 return true;
             // Nobody reads. What the model has told in full is taken down to its end, anything else is cancelled.
             if (_isSafe)

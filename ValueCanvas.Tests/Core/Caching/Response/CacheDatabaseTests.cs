@@ -82,7 +82,8 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
 
         Assert.Equal("MISS", await Ask(one));
         await CacheInstance.UntilAsync(() => other.Require<Invalidations>().Epoch == one.Require<Invalidations>().Epoch);
-        Assert.Equal("HIT", await Ask(other));
+        // On its way to Redis it can still be read along.
+        Assert.Contains(await Ask(other), (string[])["HIT", "COALESCED"]);
         Assert.Equal("HIT", await Ask(one, database.OtherTenant));
         Assert.Equal("HIT", await Ask(other, database.OtherTenant));
 
