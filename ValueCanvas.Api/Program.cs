@@ -19,9 +19,11 @@ using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Admin;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Api.Secrets;
+using ValueCanvas.Api.Usage;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
@@ -33,6 +35,7 @@ builder.AddServiceDefaults();
 builder.AddValueCanvasDatabase(interactive: true);
 builder.AddValueCanvasCache();
 builder.AddInference();
+builder.Services.AddUsage();
 builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
@@ -52,10 +55,12 @@ builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
 builder.Services.AddJobs();
 builder.Services.AddRateLimiting();
+builder.Services.AddUsageEndpoints();
 builder.Services.AddOpenApi();
 
 var app = builder.Build();
 app.UseAudit();
+app.UseRequestLog();
 app.UseProtection();
 app.UseErrorHandling();
 app.UseRequestChecks();
@@ -87,5 +92,8 @@ api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/cache").MapCacheEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
 api.MapGroup("/admin/cache").MapCacheOperation();
+api.MapGroup("/usage").MapUsageEndpoints();
+api.MapGroup("/admin/budgets").MapTenantBudgetEndpoints();
+api.MapGroup("/admin/prices").MapPriceEndpoints();
 
 app.Run();

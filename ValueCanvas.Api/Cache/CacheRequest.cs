@@ -8,15 +8,13 @@ namespace ValueCanvas.Api.Cache;
 /// <summary>What a request says of the response cache: <c>Cache-Control</c>, and <c>x-cache-tags</c> with names behind commas.</summary>
 internal static class CacheRequest
 {
-    public const string TagsHeader = "x-cache-tags";
-
     private const int MostTags = 16;
 
     /// <param name="request">The client's.</param>
     /// <param name="unsaid">What holds where it says nothing.</param>
     public static CacheControl CacheControl(this HttpRequest request, CacheControl unsaid)
     {
-        var (said, tags) = (request.Headers.CacheControl, request.Headers[TagsHeader]);
+        var (said, tags) = (request.Headers.CacheControl, request.Headers[CacheHeaders.Tags]);
         if (said.Count == 0 && tags.Count == 0)
             return unsaid;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Api.Cache;
@@ -30,28 +31,14 @@ internal sealed class CacheWarmer(InferenceClient inference)
         };
         try
         {
-            using var response = await SendAsync(request, caller, cancellationToken);
+            using var response = await inference.ForwardAsync(request, caller.Call("/api/cache/warm", CacheControl.Always), cancellationToken);
             // To its end, for only whole answers are kept.
             await response.Content.CopyToAsync(Stream.Null, cancellationToken);
-            return new(index, (int)response.StatusCode, response.Headers.TryGetValues("x-cache", out var said) ? said.First() : "BYPASS");
+            return new(index, (int)response.StatusCode, response.Headers.TryGetValues(CacheHeaders.Status, out var said) ? said.First() : "BYPASS");
         }
         catch (Exception e) when (e is InferenceException or HttpRequestException or IOException && !cancellationToken.IsCancellationRequested)
         {
             return new(index, StatusCodes.Status503ServiceUnavailable, "BYPASS");
         }
-    }
-
-    private Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, Caller caller, CancellationToken cancellationToken)
-    {
-        var call = new InferenceCall(caller.TenantId)
-        {
-            UserId = caller.UserId,
-            ApiKeyId = caller.ApiKeyId,
-            Route = "/api/cache/warm",
-            Cache = CacheControl.Always,
-        };
-        call.AttachTo(request);
-        request.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, caller.TenantId.ToString());
-        return inference.ForwardAsync(request, cancellationToken);
     }
 }

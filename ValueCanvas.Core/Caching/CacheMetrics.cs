@@ -25,18 +25,9 @@ internal sealed class CacheMetrics
     }
 
     public void Request(CacheStatus status, string level) => _requests.Add(
-        1, new KeyValuePair<string, object?>("valuecanvas.cache.status", Text(status)), new KeyValuePair<string, object?>("valuecanvas.cache.level", level));
+        1, new KeyValuePair<string, object?>("valuecanvas.cache.status", CacheHeaders.Text(status)), new KeyValuePair<string, object?>("valuecanvas.cache.level", level));
 
     public void Answer(string fate) => _answers.Add(1, new KeyValuePair<string, object?>("valuecanvas.cache.fate", fate));
 
     public void Lost(int records) => _lost.Add(records);
-
-    public static string Text(CacheStatus status) => status switch
-    {
-        CacheStatus.Hit => "HIT",
-        CacheStatus.Miss => "MISS",
-        CacheStatus.Stale => "STALE",
-        CacheStatus.Coalesced => "COALESCED",
-        _ => "BYPASS",
-    };
 }

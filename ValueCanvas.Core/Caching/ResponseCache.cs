@@ -14,9 +14,6 @@ internal sealed class ResponseCache(
     ResponseCacheOptions options, MemoryLevel memory, RedisLevel redis, FlightDirectory flights, Invalidations invalidations, AnsweringModels models,
     CacheRecords records, CacheMetrics metrics, TimeProvider time)
 {
-    public const string StatusHeader = "x-cache";
-    public const string TagsHeader = "x-cache-tags";
-
     private static readonly MediaTypeHeaderValue Json = new("application/json");
     private static readonly MediaTypeHeaderValue Events = new("text/event-stream", "utf-8");
 
@@ -149,8 +146,8 @@ internal sealed class ResponseCache(
 
     public static void Mark(HttpResponseMessage response, CacheStatus status)
     {
-        response.Headers.Remove(StatusHeader);
-        response.Headers.TryAddWithoutValidation(StatusHeader, CacheMetrics.Text(status));
+        response.Headers.Remove(CacheHeaders.Status);
+        response.Headers.TryAddWithoutValidation(CacheHeaders.Status, CacheHeaders.Text(status));
     }
 
     public void Answered(string fate) => metrics.Answer(fate);

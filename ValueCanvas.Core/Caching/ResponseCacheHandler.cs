@@ -22,7 +22,7 @@ internal sealed class ResponseCacheHandler(ResponseCache cache, FlightPilot pilo
     {
         // 1. What is not asked on anybody's behalf, or cannot be kept, passes as it is.
         var call = InferenceCall.Of(request);
-        request.Headers.Remove(ResponseCache.TagsHeader);
+        request.Headers.Remove(CacheHeaders.Tags);
         if (call is null || AnswerKinds.Of(request) is not { } kind)
             return await base.SendAsync(request, cancellationToken);
         if (!cache.Options.Enabled || call.Cache.Use == CacheUse.Never)

@@ -33,6 +33,9 @@ public sealed record InferenceCall(Guid TenantId)
     /// </summary>
     public InferenceOutcome Outcome { get; set; } = new();
 
+    /// <summary>The same on whose behalf and for what, as a call of its own.</summary>
+    public InferenceCall Again() => this with { Id = Guid.CreateVersion7(), Outcome = new() };
+
     public static InferenceCall? Of(HttpRequestMessage request) => request.Options.TryGetValue(OptionsKey, out var call) ? call : null;
 
     public void AttachTo(HttpRequestMessage request) => request.Options.Set(OptionsKey, this);

@@ -5,6 +5,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Core.Caching;
+using ValueCanvas.Core.Usage;
+using ValueCanvas.Core.Usage.Metering;
 
 namespace ValueCanvas.Core.Inference;
 
@@ -19,6 +21,8 @@ public static class InferenceHosting
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<IValidateOptions<InferenceOptions>, OptionsValidator>();
         builder.Services.AddOptions<InferenceOptions>().BindConfiguration(InferenceOptions.Section).ValidateOnStart();
+        builder.Services.AddTransient<UsageHandler>();
+        builder.Services.AddTransient<MeterHandler>();
         builder.Services
             .AddHttpClient(InferenceClient.HttpClientName, (services, client) =>
             {
@@ -34,11 +38,16 @@ public static class InferenceHosting
                 ConnectTimeout = services.GetRequiredService<IOptions<InferenceOptions>>().Value.ConnectTimeout,
                 // Instead of the factory's rotation: replicas of the proxy that come later are found, streams in flight stay.
                 PooledConnectionLifetime = TimeSpan.FromMinutes(2),
+                // Whoever leaves a stream wants the model to stop, not the rest of the answer.
+                MaxResponseDrainSize = 0,
                 UseCookies = false,
                 UseProxy = false,
             })
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
-            .AddHttpMessageHandler<ResponseCacheHandler>();
+            // The way of a call: in the books, then past the cache, then with the proxy's accounts.
+            .AddHttpMessageHandler<UsageHandler>()
+            .AddHttpMessageHandler<ResponseCacheHandler>()
+            .AddHttpMessageHandler<MeterHandler>();
         builder.Services.AddResponseCache();
         builder.Services.AddSingleton<InferenceClient>();
         builder.Services.AddHealthChecks().AddCheck<InferenceHealthCheck>("inference", failureStatus: HealthStatus.Unhealthy);

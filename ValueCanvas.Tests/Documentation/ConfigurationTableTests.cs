@@ -13,6 +13,7 @@ using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
+using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Health;
 using ValueCanvas.ServiceDefaults.Shutdown;
 using ValueCanvas.Tests.AppHost;
@@ -32,6 +33,7 @@ public sealed partial class ConfigurationTableTests
     {
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
+        Leaves(UsageOptions.Section, new UsageOptions()),
         Leaves(DatabaseOptions.Section, new DatabaseOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(ResponseCacheOptions.Section, new ResponseCacheOptions()),

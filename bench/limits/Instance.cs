@@ -17,12 +17,13 @@ internal sealed class Instance : IAsyncDisposable
     private readonly IConnectionMultiplexer? _redis;
     private readonly RedisHeart _heart;
 
-    private Instance(IConnectionMultiplexer? redis)
+    private Instance(IConnectionMultiplexer? redis, TimeSpan? timeout)
     {
         _redis = redis;
-        var options = Options.Create(new RateLimitingOptions { Prefix = Prefix });
-        Gate = new RedisGate(
-            "Bench", options.Value.RedisTimeout, options.Value.RedisFailures, TimeProvider.System, NullLogger.Instance);
+        var settings = new RateLimitingOptions { Prefix = Prefix };
+        settings.RedisTimeout = timeout ?? settings.RedisTimeout;
+        var options = Options.Create(settings);
+        Gate = new RedisGate("Bench", settings.RedisTimeout, settings.RedisFailures, TimeProvider.System, NullLogger.Instance);
         var local = new LocalLimiter(options, TimeProvider.System);
         var leases = new LeaseKeeper(options);
         _heart = new RedisHeart(Gate, leases, options, TimeProvider.System, redis);
@@ -33,9 +34,12 @@ internal sealed class Instance : IAsyncDisposable
 
     public RateLimiter Limiter { get; }
 
-    public static async Task<Instance> StartAsync(string? redis, CancellationToken cancellationToken)
+    /// <param name="redis">Null: memory counts.</param>
+    /// <param name="cancellationToken">Ends the waiting for Redis.</param>
+    /// <param name="timeout">After this long Redis is not waited for; null: as by default.</param>
+    public static async Task<Instance> StartAsync(string? redis, CancellationToken cancellationToken, TimeSpan? timeout = null)
     {
-        var instance = new Instance(redis is null ? null : await ConnectionMultiplexer.ConnectAsync(redis));
+        var instance = new Instance(redis is null ? null : await ConnectionMultiplexer.ConnectAsync(redis), timeout);
         await instance._heart.StartAsync(cancellationToken);
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         while (redis is not null && instance.Gate.IsOpen)

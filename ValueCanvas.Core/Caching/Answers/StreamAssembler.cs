@@ -169,6 +169,9 @@ internal sealed class StreamAssembler(AnswerKind kind)
         writer.WriteStartObject("prompt_tokens_details");
         writer.WriteNumber("cached_tokens", usage.CachedInputTokens);
         writer.WriteEndObject();
+        writer.WriteStartObject("completion_tokens_details");
+        writer.WriteNumber("reasoning_tokens", usage.ReasoningTokens);
+        writer.WriteEndObject();
         writer.WriteEndObject();
     }
 

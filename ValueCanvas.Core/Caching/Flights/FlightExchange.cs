@@ -44,7 +44,7 @@ internal sealed class FlightExchange(
     {
         if (redis is null || gate.IsOpen)
             return false;
-        var heard = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync("PUBLISH", ChannelOf(instance), message.ToBytes()));
+        var (heard, _) = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync("PUBLISH", ChannelOf(instance), message.ToBytes()));
         return heard is not null && (long)heard > 0;
     }
 

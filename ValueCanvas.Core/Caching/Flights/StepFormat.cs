@@ -88,6 +88,7 @@ internal sealed class StepFormat(Seal seal)
         writer.Write(outcome.Usage?.InputTokens ?? 0);
         writer.Write(outcome.Usage?.OutputTokens ?? 0);
         writer.Write(outcome.Usage?.CachedInputTokens ?? 0);
+        writer.Write(outcome.Usage?.ReasoningTokens ?? 0);
     }
 
     private static bool ReadEnd(BinaryReader reader, InferenceOutcome outcome)
@@ -98,7 +99,7 @@ internal sealed class StepFormat(Seal seal)
         outcome.Model = reader.ReadString() is { Length: > 0 } model ? model : null;
         outcome.Provider = reader.ReadString() is { Length: > 0 } provider ? provider : null;
         var hasUsage = reader.ReadBoolean();
-        var usage = new TokenUsage(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
+        var usage = new TokenUsage(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
         outcome.Usage = hasUsage ? usage : null;
         return isPaid;
     }

@@ -60,6 +60,7 @@ internal sealed class AnswerFormat(Seal seal, int maxBytes)
         writer.Write(answer.Usage?.InputTokens ?? 0);
         writer.Write(answer.Usage?.OutputTokens ?? 0);
         writer.Write(answer.Usage?.CachedInputTokens ?? 0);
+        writer.Write(answer.Usage?.ReasoningTokens ?? 0);
         writer.Write(answer.IdPlace.Start);
         writer.Write(answer.IdPlace.Length);
         writer.Write(answer.Json.Length);
@@ -98,7 +99,7 @@ internal sealed class AnswerFormat(Seal seal, int maxBytes)
         for (var i = 0; i < tags.Length; i++)
             tags[i] = reader.ReadString();
         var hasUsage = reader.ReadBoolean();
-        var usage = new TokenUsage(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
+        var usage = new TokenUsage(reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32(), reader.ReadInt32());
         var place = (Start: reader.ReadInt32(), Length: reader.ReadInt32());
         var length = reader.ReadInt32();
         if (length < 0 || length > maxBytes || place.Start < 0 || place.Length < 0 || place.Start + place.Length > length)

@@ -54,7 +54,7 @@ internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat form
         if (redis is null || gate.IsOpen)
             return null;
         var (answer, flight) = Names(key);
-        var reply = await gate.AskAsync(async () => (RedisResult[]?)await Look.RunAsync(
+        var (reply, _) = await gate.AskAsync(async () => (RedisResult[]?)await Look.RunAsync(
             redis.GetDatabase(), [answer, flight], [asker.ToBytes(), (long)options.FlightLease.TotalMilliseconds, isUseless ? "1" : "0"]) ?? []);
         if (reply is not [var kept, var holder])
             return null;
@@ -87,7 +87,7 @@ internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat form
     {
         if (redis is null)
             return false;
-        var reply = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync(
+        var (reply, _) = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync(
             "SET", $"{options.Prefix}:cache:paid:{flight:N}", "1", "NX", "PX", "60000"));
         return reply is { IsNull: false };
     }

@@ -110,7 +110,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         data.GetProperty("sessionId").GetGuid());
 
     // Every address of 127.0.0.0/8 is this machine.
-    private static HttpClient From(string network) => new(new SocketsHttpHandler
+    public static HttpClient From(string network) => new(new SocketsHttpHandler
     {
         UseCookies = false,
         ConnectCallback = async (context, cancellationToken) =>

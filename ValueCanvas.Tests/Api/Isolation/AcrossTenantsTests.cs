@@ -22,8 +22,10 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
         "tenants_of_provider_keys",
         // Groups of counts are of all tenants; invalidations are for every instance, and each is written by its tenant or an operator.
         "invalidate_llm_cache", "llm_cache_invalidations_after", "prune_llm_cache", "record_llm_cache",
+        // The books: rows come in groups of many tenants' calls, and every instance knows all budgets.
+        "record_usage", "record_requests", "all_budgets", "raise_usage_revision",
         // Upkeep.
-        "note_api_keys_used", "prune_accounts", "prune_audit_log",
+        "note_api_keys_used", "prune_accounts", "prune_audit_log", "prune_request_logs",
     ];
 
     [Fact]

@@ -25,7 +25,7 @@ internal static class CachedAnswers
         Epoch = epoch,
         CreatedAt = DateTimeOffset.UnixEpoch.AddDays(1),
         ExpiresAt = DateTimeOffset.UnixEpoch.AddDays(2),
-        Usage = new TokenUsage(1, 2, 3),
+        Usage = new TokenUsage(1, 2, 3, 4),
         Json = Encoding.UTF8.GetBytes(json),
         IdPlace = (7, 10),
     };
