@@ -3,6 +3,12 @@ using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using ValueCanvas.Api.Accounts.Sessions;
+using ValueCanvas.Api.Accounts.SignIn;
+using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Accounts.Users;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -79,6 +85,25 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         return await SignInAsync(email);
     }
 
+    /// <summary>
+    /// Somebody new who is signed in, as it is after a sign-in by a provider: for tests that are not about passwords, whose hashes are what
+    /// takes long.
+    /// </summary>
+    public async Task<SignedIn> EnterAsync()
+    {
+        var (registration, sessions, tokens) = (Service<Registration>(), Service<SessionStore>(), Service<AccessTokens>());
+        var user = User.Create(Guid.NewGuid(), NewEmail(), displayName: null, passwordHash: null, emailConfirmed: false);
+        var (made, session) = await registration.CreateAsync(
+            user,
+            tenantName: null,
+            login: null,
+            (work, owner, ct) => sessions.StartAsync(work, owner.UserId, owner.TenantId, new DefaultHttpContext(), ct),
+            Cancel);
+        Assert.NotNull(made);
+        var access = await tokens.IssueAsync(session!.UserId, session.TenantId, session.Id, Cancel);
+        return new(user.Email!, access.Text, session.RefreshToken, session.UserId, session.TenantId, session.Id);
+    }
+
     public async Task<SignedIn> SignInAsync(string email, string password = Password, Guid? tenantId = null) =>
         Read(email, await DataAsync(await PostAsync("/api/auth/login", new { email, password, tenantId })));
 
@@ -108,6 +133,8 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         data.GetProperty("userId").GetGuid(),
         data.GetProperty("tenantId").GetGuid(),
         data.GetProperty("sessionId").GetGuid());
+
+    private T Service<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
     // Every address of 127.0.0.0/8 is this machine.
     private static HttpClient From(string network) => new(new SocketsHttpHandler
