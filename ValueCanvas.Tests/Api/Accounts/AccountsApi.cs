@@ -57,7 +57,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
 
     public async Task<HttpResponseMessage> SendAsync(
         HttpMethod method, string path, object? body = null, string? bearer = null, string? cookie = null, string? network = null,
-        string? host = null)
+        string? host = null, string? csrf = null)
     {
         using var client = network is null ? null : From(network);
         using var request = new HttpRequestMessage(method, new Uri(_host.Address, path));
@@ -66,6 +66,8 @@ internal sealed class AccountsApi(string database, string? cache, params (string
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", bearer);
         if (cookie is not null)
             request.Headers.TryAddWithoutValidation("Cookie", cookie);
+        if (csrf is not null)
+            request.Headers.Add("X-CSRF-Token", csrf);
         if (body is not null)
             request.Content = new StringContent(body as string ?? JsonSerializer.Serialize(body), Encoding.UTF8, "application/json");
         return await (client ?? _client).SendAsync(request, Cancel);
