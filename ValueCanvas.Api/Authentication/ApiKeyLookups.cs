@@ -28,6 +28,9 @@ internal sealed class ApiKeyLookups(
     private readonly SemaphoreSlim _gate = new(AtOnce, AtOnce);
     private int _waiting;
 
+    /// <summary>Null for a key that must be looked up.</summary>
+    public Caller? FindKnown(string text) => known.Find(TokenHash.Of(text)) is { } key ? Use(key) : null;
+
     /// <summary>Null for a key that there is not.</summary>
     /// <exception cref="RequestException">503: the database is away, or too many keys are being looked up.</exception>
     public ValueTask<Caller?> FindAsync(string text, CancellationToken cancellationToken)

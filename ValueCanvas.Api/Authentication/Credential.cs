@@ -1,5 +1,4 @@
 using ValueCanvas.Api.Accounts.Sessions;
-using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Authentication;
 
@@ -13,14 +12,8 @@ internal readonly record struct Credential(CredentialKind Kind, string Text)
     /// From <c>Authorization</c>, else <c>x-api-key</c> (as Anthropic's clients send it), else the session's cookie; null where there is
     /// none of them. Never from the address, which logs and browsers keep.
     /// </summary>
-    /// <exception cref="RequestException">401: there is something, but no key or token.</exception>
-    public static Credential? Read(HttpRequest request) => TryRead(request, out var credential) ? credential : throw Refusals.Credential();
-
-    /// <summary>The access token, from wherever it comes; null where there is none.</summary>
-    public static string? ReadToken(HttpRequest request) =>
-        TryRead(request, out var credential) && credential is { Kind: not CredentialKind.ApiKey } token ? token.Text : null;
-
-    private static bool TryRead(HttpRequest request, out Credential? credential)
+    /// <returns>False: there is something, but no key or token; it is not to be looked up.</returns>
+    public static bool TryRead(HttpRequest request, out Credential? credential)
     {
         credential = null;
         var authorization = request.Headers.Authorization;
@@ -47,6 +40,10 @@ internal readonly record struct Credential(CredentialKind Kind, string Text)
 
         return true;
     }
+
+    /// <summary>The access token, from wherever it comes; null where there is none.</summary>
+    public static string? ReadToken(HttpRequest request) =>
+        TryRead(request, out var credential) && credential is { Kind: not CredentialKind.ApiKey } token ? token.Text : null;
 
     // A JWS begins with {" in base64url; two dots set its parts apart.
     private static bool IsToken(string text) => text.StartsWith("eyJ", StringComparison.Ordinal) && text.AsSpan().Count('.') == 2;

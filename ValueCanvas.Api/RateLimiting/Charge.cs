@@ -9,7 +9,11 @@ namespace ValueCanvas.Api.RateLimiting;
 /// <param name="Limit">The policy's, or that of an override.</param>
 /// <param name="BurstMicros">Token bucket: the time in which a full bucket refills.</param>
 /// <param name="Cost">1 for a request, tokens for tokens.</param>
-internal sealed record Charge(LimitPolicy Policy, string Subject, string Key, long Limit, long BurstMicros, long Cost);
+internal sealed record Charge(LimitPolicy Policy, string Subject, string Key, long Limit, long BurstMicros, long Cost)
+{
+    /// <summary>What it cost in the end, of a request that used so many tokens; null: of one that is taken back.</summary>
+    public long Used(long? tokens) => tokens is not { } used ? 0 : Policy.Unit == LimitUnit.Tokens ? used : Cost;
+}
 
 /// <summary>How a policy stands after a request was looked at. Times are microseconds.</summary>
 /// <param name="Charge">What was asked for.</param>

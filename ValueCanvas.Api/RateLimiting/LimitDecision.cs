@@ -1,9 +1,11 @@
+using ValueCanvas.Api.RateLimiting.Policies;
+
 namespace ValueCanvas.Api.RateLimiting;
 
 /// <summary>What the policies say of a request. An admitted one is settled once, when it is over.</summary>
 internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, int binding, bool counted, long epoch)
 {
-    private int _settled;
+    private readonly TaskCompletionSource<long?> _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Of the request, in the counts.</summary>
     public string Id => id;
@@ -23,8 +25,20 @@ internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, 
     /// <summary>In Redis: after a flush it is another.</summary>
     public long Epoch => epoch;
 
-    /// <summary>True for the first who asks.</summary>
-    public bool TakeSettling() => Interlocked.Exchange(ref _settled, 1) == 0;
+    /// <summary>Memory decided because Redis was late. What Redis says when it answers is brought into line with this.</summary>
+    public bool IsLate { get; init; }
+
+    /// <summary>Completes when the request is over, with the tokens that it used; null: it is to be as if it had not been charged.</summary>
+    public Task<long?> Over => _over.Task;
+
+    /// <summary>True for the first who says so.</summary>
+    public bool End(long? tokens) => _over.TrySetResult(tokens);
+
+    /// <summary>Whether the counts must be told of the end: what was charged is not what it cost, or something is held.</summary>
+    public bool NeedsSettling(long? tokens) => readings.Any(reading => NeedsSettling(reading, tokens));
+
+    public static bool NeedsSettling(Reading reading, long? tokens) => !reading.Denied
+        && (tokens is null || reading.Charge.Policy is { Algorithm: LimitAlgorithm.Concurrency } or { Unit: LimitUnit.Tokens });
 
     /// <summary>The reading to wait for longest among those that refuse; -1 where none does.</summary>
     public static int FindBinding(IReadOnlyList<Reading> readings)

@@ -27,9 +27,14 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
     }
 
     /// <summary>Ends what an admitted request holds, and exchanges the tokens that it reserved for those that it used. Does nothing twice.</summary>
-    public async ValueTask SettleAsync(LimitDecision decision, long tokens)
+    public ValueTask SettleAsync(LimitDecision decision, long tokens) => EndAsync(decision, tokens);
+
+    /// <summary>Gives everything back: the request was not one that these policies count.</summary>
+    public ValueTask UndoAsync(LimitDecision decision) => EndAsync(decision, tokens: null);
+
+    private async ValueTask EndAsync(LimitDecision decision, long? tokens)
     {
-        if (!decision.Allowed || !decision.TakeSettling() || !decision.Readings.Any(RedisLimiter.NeedsSettling))
+        if (!decision.Allowed || !decision.End(tokens) || !decision.NeedsSettling(tokens))
             return;
         if (decision.Counted && await redis.SettleAsync(decision, tokens))
         {
@@ -38,7 +43,7 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
             return;
         }
 
-        local.Settle(decision.Readings, tokens, heart.Instances, decision.Id, reservedHere: !decision.Counted);
+        local.Settle(decision, tokens, heart.Instances);
     }
 
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(1);
@@ -46,19 +51,28 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
     private async ValueTask<LimitDecision> TryChargeAsync(IReadOnlyList<Charge> charges)
     {
         var id = Guid.NewGuid().ToString("N");
-        if (await redis.ChargeAsync(charges, id) is { } decision)
-            return decision;
         if (!redis.Exists)
-            return Decide(id, local.Charge(charges, heart.Instances, id, owes: false));
+            return Decide(id, local.Charge(charges, heart.Instances, id, isLate: false), isLate: false);
+        var (decision, late) = await redis.ChargeAsync(charges, id);
+        if (decision is not null)
+            return decision;
 
+        decision = DecideWithoutRedis(charges, id, late is not null);
+        if (late is not null)
+            _ = redis.AdoptAsync(charges, decision, late);
+        return decision;
+    }
+
+    private LimitDecision DecideWithoutRedis(IReadOnlyList<Charge> charges, string id, bool isLate)
+    {
         var closed = charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Closed)
             .Select(charge => new Reading(charge, true, 0, 0, LimitMath.ConcurrencyWait, 0, 0)).ToArray();
         if (closed.Any(reading => !reading.Charge.Policy.Shadow))
-            return Decide(id, closed);
-        return Decide(id, local.Charge(
-            [.. charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Degraded)], heart.Instances, id, redis.IsAsked));
+            return Decide(id, closed, isLate);
+        var counted = charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Degraded).ToArray();
+        return Decide(id, local.Charge(counted, heart.Instances, id, isLate), isLate);
     }
 
-    private static LimitDecision Decide(string id, IReadOnlyList<Reading> readings) =>
-        new(id, readings, LimitDecision.FindBinding(readings), counted: false, epoch: 0);
+    private static LimitDecision Decide(string id, IReadOnlyList<Reading> readings, bool isLate) =>
+        new(id, readings, LimitDecision.FindBinding(readings), counted: false, epoch: 0) { IsLate = isLate };
 }

@@ -1,9 +1,6 @@
-using Microsoft.AspNetCore.Http.Metadata;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Errors;
-using ValueCanvas.Api.RateLimiting.Events;
 using ValueCanvas.Api.RateLimiting.Policies;
-using ValueCanvas.Api.RateLimiting.Subjects;
 using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Core.Inference;
 
@@ -13,64 +10,33 @@ namespace ValueCanvas.Api.RateLimiting;
 /// Stands after the callers: charges each request to its policies, reserves the tokens that it may need, and settles both when it is over.
 /// </summary>
 internal sealed class RateLimiting(
-    RequestDelegate next,
-    PolicyCatalog catalog,
-    SubjectNames names,
-    RateLimiter limiter,
-    TokenEstimator estimator,
-    BodyBuffer bodies,
-    LimitEvents events,
-    LimitMetrics metrics,
-    IOptions<RateLimitingOptions> options,
-    TimeProvider time)
+    RequestDelegate next, RequestLimits limits, TokenEstimator estimator, BodyBuffer bodies, IOptions<RateLimitingOptions> options)
 {
     private const string DefaultModel = "default";
 
-    public Task InvokeAsync(HttpContext context)
-    {
-        var endpoint = context.GetEndpoint();
-        // Probes are the orchestrator's, not a caller's.
-        if (!options.Value.Enabled || endpoint?.Metadata.GetMetadata<IDisableHttpMetricsMetadata>() is not null)
-            return next(context);
+    public Task InvokeAsync(HttpContext context) =>
+        limits.Fitting(context) is { Policies.Count: > 0 } fitting ? LimitAsync(context, fitting) : next(context);
 
-        var snapshot = catalog.Current;
-        var request = new LimitedRequest(context, names);
-        var rule = snapshot.RuleFor(request, time.GetUtcNow());
-        if (rule?.Action == SubjectAction.Ban)
-            throw LimitRefusals.Banned();
-        var fitting = rule is null ? snapshot.ForRoute(request.Method, request.Path) : [];
-        return fitting.Count == 0 ? next(context) : LimitAsync(context, snapshot, fitting, request, endpoint);
-    }
-
-    private async Task LimitAsync(
-        HttpContext context, PolicySnapshot snapshot, IReadOnlyList<LimitPolicy> fitting, LimitedRequest request, Endpoint? endpoint)
+    private async Task LimitAsync(HttpContext context, FittingPolicies fitting)
     {
         // 1. What the request asks for, where a policy must know.
-        var cost = endpoint?.Metadata.GetMetadata<TokenCost>();
-        using var held = cost is not null && fitting.Any(policy => policy.NeedsBody) ? await bodies.ReadAsync(context) : null;
+        var request = fitting.Request;
+        var cost = context.GetEndpoint()?.Metadata.GetMetadata<TokenCost>();
+        using var held = cost is not null && fitting.Policies.Any(policy => policy.NeedsBody) ? await bodies.ReadAsync(context) : null;
         var body = held is null ? default : BodyPeek.Read(held.Body.Span);
         request.Model = held is null ? null : body.Model ?? DefaultModel;
 
         // 2. All of it is charged, or none.
         var known = held is null ? null : estimator.For(cost!.Name ?? request.Model!);
         var (prompt, reserved, isStrict) = (0L, 0L, false);
-        var charges = snapshot.Charges(options.Value.Prefix, fitting, request, Reserve);
+        var charges = fitting.Snapshot.Charges(options.Value.Prefix, fitting.Policies, request, Reserve);
         if (charges.Count == 0)
         {
             await next(context);
             return;
         }
 
-        var decision = await limiter.ChargeAsync(charges, context.RequestAborted);
-        metrics.Count(decision);
-        events.Count(decision, Route(endpoint), request.Model);
-        context.Response.OnStarting(() =>
-        {
-            LimitHeaders.Write(context.Response.Headers, decision);
-            return Task.CompletedTask;
-        });
-        if (!decision.Allowed)
-            throw LimitRefusals.Reached(decision, request.Model);
+        var decision = await limits.ChargeAsync(context, charges, request.Model);
 
         // 3. What it really used is known when it is over, however it ends.
         var meter = reserved > 0 ? new TokenMeter(prompt, reserved, isStrict) : null;
@@ -90,7 +56,7 @@ internal sealed class RateLimiting(
         {
             if (meter?.Told is { } told)
                 known!.Note(told.Output, told.Prompt, body.PromptBytes + cost!.HiddenPromptBytes);
-            await limiter.SettleAsync(decision, meter?.Used() ?? 0);
+            await limits.SettleAsync(decision, meter?.Used() ?? 0);
         }
 
         long Reserve(LimitPolicy policy)
@@ -113,6 +79,4 @@ internal sealed class RateLimiting(
         InferenceException e => e.Kind is InferenceFailure.Timeout or InferenceFailure.InvalidAnswer,
         _ => context.RequestAborted.IsCancellationRequested || exception is OperationCanceledException,
     };
-
-    private static string Route(Endpoint? endpoint) => endpoint is RouteEndpoint { RoutePattern.RawText: { } text } ? text : "(none)";
 }

@@ -29,6 +29,8 @@ internal static class RateLimitingExtensions
         services.AddSingleton<RedisLimiter>();
         services.AddSingleton<LocalLimiter>();
         services.AddSingleton<RateLimiter>();
+        services.AddSingleton<RequestLimits>();
+        services.AddSingleton<StrangerLimits>();
 
         services.AddSingleton<TokenEstimator>();
         services.AddSingleton<BodyBuffer>();

@@ -5,21 +5,15 @@ using ValueCanvas.Tests.Core.Inference;
 namespace ValueCanvas.Tests.Api;
 
 /// <summary>Whatever a client sends, the answer is a 4xx that says what to change.</summary>
-public sealed class BadInputTests : IAsyncLifetime
+public sealed class BadInputTests : IClassFixture<BadInputTests.Fixture>
 {
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
 
-    public async ValueTask InitializeAsync()
+    public BadInputTests(Fixture fixture)
     {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
+        (_inference, _api) = (fixture.Inference, fixture.Api);
+        _inference.Seen.Clear();
     }
 
     [Theory]
@@ -196,5 +190,25 @@ public sealed class BadInputTests : IAsyncLifetime
         var problem = await ApiHost.ProblemAsync(await _api.GetAsync($"/api/canvas?{query}"), 400);
 
         Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _));
+    }
+
+    /// <summary>For all tests of the class, which are more requests than one caller has.</summary>
+    public sealed class Fixture : IAsyncLifetime
+    {
+        internal FakeInference Inference { get; private set; } = null!;
+
+        internal ApiHost Api { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            Inference = await FakeInference.StartAsync();
+            Api = new ApiHost(Inference.Address, settings: ("RateLimiting:Policies:api_generation:Enabled", "false"));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Api.DisposeAsync();
+            await Inference.DisposeAsync();
+        }
     }
 }

@@ -32,7 +32,7 @@ public sealed class ServersFixture : IAsyncLifetime
     public ValueTask DisposeAsync() => _servers?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
 
-/// <summary>One Redis and one PostgreSQL of the test's own.</summary>
+/// <summary>One Redis and, unless a test has no use for it, one PostgreSQL of the test's own.</summary>
 public sealed class Servers : IAsyncDisposable
 {
     private static readonly TimeSpan StartTimeout = TimeSpan.FromSeconds(60);
@@ -52,23 +52,24 @@ public sealed class Servers : IAsyncDisposable
     /// <summary>Connection string of PostgreSQL as superuser, with no database named.</summary>
     public string Postgres { get; }
 
-    public static async Task<Servers> StartAsync(CancellationToken cancellationToken)
+    public static async Task<Servers> StartAsync(CancellationToken cancellationToken, bool postgres = true)
     {
         var builder = DistributedApplicationTestingBuilder.Create();
         builder.AddRedis("cache");
-        builder.AddPostgres("postgres");
+        if (postgres)
+            builder.AddPostgres("postgres");
 
         var application = await builder.BuildAsync(cancellationToken);
         try
         {
             await application.StartAsync(cancellationToken).WaitAsync(StartTimeout, TimeProvider.System, cancellationToken);
-            foreach (var name in new[] { "cache", "postgres" })
+            foreach (var name in postgres ? ["cache", "postgres"] : new[] { "cache" })
                 await application.ResourceNotifications.WaitForResourceHealthyAsync(name, cancellationToken)
                     .WaitAsync(StartTimeout, TimeProvider.System, cancellationToken);
             return new Servers(
                 application,
                 await application.GetConnectionStringAsync("cache", cancellationToken) ?? "",
-                await application.GetConnectionStringAsync("postgres", cancellationToken) ?? "");
+                postgres ? await application.GetConnectionStringAsync("postgres", cancellationToken) ?? "" : "");
         }
         catch
         {

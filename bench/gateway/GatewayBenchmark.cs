@@ -4,7 +4,6 @@ using System.Text.Json.Nodes;
 using ValueCanvas.GatewayBench.Reports;
 using ValueCanvas.GatewayBench.Servers;
 using ValueCanvas.GatewayBench.Stages;
-using ValueCanvas.ProxyBench;
 using ValueCanvas.ProxyBench.Processes;
 using ValueCanvas.ProxyBench.Reports;
 using ValueCanvas.ProxyBench.Stages;

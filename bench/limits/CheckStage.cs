@@ -4,7 +4,7 @@ using ValueCanvas.Api.RateLimiting;
 
 namespace ValueCanvas.LimitsBench;
 
-/// <summary>Checks per second from callers that ask again at once, then the latency at half of that rate, at which no caller waits for another.</summary>
+/// <summary>Checks per second from callers that ask again at once, then the latency at half of that rate.</summary>
 internal static class CheckStage
 {
     private const int Callers = 64;
@@ -54,40 +54,41 @@ internal static class CheckStage
         return (merged.Count / elapsed.TotalSeconds, merged);
     }
 
-    /// <summary>Each check has its time; it is measured from then, however late it was begun.</summary>
+    /// <summary>Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer.</summary>
     private static async Task<(double Offered, Latencies Times, int Missed)> OpenAsync(
         Instance instance, Charge[][] charges, double rate, double seconds, CancellationToken cancellationToken)
     {
-        var started = Stopwatch.GetTimestamp();
-        var total = (long)(rate * seconds);
-        var next = -1L;
-        var missed = 0;
+        var times = new double[(long)(rate * seconds)];
+        var (left, missed) = (times.LongLength, 0);
         var isRedis = !instance.Gate.IsOpen;
-        var times = await Task.WhenAll(Enumerable.Range(0, Callers).Select(caller => Task.Run(
-            async () =>
+        var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var started = Stopwatch.GetTimestamp();
+        await Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(pacer => Task.Factory.StartNew(
+            () => Pace(pacer), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+        await all.Task.WaitAsync(cancellationToken);
+        return (times.LongLength / Stopwatch.GetElapsedTime(started).TotalSeconds, Latencies.Of(times), missed);
+
+        long Due(long i) => started + (long)(i / rate * Stopwatch.Frequency);
+
+        // Sleeping between, for who spins takes the processor from those who are measured.
+        void Pace(int pacer)
+        {
+            for (long i = pacer; i < times.LongLength && !cancellationToken.IsCancellationRequested; i += Environment.ProcessorCount)
             {
-                var mine = new Latencies();
-                while (Interlocked.Increment(ref next) is var i && i < total)
-                {
-                    var due = started + (long)(i / rate * Stopwatch.Frequency);
-                    while (Stopwatch.GetTimestamp() < due)
-                    {
-                        // A timer is a millisecond too coarse; who waits for his turn leaves the thread to those who have theirs.
-                        if (Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), due) > TimeSpan.FromMilliseconds(2))
-                            await Task.Delay(TimeSpan.FromMilliseconds(1), TimeProvider.System, cancellationToken);
-                        else
-                            await Task.Yield();
-                    }
+                while (Stopwatch.GetTimestamp() < Due(i))
+                    FineSleep.Microseconds(20);
+                _ = CheckAsync(i);
+            }
+        }
 
-                    var decision = await instance.Limiter.ChargeAsync(charges[i * 7 % Subjects], cancellationToken);
-                    mine.Add(Stopwatch.GetElapsedTime(due));
-                    if (isRedis && !decision.Counted)
-                        Interlocked.Increment(ref missed);
-                }
-
-                return mine;
-            },
-            cancellationToken)));
-        return (total / Stopwatch.GetElapsedTime(started).TotalSeconds, Latencies.Merge(times), missed);
+        async Task CheckAsync(long i)
+        {
+            var decision = await instance.Limiter.ChargeAsync(charges[i * 7 % Subjects], cancellationToken);
+            times[i] = Stopwatch.GetElapsedTime(Due(i)).TotalMicroseconds;
+            if (isRedis && !decision.Counted)
+                Interlocked.Increment(ref missed);
+            if (Interlocked.Decrement(ref left) == 0)
+                all.SetResult();
+        }
     }
 }

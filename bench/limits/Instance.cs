@@ -16,10 +16,12 @@ internal sealed class Instance : IAsyncDisposable
     private readonly IConnectionMultiplexer? _redis;
     private readonly RedisHeart _heart;
 
-    private Instance(IConnectionMultiplexer? redis)
+    private Instance(IConnectionMultiplexer? redis, TimeSpan? timeout)
     {
         _redis = redis;
-        var options = Options.Create(new RateLimitingOptions { Prefix = Prefix });
+        var settings = new RateLimitingOptions { Prefix = Prefix };
+        settings.RedisTimeout = timeout ?? settings.RedisTimeout;
+        var options = Options.Create(settings);
         Gate = new RedisGate(options, TimeProvider.System, NullLogger<RedisGate>.Instance);
         var local = new LocalLimiter(options, TimeProvider.System);
         var leases = new LeaseKeeper(options);
@@ -31,9 +33,12 @@ internal sealed class Instance : IAsyncDisposable
 
     public RateLimiter Limiter { get; }
 
-    public static async Task<Instance> StartAsync(string? redis, CancellationToken cancellationToken)
+    /// <param name="redis">Null: memory counts.</param>
+    /// <param name="cancellationToken">Ends the waiting for Redis.</param>
+    /// <param name="timeout">After this long Redis is not waited for; null: as by default.</param>
+    public static async Task<Instance> StartAsync(string? redis, CancellationToken cancellationToken, TimeSpan? timeout = null)
     {
-        var instance = new Instance(redis is null ? null : await ConnectionMultiplexer.ConnectAsync(redis));
+        var instance = new Instance(redis is null ? null : await ConnectionMultiplexer.ConnectAsync(redis), timeout);
         await instance._heart.StartAsync(cancellationToken);
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         while (redis is not null && instance.Gate.IsOpen)

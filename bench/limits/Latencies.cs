@@ -3,9 +3,9 @@ using System.Text.Json.Nodes;
 namespace ValueCanvas.LimitsBench;
 
 /// <summary>Times in microseconds, each counted; percentiles by rank.</summary>
-internal sealed class Latencies
+internal sealed class Latencies(int room = 0)
 {
-    private readonly List<double> _micros = [];
+    private readonly List<double> _micros = new(room);
 
     public int Count => _micros.Count;
 
@@ -18,6 +18,14 @@ internal sealed class Latencies
             merged._micros.AddRange(one._micros);
         merged._micros.Sort();
         return merged;
+    }
+
+    public static Latencies Of(double[] micros)
+    {
+        var all = new Latencies();
+        all._micros.AddRange(micros);
+        all._micros.Sort();
+        return all;
     }
 
     public JsonObject ToJson() => new()

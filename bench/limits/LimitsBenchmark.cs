@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -48,13 +47,20 @@ internal static class LimitsBenchmark
             }
         }
 
+        if (settings.Stages.Contains("authentication"))
+        {
+            var authentication = await AuthenticationStage.RunAsync(settings.Seconds / 2, cancellationToken);
+            result["authentication"] = authentication;
+            Console.WriteLine(authentication.ToJsonString());
+        }
+
         result["load_after"] = Load();
         var file = Path.Combine(
             settings.Root, "bench", "results", $"limits-{TimeProvider.System.GetUtcNow():yyyyMMdd-HHmmss}.json");
         await File.WriteAllTextAsync(file, result.ToJsonString(Indented) + "\n", cancellationToken);
         Console.WriteLine(file);
         if (settings.WritesDocument)
-            Write(Path.Combine(settings.Root, "docs", "rate-limits.md"), Tables(result));
+            Write(Path.Combine(settings.Root, "docs", "performance.md"), Tables.Of(result, Path.GetFileName(file)));
         return result["exactness"]?.AsArray().All(row => (bool)row!["holds"]!) == false ? 1 : 0;
     }
 
@@ -78,39 +84,6 @@ internal static class LimitsBenchmark
         process.WaitForExit();
         return line;
     }
-
-    private static string Tables(JsonObject result)
-    {
-        var text = new StringBuilder();
-        var machine = result["machine"]!;
-        text.AppendLine(CultureInfo.InvariantCulture,
-            $"{result["at"]}, {machine["cpu"]}, {machine["cores"]} cores, .NET {machine["dotnet"]}, load before {machine["load_before"]}, one "
-            + $"process of 64 callers beside its Redis.");
-        text.AppendLine();
-        text.AppendLine("| counted in | policies | checks/s | p50 | p99, closed loop | offered/s | p50 | p99 | p99.9 |");
-        text.AppendLine("|---|---|---|---|---|---|---|---|---|");
-        foreach (var row in result["checks"]?.AsArray() ?? [])
-            text.AppendLine(CultureInfo.InvariantCulture,
-                $"| {row!["store"]} | {row["policies"]} | {row["checks_per_second"]:N0} | {Time(row["closed"]!["p50_us"])} | {Time(row["closed"]!["p99_us"])} "
-                + $"| {row["offered_per_second"]:N0} | {Time(row["open"]!["p50_us"])} | {Time(row["open"]!["p99_us"])} | {Time(row["open"]!["p999_us"])} |");
-        text.AppendLine();
-        text.AppendLine("Four processes of 64 clients that ask without a pause:");
-        text.AppendLine();
-        text.AppendLine("| algorithm | limit | window | burst | seconds | asked | admitted | may be |");
-        text.AppendLine("|---|---|---|---|---|---|---|---|");
-        foreach (var row in result["exactness"]?.AsArray() ?? [])
-            text.AppendLine(CultureInfo.InvariantCulture,
-                $"| {row!["algorithm"]} | {row["limit"]} | {row["window_s"]} s | {row["burst"]} | {row["seconds"]} | {row["asked"]} | {row["admitted"]} "
-                + $"| {row["may_be_admitted"]} |");
-        return text.ToString();
-    }
-
-    private static string Time(JsonNode? micros) => (double?)micros switch
-    {
-        null => "",
-        >= 1000 and var us => string.Create(CultureInfo.InvariantCulture, $"{us / 1000:0.00} ms"),
-        var us => string.Create(CultureInfo.InvariantCulture, $"{us:0} µs"),
-    };
 
     private static void Write(string file, string tables)
     {

@@ -17,7 +17,8 @@ internal static class LoadProcess
     public static async Task<int> RunAsync(string text, CancellationToken cancellationToken)
     {
         var job = JsonSerializer.Deserialize<LoadJob>(text) ?? throw new ArgumentException("No job.");
-        await using var instance = await Instance.StartAsync(job.Redis, cancellationToken);
+        // Redis alone is to decide: what memory admits while an answer is late is another matter.
+        await using var instance = await Instance.StartAsync(job.Redis, cancellationToken, TimeSpan.FromSeconds(1));
         var algorithm = Enum.Parse<LimitAlgorithm>(job.Algorithm);
         var charge = Instance.Charge(algorithm, job.Limit, TimeSpan.FromSeconds(job.WindowSeconds), job.Burst, "all", job.Name);
         var wait = DateTimeOffset.FromUnixTimeMilliseconds(job.StartAt) - TimeProvider.System.GetUtcNow();

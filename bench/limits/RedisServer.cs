@@ -34,7 +34,7 @@ internal sealed class RedisServer : IDisposable
         {
         }
 
-        process.BeginOutputReadLine();
+        _ = process.StandardOutput.ReadToEndAsync(CancellationToken.None);
         return new RedisServer(process, port);
     }
 

@@ -6,7 +6,7 @@ internal sealed record Settings(string Root, double Seconds, IReadOnlySet<string
 {
     public static Settings Parse(string[] options)
     {
-        var settings = new Settings(".", 10, new HashSet<string> { "checks", "exact" }, null, true);
+        var settings = new Settings(".", 10, new HashSet<string> { "checks", "exact", "authentication" }, null, true);
         for (var i = 0; i < options.Length; i++)
         {
             settings = options[i] switch

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The rate limiter: checks per second and latency in Redis and in memory, and exactness with four processes; loopback only.
-# Usage: bench/run.sh limits [--quick] [--seconds N] [--only checks,exact] [--label TEXT] [--no-doc]
+# The rate limiter: checks per second and latency in Redis and in memory, exactness with four processes, and what authentication costs; loopback only.
+# Usage: bench/run.sh limits [--quick] [--seconds N] [--only checks,exact,authentication] [--label TEXT] [--no-doc]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)

@@ -44,6 +44,9 @@ internal sealed class AccessTokens(
         return new IssuedToken($"{input}.{Base64Url.Encode(signature)}", _options.Lifetime);
     }
 
+    /// <summary>Null for a token that must be looked up.</summary>
+    public AccessToken? FindKnown(string text) => _remembered.Find(TokenHash.Of(text)) is { } known && Holds(known) ? known : null;
+
     /// <summary>Null for a token that does not hold, whatever is wrong with it.</summary>
     /// <exception cref="NpgsqlException">A token that is not known yet, and the database is away.</exception>
     public ValueTask<AccessToken?> ValidateAsync(string text, CancellationToken cancellationToken)
@@ -51,7 +54,7 @@ internal sealed class AccessTokens(
         var hash = TokenHash.Of(text);
         if (_remembered.Find(hash) is not { } known)
             return LookUpAsync(text, hash, cancellationToken);
-        return ValueTask.FromResult(known.ExpiresAt + _options.ClockSkew > time.GetUtcNow() ? known : null);
+        return ValueTask.FromResult(Holds(known) ? known : null);
     }
 
     /// <summary>
@@ -59,6 +62,8 @@ internal sealed class AccessTokens(
     /// that one that was under way brings nothing back.
     /// </summary>
     public void Forget(Func<AccessToken, bool> which) => _remembered.Remove(which);
+
+    private bool Holds(AccessToken token) => token.ExpiresAt + _options.ClockSkew > time.GetUtcNow();
 
     private async ValueTask<AccessToken?> LookUpAsync(string text, TokenHash hash, CancellationToken cancellationToken)
     {

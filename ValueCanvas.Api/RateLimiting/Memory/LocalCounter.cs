@@ -19,9 +19,6 @@ internal abstract class LocalCounter
     /// <summary>Nobody finds it any more.</summary>
     public bool IsGone { get; set; }
 
-    /// <summary>Admitted here while Redis was only late: it is told, and counts it as well.</summary>
-    public long Owed { get; set; }
-
     /// <summary>The epoch of Redis in which it followed last.</summary>
     public long Epoch { get; set; }
 

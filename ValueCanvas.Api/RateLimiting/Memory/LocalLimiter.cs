@@ -24,8 +24,8 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
     /// <param name="charges">All that the request costs.</param>
     /// <param name="instances">Among so many the limits are shared.</param>
     /// <param name="id">The request's.</param>
-    /// <param name="owes">Redis is told of it with the next question.</param>
-    public IReadOnlyList<Reading> Charge(IReadOnlyList<Charge> charges, int instances, string id, bool owes)
+    /// <param name="isLate">Redis was asked, and will count it when it answers.</param>
+    public IReadOnlyList<Reading> Charge(IReadOnlyList<Charge> charges, int instances, string id, bool isLate)
     {
         while (true)
         {
@@ -33,11 +33,11 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
             using var locks = new Locks(counters);
             // Swept away between the look-up and the lock: it would count for nobody.
             if (!Array.Exists(counters, counter => counter.IsGone))
-                return Charge(charges, counters, instances, id, owes);
+                return Charge(charges, counters, instances, id, isLate);
         }
     }
 
-    private Reading[] Charge(IReadOnlyList<Charge> charges, LocalCounter[] counters, int instances, string id, bool owes)
+    private Reading[] Charge(IReadOnlyList<Charge> charges, LocalCounter[] counters, int instances, string id, bool isLate)
     {
         var readings = new Reading[charges.Count];
         var now = Now;
@@ -50,37 +50,49 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
             if (readings[i].Denied)
                 continue;
             readings[i] = counters[i].Take(charges[i], charges[i].Cost * instances, now, id);
-            counters[i].IsAhead = true;
-            counters[i].Owed += owes && charges[i].Policy.Algorithm != LimitAlgorithm.Concurrency ? charges[i].Cost : 0;
+            counters[i].IsAhead |= !isLate;
         }
 
         return readings;
     }
 
     /// <summary>Exchanges what was reserved here for what was used, and ends leases.</summary>
-    public void Settle(IReadOnlyList<Reading> readings, long used, int instances, string id, bool reservedHere)
+    public void Settle(LimitDecision decision, long? tokens, int instances)
     {
-        foreach (var reading in readings.Where(reading => !reading.Denied))
+        var reservedHere = !decision.Counted;
+        foreach (var reading in decision.Readings.Where(reading => LimitDecision.NeedsSettling(reading, tokens)))
         {
             var charge = reading.Charge;
             if (charge.Policy.Algorithm == LimitAlgorithm.Concurrency)
             {
-                Release(charge, id);
+                Release(charge, decision.Id);
                 continue;
             }
 
-            if (charge.Policy.Unit != LimitUnit.Tokens || Counter(charge, shared: true) is not { } counter)
+            if (Counter(charge, shared: true) is not { } counter)
                 continue;
             lock (counter.Gate)
             {
                 // What Redis charged cannot be refunded here: it knows the place. A debt can be kept until Redis is back.
-                var more = used - charge.Cost;
+                var more = charge.Used(tokens) - charge.Cost;
                 if (more > 0)
                     counter.Add(charge, more * (reservedHere ? instances : 1), Now);
                 else if (reservedHere)
                     counter.Refund(charge, -more * instances, Now, reading.Place, reading.Refunds);
-                counter.IsAhead |= reservedHere || more > 0;
+                counter.IsAhead |= !decision.IsLate && (reservedHere || more > 0);
             }
+        }
+    }
+
+    /// <summary>Redis never heard of a request that was late there: it is told with the next question.</summary>
+    public void Tell(IReadOnlyList<Reading> readings)
+    {
+        foreach (var reading in readings.Where(reading => !reading.Denied))
+        {
+            if (!_counters.TryGetValue(reading.Charge.Key, out var counter))
+                continue;
+            lock (counter.Gate)
+                counter.IsAhead = true;
         }
     }
 
@@ -98,25 +110,24 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
     /// <param name="level">How full it is.</param>
     /// <param name="reset">Until nothing of it is left.</param>
     /// <param name="epoch">Redis'.</param>
-    /// <param name="told">What Redis was told with the question.</param>
+    /// <param name="restored">The level that Redis was told with the question.</param>
     /// <param name="id">The request's, where it was admitted.</param>
-    public void Follow(Charge charge, long level, long reset, long epoch, (long Level, long Owed) told, string? id)
+    public void Follow(Charge charge, long level, long reset, long epoch, long restored, string? id)
     {
         if (Counter(charge, shared: false) is not { } counter)
             return;
         lock (counter.Gate)
         {
-            counter.Owed -= Math.Min(counter.Owed, told.Owed);
             if (counter is LocalLeases leases && id is not null)
                 leases.Note(id);
             // An answer that was under way while something was counted here does not know of it.
-            else if (counter.Epoch != 0 && counter.Epoch != epoch && told.Level == 0)
+            else if (counter.Epoch != 0 && counter.Epoch != epoch && restored == 0)
             {
                 // Redis has forgotten what is known here; the next question tells it.
                 (counter.IsAhead, counter.Epoch) = (true, epoch);
                 return;
             }
-            else if (!counter.IsAhead || told.Level > 0)
+            else if (!counter.IsAhead || restored > 0)
                 counter.Follow(charge, level, reset, Now);
             else
                 return;
@@ -125,18 +136,18 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
         }
     }
 
-    /// <summary>What Redis does not know, or has forgotten: the level to restore there, and what was admitted without it just now.</summary>
-    public (long Level, long Owed) ToTell(Charge charge, long epoch)
+    /// <summary>What Redis does not know, or has forgotten: the level to restore there; 0 where there is nothing to say.</summary>
+    public long LevelToRestore(Charge charge, long epoch)
     {
         if (charge.Policy.Algorithm == LimitAlgorithm.Concurrency || !_counters.TryGetValue(charge.Key, out var counter))
-            return default;
+            return 0;
         lock (counter.Gate)
         {
             if (!counter.IsAhead && (counter.Epoch == 0 || counter.Epoch == epoch))
-                return (0, counter.Owed);
+                return 0;
             var level = counter.Level(charge, Now);
             counter.IsAhead &= level > 0;
-            return (level, counter.Owed);
+            return level;
         }
     }
 

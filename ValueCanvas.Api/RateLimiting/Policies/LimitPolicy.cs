@@ -61,6 +61,9 @@ internal sealed record LimitPolicy(string Name, LimitAlgorithm Algorithm, LimitU
 
     public bool Shadow { get; init; }
 
+    /// <summary>Only for requests that nobody is known to have made.</summary>
+    public bool Strangers { get; init; }
+
     public string Group { get; init; } = Name;
 
     public IReadOnlyList<RoutePattern> Routes { get; init; } = [];
@@ -76,6 +79,9 @@ internal sealed record LimitPolicy(string Name, LimitAlgorithm Algorithm, LimitU
 
     /// <summary>A crash gives back what was reserved; where nothing may ever be over, it stays charged until its time is up.</summary>
     public bool IsReclaimable => Unit == LimitUnit.Tokens && Mode == TokenMode.Estimate;
+
+    /// <summary>Whether a request can count before it is known who made it: it holds nothing then, and asks no model.</summary>
+    public bool CountsStrangers => Unit == LimitUnit.Requests && Algorithm != LimitAlgorithm.Concurrency && !NeedsBody;
 
     /// <summary>Whether the request's body must be read to know if, and as what, it counts.</summary>
     public bool NeedsBody => Unit == LimitUnit.Tokens || Models.Count > 0 || Scope.HasFlag(LimitScope.Model);

@@ -3,14 +3,15 @@ using ValueCanvas.Api.RateLimiting.Subjects;
 
 namespace ValueCanvas.Api.RateLimiting.Policies;
 
-/// <summary>The policies of the configuration, with the one that is there by itself.</summary>
+/// <summary>The policies of the configuration, with those that are there by themselves.</summary>
 internal static class PolicyConfiguration
 {
     public const string Default = "api_generation";
+    public const string Guessing = "strangers";
 
     public static IReadOnlyDictionary<string, PolicyOptions> Read(IConfiguration configuration)
     {
-        var policies = new Dictionary<string, PolicyOptions> { [Default] = Generation() };
+        var policies = new Dictionary<string, PolicyOptions> { [Default] = Generation(), [Guessing] = Strangers() };
         foreach (var section in configuration.GetSection($"{RateLimitingOptions.Section}:{nameof(RateLimitingOptions.Policies)}").GetChildren())
         {
             var name = section.Key.ToLowerInvariant();
@@ -43,6 +44,9 @@ internal static class PolicyConfiguration
         Scope = "caller",
         Routes = ["POST /api/canvas/generate", "POST /generate"],
     };
+
+    // Many people may sit behind one address, and a key can only be guessed by trying more than anybody can.
+    private static PolicyOptions Strangers() => new() { Limit = 300, Window = TimeSpan.FromSeconds(60), Scope = "ip", Strangers = true };
 }
 
 /// <summary>At the start; later changes of the configuration that are not valid are told and not taken.</summary>

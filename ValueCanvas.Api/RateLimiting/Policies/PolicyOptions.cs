@@ -42,6 +42,9 @@ internal sealed class PolicyOptions
     /// <summary>Count and tell, but never refuse.</summary>
     public bool Shadow { get; set; }
 
+    /// <summary>Only for requests that bring no credential, or none that holds.</summary>
+    public bool Strangers { get; set; }
+
     /// <summary>Of the policies of one group only the first that fits a request applies; unset: a group of its own.</summary>
     public string? Group { get; set; }
 

@@ -68,6 +68,11 @@ internal static class PolicyReader
         Check(unit == LimitUnit.Requests || algorithm != LimitAlgorithm.Concurrency, "unit", "must be requests with concurrency");
         Check(options.MaxWait is null || (options.MaxWait >= TimeSpan.Zero && options.MaxWait <= TimeSpan.FromSeconds(30)), "maxWait",
             "must be between nothing and 30 seconds");
+        Check(
+            !options.Strangers || (unit == LimitUnit.Requests && algorithm != LimitAlgorithm.Concurrency
+                && (options.Models ?? []).Count == 0 && (scope & ~(LimitScope.Caller | LimitScope.Ip | LimitScope.Route)) == 0),
+            "strangers",
+            "must be counted by requests, not at once, of all models, in the scope ip, route, caller or global");
         Check(options.Group is null or { Length: > 0 and <= MaxName }, "group", $"must have at most {MaxName} characters");
 
         var routes = (options.Routes ?? []).Select(text => RoutePattern.TryParse(text ?? "")).ToList();
@@ -91,6 +96,7 @@ internal static class PolicyReader
                 MaxWait = options.MaxWait
                     ?? (unit == LimitUnit.Tokens && mode == TokenMode.Strict ? TimeSpan.FromSeconds(1) : TimeSpan.Zero),
                 Shadow = options.Shadow,
+                Strangers = options.Strangers,
                 Group = options.Group ?? name,
                 Routes = routes!,
                 Models = (options.Models ?? []).ToHashSet(StringComparer.Ordinal),

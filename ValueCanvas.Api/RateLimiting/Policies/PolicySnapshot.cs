@@ -13,12 +13,13 @@ internal sealed record PolicySnapshot(
     IReadOnlyDictionary<string, SubjectRule> Subjects)
 {
     /// <summary>Those that fit by method and path: whoever asks, and for which model, is not known yet.</summary>
-    public IReadOnlyList<LimitPolicy> ForRoute(string method, PathString path)
+    public IReadOnlyList<LimitPolicy> ForRoute(string method, PathString path, bool isStranger)
     {
         List<LimitPolicy>? fitting = null;
         foreach (var policy in Policies)
         {
-            if (policy.Routes.Count == 0 || policy.Routes.Any(route => route.Matches(method, path)))
+            if ((isStranger ? policy.CountsStrangers : !policy.Strangers)
+                && (policy.Routes.Count == 0 || policy.Routes.Any(route => route.Matches(method, path))))
                 (fitting ??= []).Add(policy);
         }
 

@@ -5,12 +5,19 @@ using ValueCanvas.Api.RateLimiting.Policies;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
-/// <summary>What requests of this instance hold in Redis while they run: renewed, so that a short lifetime gives it back after a crash.</summary>
+/// <summary>
+/// What requests of this instance hold in Redis while they run: renewed, so that a short lifetime gives it back after a crash; and exchanged for
+/// what they used when they are over, if need be when Redis is back.
+/// </summary>
 internal sealed class LeaseKeeper(IOptions<RateLimitingOptions> options)
 {
     private const int BatchSize = 100;
 
+    // Beyond that lifetimes give back what is held.
+    private const int MaxOwed = 10_000;
+
     private readonly ConcurrentDictionary<string, LimitDecision> _held = new(StringComparer.Ordinal);
+    private readonly ConcurrentQueue<(LimitDecision Decision, long? Tokens)> _owed = new();
     private readonly RedisKey _clock = KeyNames.Clock(options.Value.Prefix);
     private readonly long _lifetime = (long)options.Value.LeaseLifetime.TotalMicroseconds;
 
@@ -23,6 +30,34 @@ internal sealed class LeaseKeeper(IOptions<RateLimitingOptions> options)
     }
 
     public void End(LimitDecision decision) => _held.TryRemove(decision.Id, out _);
+
+    /// <summary>A request is over while Redis is left alone.</summary>
+    public void Owe(LimitDecision decision, long? tokens)
+    {
+        if (_owed.Count < MaxOwed)
+            _owed.Enqueue((decision, tokens));
+    }
+
+    public bool TryTakeOwed(out (LimitDecision Decision, long? Tokens) owed) => _owed.TryDequeue(out owed);
+
+    /// <summary>Exchanges what a request was charged for what it used, and ends its leases.</summary>
+    public Task<long[]> SettleAsync(IDatabase database, LimitDecision decision, long? tokens)
+    {
+        List<RedisKey> keys = [_clock];
+        List<RedisValue> values = [decision.Id, decision.Epoch];
+        foreach (var reading in decision.Readings.Where(reading => LimitDecision.NeedsSettling(reading, tokens)))
+        {
+            var charge = reading.Charge;
+            keys.AddRange([charge.Key, charge.Policy.IsReclaimable ? KeyNames.Records(charge.Key) : charge.Key]);
+            values.AddRange(
+            [
+                KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, charge.Used(tokens),
+                reading.Place, reading.Refunds, charge.Policy.IsReclaimable ? 2 : 0,
+            ]);
+        }
+
+        return RedisScript.Settle.RunAsync(database, [.. keys], [.. values]);
+    }
 
     /// <summary>The calls that lengthen everything that is held, each to be started and bounded by the caller.</summary>
     public IEnumerable<Func<Task<long[]>>> Renewals(IDatabase database) => _held.Values

@@ -15,24 +15,22 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
     /// <summary>Redis is left alone; so it is until the first heartbeat.</summary>
     public bool IsOpen => Volatile.Read(ref _open) == 1;
 
-    /// <summary>The answer, or null where there was none in time. Never throws for Redis' sake.</summary>
+    /// <summary>The answer, or that it is still under way when the time is over, or neither. Never throws for Redis' sake.</summary>
     /// <param name="call">Starts the call, at once.</param>
-    /// <param name="late">What to do with an answer that comes after it was given up.</param>
-    public async ValueTask<T?> AskAsync<T>(Func<Task<T>> call, Func<T, Task>? late = null) where T : class
+    public async ValueTask<Asked<T>> AskAsync<T>(Func<Task<T>> call) where T : class
     {
         if (IsOpen)
-            return null;
-        var answer = await TryAsync(call, late);
-        if (answer is not null && Volatile.Read(ref _failures) != 0)
+            return default;
+        var asked = await TryAsync(call);
+        if (asked.Answer is not null && Volatile.Read(ref _failures) != 0)
             Volatile.Write(ref _failures, 0);
-        return answer;
+        return asked;
     }
 
     /// <summary>A heartbeat: it is sent also while the gate is open, and closes it.</summary>
     public async Task<T?> ProbeAsync<T>(Func<Task<T>> call) where T : class
     {
-        var answer = await TryAsync(call, late: null);
-        if (answer is null)
+        if ((await TryAsync(call)).Answer is not { } answer)
             return null;
         Volatile.Write(ref _failures, 0);
         if (Interlocked.Exchange(ref _open, 0) == 1)
@@ -40,57 +38,36 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
         return answer;
     }
 
-    private async ValueTask<T?> TryAsync<T>(Func<Task<T>> call, Func<T, Task>? late) where T : class
+    private async ValueTask<Asked<T>> TryAsync<T>(Func<Task<T>> call) where T : class
     {
         Task<T> task;
         try
         {
             task = call();
         }
-        catch (Exception e) when (IsOfRedis(e))
+        catch (ObjectDisposedException e)
         {
-            Open(e.GetType().Name);
-            return null;
+            task = Task.FromException<T>(e);
         }
 
         // Nothing is thrown for an answer that does not come: where many wait, that would cost more than the waiting.
         if (!task.IsCompleted)
             await ((Task)task.WaitAsync(options.Value.RedisTimeout, time)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (task.IsCompletedSuccessfully)
-            return task.Result;
-        if (!task.IsCompleted)
+            return new(task.Result, null);
+        if (task.IsCompleted)
         {
-            if (Interlocked.Increment(ref _failures) >= _threshold)
-                Open("no answer in time");
-            // Observed in any case: nobody else waits for it.
-            _ = FinishAsync(task, late);
-            return null;
+            // Away; or there, and it cannot: read-only, loading, out of memory. Whatever it is, no request fails for it.
+            Open(task.Exception?.InnerException?.GetType().Name ?? "a cancellation");
+            return default;
         }
 
-        var failure = task.Exception?.InnerException;
-        if (failure is not null && !IsOfRedis(failure))
-            throw new InvalidOperationException("A call to Redis failed in a way that nothing foresees.", failure);
-        // Away; or there, and it cannot: read-only, loading, out of memory.
-        Open(failure?.GetType().Name ?? "a cancellation");
-        return null;
-    }
-
-    private static bool IsOfRedis(Exception e) =>
-        e is StackExchange.Redis.RedisException or StackExchange.Redis.RedisCommandException or ObjectDisposedException
-            or OperationCanceledException or TimeoutException;
-
-    private static async Task FinishAsync<T>(Task<T> task, Func<T, Task>? late)
-    {
-        try
-        {
-            var answer = await task;
-            if (late is not null)
-                await late(answer);
-        }
-        catch (Exception e) when (IsOfRedis(e))
-        {
-            // It never was done, or is undone by its lifetime.
-        }
+        if (Interlocked.Increment(ref _failures) >= _threshold)
+            Open("no answer in time");
+        // Nobody may wait for it any more: its failure was seen.
+        _ = task.ContinueWith(
+            static late => late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        return new(null, task);
     }
 
     private void Open(string reason)
@@ -108,3 +85,8 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
         public static partial void Closed(ILogger logger);
     }
 }
+
+/// <summary>What came of a call.</summary>
+/// <param name="Answer">It came in time.</param>
+/// <param name="Late">It did not, and may still come.</param>
+internal readonly record struct Asked<T>(T? Answer, Task<T>? Late) where T : class;

@@ -4,14 +4,15 @@ using StackExchange.Redis;
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
 /// <summary>
-/// Tells Redis every second that this instance lives and learns how many do; renews what running requests hold; and finds out when Redis,
-/// which was away or slow, is back.
+/// Tells Redis every second that this instance lives and learns how many do; renews what running requests hold; finds out when Redis, which was
+/// away or slow, is back, and settles there what has ended meanwhile.
 /// </summary>
 internal sealed class RedisHeart(
     RedisGate gate, LeaseKeeper leases, IOptions<RateLimitingOptions> options, TimeProvider time, IConnectionMultiplexer? redis = null)
     : BackgroundService
 {
     private const int LifetimeInBeats = 5;
+    private const int MostAtOnce = 1000;
 
     private readonly string _instance = Guid.NewGuid().ToString("N");
     private int _instances;
@@ -30,6 +31,7 @@ internal sealed class RedisHeart(
             while (true)
             {
                 await BeatAsync(redis);
+                await SettleAsync(redis);
                 await RenewAsync(redis);
                 await Task.Delay(gate.IsOpen ? options.Value.Heartbeat / 4 : options.Value.Heartbeat, time, stoppingToken);
             }
@@ -50,6 +52,13 @@ internal sealed class RedisHeart(
             Volatile.Write(ref _instances, (int)count);
     }
 
+    // What ended while Redis was away.
+    private async Task SettleAsync(IConnectionMultiplexer connection)
+    {
+        for (var i = 0; i < MostAtOnce && !gate.IsOpen && leases.TryTakeOwed(out var owed); i++)
+            await gate.AskAsync(() => leases.SettleAsync(connection.GetDatabase(), owed.Decision, owed.Tokens));
+    }
+
     private async Task RenewAsync(IConnectionMultiplexer connection)
     {
         if (gate.IsOpen || leases.Count == 0 || time.GetElapsedTime(_renewedAt) < options.Value.LeaseLifetime / 3)
@@ -57,7 +66,7 @@ internal sealed class RedisHeart(
         _renewedAt = time.GetTimestamp();
         foreach (var renewal in leases.Renewals(connection.GetDatabase()))
         {
-            if (await gate.AskAsync(renewal) is null)
+            if ((await gate.AskAsync(renewal)).Answer is null)
                 return;
         }
     }

@@ -6,14 +6,14 @@ using ValueCanvas.Api.RateLimiting.Policies;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
-/// <summary>The counts of all instances together. Every method gives up within the timeout; null or false says that Redis did not do it.</summary>
+/// <summary>The counts of all instances together. Nobody waits longer than the timeout; null or false: it was not done in time.</summary>
 /// <remarks>
 /// All keys have one hash tag, and so one slot of a Redis cluster: a request is charged to all of its policies or none, the global ones
 /// among them, which one script can do in one slot alone.
 /// </remarks>
 internal sealed class RedisLimiter
 {
-    private const int ArgumentsOfACharge = 9;
+    private const int ArgumentsOfACharge = 8;
     private const int NumbersOfAReading = 7;
 
     private readonly IConnectionMultiplexer? _redis;
@@ -35,19 +35,15 @@ internal sealed class RedisLimiter
     /// <summary>False where Redis is switched off.</summary>
     public bool Exists => _redis is not null;
 
-    /// <summary>It is asked: an answer that does not come is late, not away.</summary>
-    public bool IsAsked => _redis is not null && !_gate.IsOpen;
-
-    public async ValueTask<LimitDecision?> ChargeAsync(IReadOnlyList<Charge> charges, string id)
+    /// <summary>The decision; or the question that is still under way, for <see cref="AdoptAsync"/>; or neither.</summary>
+    public async ValueTask<(LimitDecision? Decision, Task<long[]>? Late)> ChargeAsync(IReadOnlyList<Charge> charges, string id)
     {
         if (_gate.IsOpen || _redis is null)
-            return null;
+            return default;
         var (keys, values) = Question(charges, id);
-        var answer = await _gate.AskAsync(
-            () => RedisScript.Charge.RunAsync(_redis.GetDatabase(), keys, values),
-            late => UndoAsync(Decide(charges, late, id)));
+        var (answer, late) = await _gate.AskAsync(() => RedisScript.Charge.RunAsync(_redis.GetDatabase(), keys, values));
         if (answer is null)
-            return null;
+            return (null, late);
 
         var decision = Decide(charges, answer, id);
         Volatile.Write(ref _epoch, decision.Epoch);
@@ -55,50 +51,62 @@ internal sealed class RedisLimiter
         {
             var admitted = decision.Allowed && !decision.Readings[i].Denied;
             var level = answer[4 + i * NumbersOfAReading + 4];
-            var at = 2 + i * ArgumentsOfACharge;
-            var told = ((long)values[at + 7], (long)values[at + 8]);
-            _local.Follow(charges[i], level, decision.Readings[i].Reset, decision.Epoch, told, admitted ? id : null);
+            var restored = (long)values[2 + i * ArgumentsOfACharge + 7];
+            _local.Follow(charges[i], level, decision.Readings[i].Reset, decision.Epoch, restored, admitted ? id : null);
         }
 
         if (decision.Allowed)
             _leases.Begin(decision);
-        return decision;
+        return (decision, null);
     }
 
-    public async ValueTask<bool> SettleAsync(LimitDecision decision, long tokens)
+    /// <summary>
+    /// Waits, when memory has decided already, for what Redis says after all, and brings it into line: so every request is counted for all
+    /// instances just once, however late Redis was. Nobody waits for this.
+    /// </summary>
+    public async Task AdoptAsync(IReadOnlyList<Charge> charges, LimitDecision made, Task<long[]> late)
+    {
+        try
+        {
+            // 1. What it holds now of a request that was refused is given back; what was admitted without room there is a debt.
+            var counted = Decide(charges, await late, made.Id);
+            if (!made.Allowed)
+            {
+                if (counted.Allowed)
+                    await _leases.SettleAsync(_redis!.GetDatabase(), counted, tokens: null);
+                return;
+            }
+
+            if (!counted.Allowed)
+            {
+                var (keys, values) = Question(charges, made.Id, isAdmitted: true);
+                counted = Decide(charges, await RedisScript.Charge.RunAsync(_redis!.GetDatabase(), keys, values), made.Id);
+            }
+
+            // 2. From here it is a request like any other.
+            _leases.Begin(counted);
+            var tokens = await made.Over;
+            _leases.End(counted);
+            if (counted.NeedsSettling(tokens))
+                await _leases.SettleAsync(_redis!.GetDatabase(), counted, tokens);
+        }
+        catch (Exception)
+        {
+            // It broke off: what memory has counted is told when Redis is back.
+            _local.Tell(made.Readings);
+        }
+    }
+
+    public async ValueTask<bool> SettleAsync(LimitDecision decision, long? tokens)
     {
         _leases.End(decision);
-        return _redis is not null && await _gate.AskAsync(() => SettleAsync(_redis, decision, tokens)) is not null;
+        if (!_gate.IsOpen && _redis is not null)
+            return (await _gate.AskAsync(() => _leases.SettleAsync(_redis.GetDatabase(), decision, tokens))).Answer is not null;
+        _leases.Owe(decision, tokens);
+        return false;
     }
 
-    // Redis did it after all, when the request had been decided without it.
-    private Task UndoAsync(LimitDecision decision) => decision.Allowed ? SettleAsync(_redis!, decision, tokens: 0) : Task.CompletedTask;
-
-    private Task<long[]> SettleAsync(IConnectionMultiplexer redis, LimitDecision decision, long tokens)
-    {
-        List<RedisKey> keys = [_clock];
-        List<RedisValue> values = [decision.Id, decision.Epoch];
-        foreach (var reading in decision.Readings.Where(NeedsSettling))
-        {
-            var charge = reading.Charge;
-            keys.AddRange([charge.Key, charge.Policy.IsReclaimable ? KeyNames.Records(charge.Key) : charge.Key]);
-            var used = charge.Policy.Unit == LimitUnit.Tokens ? tokens : charge.Cost;
-            values.AddRange(
-            [
-                Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, used, reading.Place, reading.Refunds,
-                charge.Policy.IsReclaimable ? 2 : 0,
-            ]);
-        }
-
-        return keys.Count == 1
-            ? Task.FromResult(Array.Empty<long>())
-            : RedisScript.Settle.RunAsync(redis.GetDatabase(), [.. keys], [.. values]);
-    }
-
-    public static bool NeedsSettling(Reading reading) => !reading.Denied
-        && (reading.Charge.Policy.Algorithm == LimitAlgorithm.Concurrency || reading.Charge.Policy.Unit == LimitUnit.Tokens);
-
-    private (RedisKey[] Keys, RedisValue[] Values) Question(IReadOnlyList<Charge> charges, string id)
+    private (RedisKey[] Keys, RedisValue[] Values) Question(IReadOnlyList<Charge> charges, string id, bool isAdmitted = false)
     {
         var reclaimable = 0;
         foreach (var charge in charges)
@@ -120,11 +128,9 @@ internal sealed class RedisLimiter
             values[at++] = policy.WindowMicros;
             values[at++] = charge.BurstMicros;
             values[at++] = charge.Cost;
-            values[at++] = (policy.Shadow ? 1 : 0) + (policy.IsReclaimable ? 2 : 0);
+            values[at++] = (policy.Shadow ? 1 : 0) + (policy.IsReclaimable ? 2 : 0) + (isAdmitted ? 4 : 0);
             values[at++] = _lifetime;
-            var (level, owed) = _local.ToTell(charge, epoch);
-            values[at++] = level;
-            values[at++] = owed;
+            values[at++] = isAdmitted ? 0 : _local.LevelToRestore(charge, epoch);
         }
 
         return (keys, values);

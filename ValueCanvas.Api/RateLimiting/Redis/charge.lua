@@ -1,7 +1,7 @@
 -- Checks every policy of a request, then charges all of them or none.
 -- KEYS: clock, one per policy, one more per policy whose reservations can be reclaimed
 -- ARGV: number of policies, id of the request, then for each policy:
---       algorithm, limit, window, burst (time), cost, flags (1 shadow, 2 reclaimable), lifetime, level to restore, amount owed
+--       algorithm, limit, window, burst (time), cost, flags (1 shadow, 2 reclaimable, 4 admitted already), lifetime, level to restore
 -- Answer: refused, the binding policy, time, epoch, then for each policy:
 --         denied, remaining, time until all is free, time until this may pass (-1 never), level, place and refunds of the charge
 
@@ -83,23 +83,24 @@ end
 
 -- 1. Look at all.
 for i = 1, count do
-  local at = 2 + (i - 1) * 9
+  local at = 2 + (i - 1) * 8
   local flags = tonumber(ARGV[at + 6])
   local p = {
     key = KEYS[i + 1], algorithm = ARGV[at + 1], limit = tonumber(ARGV[at + 2]), window = tonumber(ARGV[at + 3]),
     burst = tonumber(ARGV[at + 4]), cost = tonumber(ARGV[at + 5]), shadow = flags % 2 == 1, lifetime = tonumber(ARGV[at + 7]),
   }
-  if flags >= 2 then
+  if flags % 4 >= 2 then
     extra = extra + 1
     p.records = KEYS[extra]
     reclaim(p)
   end
-  local owed = tonumber(ARGV[at + 9])
-  if owed > 0 then add(p.algorithm, p.key, now, p.limit, p.window, owed) end
   restore(p, tonumber(ARGV[at + 8]))
   look(p)
   p.denied = p.wait ~= 0
-  if p.denied and not p.shadow then
+  if flags >= 4 then
+    -- Nothing is refused any more, but a limit of nothing has nothing to count in.
+    p.denied = p.limit == 0 or (p.denied and p.shadow)
+  elseif p.denied and not p.shadow then
     refused = 1
     if longest ~= NEVER and (p.wait == NEVER or p.wait > longest) then binding, longest = i, p.wait end
   end

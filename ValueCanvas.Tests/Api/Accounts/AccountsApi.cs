@@ -139,7 +139,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
     private T Service<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
     // Every address of 127.0.0.0/8 is this machine.
-    private static HttpClient From(string network) => new(new SocketsHttpHandler
+    public static HttpClient From(string network) => new(new SocketsHttpHandler
     {
         UseCookies = false,
         ConnectCallback = async (context, cancellationToken) =>

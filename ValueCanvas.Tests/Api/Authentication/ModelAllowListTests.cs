@@ -1,32 +1,24 @@
 using System.Net;
 using ValueCanvas.Tests.Api.ApiKeys;
 using ValueCanvas.Tests.Core.Inference;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Authentication;
 
-public sealed class ModelAllowListTests(KeyDatabase database) : IClassFixture<KeyDatabase>, IAsyncLifetime
+public sealed class ModelAllowListTests : IClassFixture<ModelAllowListTests.Fixture>
 {
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
-    private HttpClient _client = null!;
+    private readonly KeyDatabase _database;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+    private readonly HttpClient _client;
+
+    public ModelAllowListTests(Fixture fixture)
+    {
+        (_database, _inference, _api, _client) = (fixture.Database, fixture.Inference, fixture.Api, fixture.Client);
+        _inference.Seen.Clear();
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _inference.Answer = context => FakeInference.Text(
-            context, 200, """{"object":"list","data":[{"id":"small"},{"id":"tiny-1"},{"id":"large"},{"id":7}]}""");
-        _api = new ApiHost(_inference.Address, database.App);
-        var made = await KeyDatabase.MakeAsync(_api.Client, new { name = "limited", models = (string[])["small", "tiny-*"] });
-        _client = _api.ClientWith(made.GetProperty("key").GetString());
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("""{"model":"small"}""")]
@@ -62,6 +54,24 @@ public sealed class ModelAllowListTests(KeyDatabase database) : IClassFixture<Ke
         }
 
         Assert.Empty(_inference.Seen);
+    }
+
+    [Fact]
+    public async Task Messages_AnotherModelOrNoScope_IsRefusedAsAnthropicSpeaks()
+    {
+        var made = await KeyDatabase.MakeAsync(_api.Client, new { name = "readers", scopes = (string[])["canvas"] });
+        using var unscoped = _api.ClientWith(made.GetProperty("key").GetString());
+        foreach (var path in (string[])["/v1/messages", "/v1/messages/count_tokens"])
+        {
+            using var model = await _client.PostAsync(path, KeyDatabase.Json("""{"model":"large","max_tokens":1}"""), Cancellation);
+            using var scope = await unscoped.PostAsync(path, KeyDatabase.Json("""{"model":"small","max_tokens":1}"""), Cancellation);
+            foreach (var refused in new[] { model, scope })
+                Assert.Equal("permission_error", (await ApiHost.AnthropicErrorAsync(refused, 403)).GetProperty("type").GetString());
+        }
+
+        Assert.Empty(_inference.Seen);
+        using var allowed = await _client.PostAsync("/v1/messages", KeyDatabase.Json("""{"model":"tiny-9","max_tokens":1}"""), Cancellation);
+        Assert.Equal(HttpStatusCode.OK, allowed.StatusCode);
     }
 
     [Fact]
@@ -109,14 +119,43 @@ public sealed class ModelAllowListTests(KeyDatabase database) : IClassFixture<Ke
     {
         var made = await KeyDatabase.MakeAsync(_api.Client, new { name = "used" });
         var id = made.GetProperty("id").GetGuid();
-        await using (var other = new ApiHost(database: database.App))
+        await using (var other = new ApiHost(database: _database.App))
         {
             using var used = await other.ClientWith(made.GetProperty("key").GetString()).GetAsync("/api/canvas", Cancellation);
             Assert.Equal(HttpStatusCode.OK, used.StatusCode);
-            Assert.True(await database.ScalarAsync<bool>($"SELECT last_used_at IS NULL FROM api_keys WHERE id = '{id}'"));
+            Assert.True(await _database.ScalarAsync<bool>($"SELECT last_used_at IS NULL FROM api_keys WHERE id = '{id}'"));
         }
 
-        Assert.True(await database.ScalarAsync<bool>(
+        Assert.True(await _database.ScalarAsync<bool>(
             $"SELECT last_used_at BETWEEN now() - interval '1 minute' AND now() FROM api_keys WHERE id = '{id}'"));
+    }
+
+    /// <summary>For all tests of the class: the Api, and a client whose key is for some models.</summary>
+    public sealed class Fixture(ServersFixture servers) : IAsyncLifetime
+    {
+        public KeyDatabase Database { get; } = new(servers);
+
+        internal FakeInference Inference { get; private set; } = null!;
+
+        internal ApiHost Api { get; private set; } = null!;
+
+        internal HttpClient Client { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            await Database.InitializeAsync();
+            Inference = await FakeInference.StartAsync();
+            Inference.Answer = context => FakeInference.Text(
+                context, 200, """{"object":"list","data":[{"id":"small"},{"id":"tiny-1"},{"id":"large"},{"id":7}]}""");
+            Api = new ApiHost(Inference.Address, Database.App);
+            var made = await KeyDatabase.MakeAsync(Api.Client, new { name = "limited", models = (string[])["small", "tiny-*"] });
+            Client = Api.ClientWith(made.GetProperty("key").GetString());
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Api.DisposeAsync();
+            await Inference.DisposeAsync();
+        }
     }
 }

@@ -1,9 +1,13 @@
 using System.Globalization;
 using System.Net;
+using System.Text;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.RateLimiting;
+using ValueCanvas.Api.RateLimiting.Policies;
+using ValueCanvas.Api.RateLimiting.Subjects;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -12,6 +16,8 @@ namespace ValueCanvas.Tests.Api.RateLimiting;
 /// <summary>What a client of the Api sees of the limits.</summary>
 public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
 {
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
     private const string Chat = """{"model":"m","max_tokens":10,"messages":[{"role":"user","content":"Hi"}]}""";
 
     private FakeInference _inference = null!;
@@ -125,6 +131,50 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Concurrency_HoweverARequestEnds_ItsPlaceComesBack()
+    {
+        var left = new TaskCompletionSource();
+        _inference.Answer = async context =>
+        {
+            context.RequestAborted.Register(() => left.TrySetResult());
+            await FakeInference.Event(context, FakeInference.Chunk("Hel"));
+            await left.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        };
+        await using var api = Host(
+            cache: true,
+            [.. Policy("places", ("Algorithm", "concurrency"), ("Limit", "1"), ("Scope", "tenant"), ("Routes:0", "/v1")),
+             .. Policy("small", ("Limit", "1"), ("Scope", "tenant+model"), ("Models:0", "rare"), ("Routes:0", "/v1"))]);
+
+        // Left in the middle, while another finds no place.
+        using (var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        {
+            Content = new StringContent(
+                Chat.Replace("\"m\",", "\"m\",\"stream\":true,", StringComparison.Ordinal), Encoding.UTF8, "application/json"),
+        })
+        using (var stream = await api.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel))
+        {
+            Assert.Equal(200, (int)stream.StatusCode);
+            using var refused = await api.PostAsync("/v1/chat/completions", Chat);
+            Assert.Equal(429, (int)refused.StatusCode);
+            Assert.Equal("\"places\";q=1;qu=\"concurrent-requests\"", Header(refused, "RateLimit-Policy"));
+        }
+
+        await left.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        await UntilAPlaceIsFreeAsync(api);
+        // Failed behind, not understood, refused by another policy.
+        _inference.Answer = context => FakeInference.Error(context, 500, "broken");
+        var rare = Chat.Replace("\"m\"", "\"rare\"", StringComparison.Ordinal);
+        foreach (var body in new[] { Chat, "nonsense", rare, rare })
+        {
+            using var response = await api.PostAsync("/v1/chat/completions", body);
+            Assert.NotEqual(200, (int)response.StatusCode);
+            Assert.DoesNotContain("places", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+        }
+
+        await UntilAPlaceIsFreeAsync(api);
+    }
+
+    [Fact]
     public async Task Probes_AreNeverLimited()
     {
         await using var api = Host(cache: false, Policy("all", ("Limit", "0"), ("Scope", "global")));
@@ -193,6 +243,22 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
         Assert.Contains($"RateLimiting:Policies:p:{message}", error.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Configuration_ChangedWhileItRuns_IsFollowedWhereItMakesSense()
+    {
+        var source = new ReloadedSettings();
+        source.Change(Policy("p", ("Limit", "1")));
+        var configuration = (IConfigurationRoot)new ConfigurationBuilder().Add(source).Build();
+        using var catalog = new PolicyCatalog(configuration, SubjectNames.Syntax, NullLogger<PolicyCatalog>.Instance);
+
+        source.Change(Policy("p", ("Limit", "2")));
+        Assert.Equal(2, catalog.Current.Entries["p"].Options.Limit);
+        source.Change(Policy("p", ("Limit", "-2")));
+        Assert.Equal(2, catalog.Current.Entries["p"].Options.Limit);
+        source.Change(Policy("q", ("Limit", "3")));
+        Assert.Equal(["api_generation", "q", "strangers"], catalog.Current.Entries.Keys);
+    }
+
     internal static (string Key, string Value)[] Policy(string name, params (string Key, string Value)[] settings) =>
         [.. settings.Select(setting => ($"RateLimiting:Policies:{name}:{setting.Key}", setting.Value))];
 
@@ -202,11 +268,29 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
     private ApiHost Host(bool cache, params (string Key, string Value)[] settings) =>
         new(_inference.Address, cache: cache ? servers.Redis : null, settings: settings);
 
+    private static Task UntilAPlaceIsFreeAsync(ApiHost api) => LimiterInstance.UntilAsync(async () =>
+    {
+        using var response = await api.GetAsync("/v1/models");
+        return response.StatusCode != HttpStatusCode.TooManyRequests;
+    });
+
     /// <summary>The seconds are the milliseconds, rounded up.</summary>
     private static void AssertHonest(HttpResponseMessage refused, int least, int most)
     {
         var ms = int.Parse(Header(refused, "retry-after-ms"), CultureInfo.InvariantCulture);
         Assert.InRange(ms, least, most);
         Assert.Equal((int)Math.Ceiling(ms / 1000.0), (int)refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds);
+    }
+
+    /// <summary>A file of settings that somebody edits.</summary>
+    private sealed class ReloadedSettings : ConfigurationProvider, IConfigurationSource
+    {
+        public IConfigurationProvider Build(IConfigurationBuilder builder) => this;
+
+        public void Change((string Key, string Value)[] settings)
+        {
+            Data = settings.ToDictionary(setting => setting.Key, setting => (string?)setting.Value, StringComparer.OrdinalIgnoreCase);
+            OnReload();
+        }
     }
 }

@@ -1,26 +1,29 @@
+using System.Net;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Api.RateLimiting.Redis;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;
 
 /// <summary>What one instance of the Api counts with.</summary>
 internal sealed class LimiterInstance : IAsyncDisposable
 {
-    private readonly IConnectionMultiplexer? _redis;
+    private readonly RedisConnection? _redis;
 
-    private LimiterInstance(IConnectionMultiplexer? redis, RateLimitingOptions options)
+    private LimiterInstance(RedisConnection? connection, RateLimitingOptions options, TimeProvider time)
     {
-        _redis = redis;
+        _redis = connection;
+        var redis = connection?.Multiplexer;
         var bound = Options.Create(options);
-        Gate = new RedisGate(bound, TimeProvider.System, NullLogger<RedisGate>.Instance);
-        Local = new LocalLimiter(bound, TimeProvider.System);
+        Gate = new RedisGate(bound, time, NullLogger<RedisGate>.Instance);
+        Local = new LocalLimiter(bound, time);
         var leases = new LeaseKeeper(bound);
-        Heart = new RedisHeart(Gate, leases, bound, TimeProvider.System, redis);
-        Limiter = new RateLimiter(new RedisLimiter(Gate, Local, leases, bound, redis), Local, Heart, TimeProvider.System);
+        Heart = new RedisHeart(Gate, leases, bound, time, redis);
+        Limiter = new RateLimiter(new RedisLimiter(Gate, Local, leases, bound, redis), Local, Heart, time);
     }
 
     public RedisGate Gate { get; }
@@ -31,22 +34,33 @@ internal sealed class LimiterInstance : IAsyncDisposable
 
     public RateLimiter Limiter { get; }
 
-    public static async Task<LimiterInstance> StartAsync(string? redis, RateLimitingOptions options)
+    public static async Task<LimiterInstance> StartAsync(string? redis, RateLimitingOptions options, TimeProvider? time = null)
     {
-        IConnectionMultiplexer? connection = null;
+        RedisConnection? connection = null;
         if (redis is not null)
         {
             var configuration = ConfigurationOptions.Parse(redis);
             (configuration.AbortOnConnectFail, configuration.ConnectTimeout) = (false, 1000);
-            connection = await ConnectionMultiplexer.ConnectAsync(configuration);
+            connection = new(await ConnectionMultiplexer.ConnectAsync(configuration));
         }
 
-        var instance = new LimiterInstance(connection, options);
+        var instance = new LimiterInstance(connection, options, time ?? TimeProvider.System);
         await instance.Heart.StartAsync(TestContext.Current.CancellationToken);
         if (redis is not null)
             await UntilAsync(() => !instance.Gate.IsOpen);
         return instance;
     }
+
+    /// <summary>The same server, by way of a proxy on this machine.</summary>
+    public static string Through(TcpFaultProxy proxy, string redis) =>
+        $"127.0.0.1:{proxy.Port},password={ConfigurationOptions.Parse(redis).Password}";
+
+    public static (string Host, int Port) Address(string redis) => ConfigurationOptions.Parse(redis).EndPoints[0] switch
+    {
+        DnsEndPoint dns => (dns.Host, dns.Port),
+        IPEndPoint ip => (ip.Address.ToString(), ip.Port),
+        var other => throw new InvalidOperationException(other.ToString()),
+    };
 
     public async Task<LimitDecision> AskAsync(params Charge[] charges) =>
         await Limiter.ChargeAsync(charges, TestContext.Current.CancellationToken);
@@ -65,12 +79,14 @@ internal sealed class LimiterInstance : IAsyncDisposable
         _redis?.Dispose();
     }
 
-    public static async Task UntilAsync(Func<bool> condition)
+    public static Task UntilAsync(Func<bool> condition) => UntilAsync(() => Task.FromResult(condition()));
+
+    public static async Task UntilAsync(Func<Task<bool>> condition)
     {
         using var bound = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         bound.CancelAfter(TimeSpan.FromSeconds(20));
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
-        while (!condition())
+        while (!await condition())
             await tick.WaitForNextTickAsync(bound.Token);
     }
 }

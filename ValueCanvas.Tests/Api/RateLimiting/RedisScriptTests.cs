@@ -14,13 +14,13 @@ namespace ValueCanvas.Tests.Api.RateLimiting;
 public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
 {
     private readonly string _prefix = $"script-{Guid.NewGuid():N}";
-    private ConnectionMultiplexer _redis = null!;
+    private RedisConnection _redis = null!;
 
-    private IDatabase Database => _redis.GetDatabase();
+    private IDatabase Database => _redis.Database;
 
     private string Clock => KeyNames.Clock(_prefix);
 
-    public async ValueTask InitializeAsync() => _redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+    public async ValueTask InitializeAsync() => _redis = await RedisConnection.OpenAsync(servers.Redis);
 
     public ValueTask DisposeAsync()
     {
@@ -197,7 +197,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
             values.AddRange(
             [
                 KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.BurstMicros, charge.Cost,
-                (charge.Policy.Shadow ? 1 : 0) + (charge.Policy.IsReclaimable ? 2 : 0), Lifetime(charge), 0, 0,
+                (charge.Policy.Shadow ? 1 : 0) + (charge.Policy.IsReclaimable ? 2 : 0), Lifetime(charge), 0,
             ]);
         return RedisScript.Charge.RunAsync(Database, [.. keys], [.. values]);
     }

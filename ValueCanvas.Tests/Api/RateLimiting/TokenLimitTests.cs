@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Http;
-using StackExchange.Redis;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -78,6 +77,43 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         }));
 
         Assert.InRange(used, 4, 100);
+    }
+
+    [Fact]
+    public async Task Strict_FiveParallelStreamsThatAreReadOrLeft_UseAtMostTheLimit()
+    {
+        var used = 0;
+        _inference.Answer = async context =>
+        {
+            // A token for each piece that is sent, and 7 for the prompt.
+            Interlocked.Add(ref used, 7);
+            foreach (var piece in new[] { "Hel", "lo" })
+            {
+                Interlocked.Increment(ref used);
+                await FakeInference.Event(context, FakeInference.Chunk(piece));
+            }
+
+            await FakeInference.Event(context, FakeInference.UsageChunk());
+            await FakeInference.Event(context, "[DONE]");
+        };
+        await using var api = Host(Tokens("strict", 1000, ("Algorithm", "sliding_window"), ("MaxWait", "00:00:00.1")));
+
+        await Task.WhenAll(Enumerable.Range(0, 5).Select(async client =>
+        {
+            for (var i = 0; i < 30; i++)
+            {
+                using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+                {
+                    Content = new StringContent(Chat(3, ",\"stream\":true"), Encoding.UTF8, "application/json"),
+                };
+                using var response = await api.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+                Assert.True(response.StatusCode is HttpStatusCode.OK or HttpStatusCode.TooManyRequests);
+                if (client % 2 == 0)
+                    await Text(response);
+            }
+        }));
+
+        Assert.InRange(used, 200, 1000);
     }
 
     [Fact]
@@ -279,10 +315,10 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
     /// <summary>What Redis has left for the one who asks, read where it is counted.</summary>
     private async Task<long> RemainingAsync()
     {
-        using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
-        var key = redis.GetServer(redis.GetEndPoints()[0]).Keys(pattern: $"{{{_prefix}:limits}}:s60000:tokens:*")
+        using var redis = await RedisConnection.OpenAsync(servers.Redis);
+        var key = redis.Server.Keys(pattern: $"{{{_prefix}:limits}}:s60000:tokens:*")
             .SingleOrDefault(key => !key.ToString().EndsWith(":open", StringComparison.Ordinal));
-        return Limit - (long)await redis.GetDatabase().HashGetAsync(key.ToString(), "s");
+        return Limit - (long)await redis.Database.HashGetAsync(key.ToString(), "s");
     }
 
     private ApiHost Host((string Key, string Value)[] settings) => new(_inference.Address, cache: servers.Redis, settings: settings);

@@ -8,7 +8,11 @@ internal sealed class FreezingProxy(string host, int port) : TcpFaultProxy(host,
 {
     private volatile TaskCompletionSource? _frozen;
 
-    public void Freeze() => _frozen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    public void Freeze()
+    {
+        if (_frozen is not { Task.IsCompleted: false })
+            _frozen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
 
     public void Thaw() => _frozen?.TrySetResult();
 

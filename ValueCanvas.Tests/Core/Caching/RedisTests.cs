@@ -94,7 +94,7 @@ public sealed class RedisTests(ServersFixture servers)
     [Fact]
     public async Task JobSignal_RedisComesLater_TheSubscriptionIsMadeThen()
     {
-        await using var own = await Servers.StartAsync(Cancel);
+        await using var own = await Servers.StartAsync(Cancel, postgres: false);
         await own.StopRedisAsync(Cancel);
         using var host = await StartAsync(own.Redis);
         var signal = host.Services.GetRequiredService<JobSignal>();

@@ -52,6 +52,7 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
             ["RateLimiting__Policies__tokens__Unit"] = "tokens",
             ["RateLimiting__Policies__tokens__Routes__0"] = "/v1",
             ["RateLimiting__Policies__tokens__Routes__1"] = "/api/llm",
+            ["Usage__Directory"] = Path.Combine(settings.WorkDirectory, "usage"),
             ["LOG_LEVEL"] = "Warning",
         };
         if (telemetry is { } sink)

@@ -47,7 +47,10 @@ public static class AspireRedisExtensions
                     + $"or for the '{Section}:ConnectionString' configuration key.");
             }
 
-            return RedisConnection.Open(options, services.GetRequiredService<ILoggerFactory>());
+            var connection = RedisConnection.Open(options, services.GetRequiredService<ILoggerFactory>());
+            // When it is disposed this client waits a second for the server's goodbye; by then nothing is under way that matters.
+            services.GetService<IHostApplicationLifetime>()?.ApplicationStopped.Register(() => connection.Close(allowCommandsToComplete: false));
+            return connection;
         });
 
         if (!settings.DisableAutoActivation)
