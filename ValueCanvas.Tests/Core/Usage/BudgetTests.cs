@@ -55,7 +55,8 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
     {
         var call = await CallAsync(1, "estimate");
         await using var host = await HostAsync(call);
-        await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.75m)).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+        await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.75m)).WaitAsync(TimeSpan.FromSeconds(30),
+            Cancellation);
         var (first, _) = await TryAsync(host, call, 0.01m);
         host.Require<BudgetBook>().Settle(first!, 0);
 
@@ -75,12 +76,14 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
         foreach (var host in new[] { one, two })
         {
             var (reservation, _) = await TryAsync(host, call, 0.1m);
-            await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.45m)).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+            await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.45m)).WaitAsync(TimeSpan.FromSeconds(30),
+                Cancellation);
             host.Require<BudgetBook>().Settle(reservation!, 0.45m);
         }
 
         const string told = "SELECT coalesce(string_agg(threshold::text, ' ' ORDER BY threshold), '') FROM usage_alerts WHERE tenant_id = ";
-        await UsageWriterTests.UntilAsync(async () => (await database.ScalarAsync<string>($"{told}'{call.TenantId}'")).EndsWith("80", StringComparison.Ordinal));
+        await UsageWriterTests.UntilAsync(async () => (await database.ScalarAsync<string>($"{told}'{call.TenantId}'")).EndsWith("80",
+            StringComparison.Ordinal));
         Assert.Contains(await database.ScalarAsync<string>($"{told}'{call.TenantId}'"), (string[])["50 80", "80"]);
     }
 
@@ -106,7 +109,8 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
             string.Create(CultureInfo.InvariantCulture,
                 $$"""
                 INSERT INTO tenants (id, name) VALUES ('{{tenant}}', 'T');
-                INSERT INTO tenant_budgets (tenant_id, amount, period, mode, alert_at) VALUES ('{{tenant}}', {{amount}}, 'month', '{{mode}}', '{50,80}');
+                INSERT INTO tenant_budgets (tenant_id, amount, period, mode, alert_at) VALUES ('{{tenant}}', {{amount}}, 'month',
+                    '{{mode}}', '{50,80}');
                 """));
         return new InferenceCall(tenant) { Route = "/test" };
     }
