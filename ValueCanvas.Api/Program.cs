@@ -92,6 +92,7 @@ api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/cache").MapCacheEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
 api.MapGroup("/admin/cache").MapCacheOperation();
+api.MapGroup("/admin/queue").MapQueueAdmin();
 api.MapGroup("/usage").MapUsageEndpoints();
 api.MapGroup("/admin/budgets").MapTenantBudgetEndpoints();
 api.MapGroup("/admin/prices").MapPriceEndpoints();

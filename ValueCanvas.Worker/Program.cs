@@ -4,7 +4,6 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
-using ValueCanvas.Worker.Canvases;
 using ValueCanvas.Worker.Execution;
 using ValueCanvas.Worker.Maintenance;
 using ValueCanvas.Worker.Migration;
@@ -24,7 +23,7 @@ builder.Services.AddJobQueue();
 builder.Services.AddJobExecution();
 builder.Services.AddJobMaintenance();
 builder.Services.AddCanvases();
-builder.Services.AddSingleton<IJobHandler, CanvasGenerationHandler>();
+builder.Services.AddJobHandlers();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();

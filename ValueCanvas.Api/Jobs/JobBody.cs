@@ -1,51 +1,109 @@
 using System.Text.Json;
+using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
-using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 
 namespace ValueCanvas.Api.Jobs;
 
-/// <summary>Body of <c>POST /api/queue/llm</c>.</summary>
-internal sealed record JobBody(string? Type, string? PromptKey, Dictionary<string, JsonElement>? PromptVariables)
+/// <summary>Body of <c>POST /api/queue/llm</c>; only the type is always needed, and what the type takes.</summary>
+internal sealed record JobBody(
+    string? Type,
+    string? PromptKey,
+    Dictionary<string, JsonElement>? PromptVariables,
+    int? Priority = null,
+    DateTimeOffset? RunAt = null,
+    DateTimeOffset? Deadline = null,
+    int? MaxAttempts = null,
+    string? UniqueKey = null,
+    string? OnConflict = null)
 {
-    /// <summary>What the worker gets: the variables, which fit the prompt.</summary>
-    /// <exception cref="RequestException">422, by field; a job that cannot succeed is not accepted.</exception>
-    public string ToArgs(PromptCatalog prompts)
+    private const int MostAttempts = 20;
+    private const int LongestKey = 200;
+    private static readonly TimeSpan Furthest = TimeSpan.FromDays(366);
+    private static readonly string[] Conflicts = ["keep", "reject", "replace"];
+
+    /// <summary>The job; what is wrong with it goes into the errors, its fields' names after <paramref name="prefix"/>.</summary>
+    public NewJob ToJob(Caller caller, PromptCatalog prompts, DateTimeOffset now, RequestErrors errors, string prefix = "")
     {
-        var errors = new RequestErrors();
-        if (string.IsNullOrEmpty(Type))
-            errors.Add("type", $"is required; it must be one of: {string.Join(", ", JobTypes.All)}");
-        else if (!JobTypes.All.Contains(Type))
-            errors.Add("type", $"must be one of: {string.Join(", ", JobTypes.All)}");
+        var promptKey = string.IsNullOrEmpty(PromptKey) ? null : PromptKey;
+        foreach (var (field, problem) in JobInput.Validate(Type, promptKey, PromptVariables ?? [], prompts))
+            errors.Add(prefix + field, problem);
 
-        if (string.IsNullOrEmpty(PromptKey))
-            errors.Add("promptKey", $"is required; for {JobTypes.CanvasGeneration} it is {CanvasBrief.PromptKey}");
-        else if (prompts.Find(PromptKey) is not { } prompt)
-            errors.Add("promptKey", $"names no prompt; for {JobTypes.CanvasGeneration} it is {CanvasBrief.PromptKey}");
-        else if (Type == JobTypes.CanvasGeneration && PromptKey != CanvasBrief.PromptKey)
-            errors.Add("promptKey", $"must be {CanvasBrief.PromptKey} for {JobTypes.CanvasGeneration}");
-        else
-            AddVariableErrors(prompt, errors);
+        if (Priority is < 1 or > 5)
+            errors.Add($"{prefix}priority", "must be between 1 (first) and 5 (last)");
+        if (RunAt > now + Furthest)
+            errors.Add($"{prefix}runAt", $"must be within {Furthest.Days} days");
+        if (Deadline is not null && (Deadline <= now || Deadline <= RunAt))
+            errors.Add($"{prefix}deadline", "must be in the future and after runAt");
+        if (Deadline > (RunAt ?? now) + Furthest)
+            errors.Add($"{prefix}deadline", $"must be within {Furthest.Days} days of the start");
+        if (MaxAttempts is < 1 or > MostAttempts)
+            errors.Add($"{prefix}maxAttempts", $"must be between 1 and {MostAttempts}");
+        if (UniqueKey is not null
+            && (string.IsNullOrWhiteSpace(UniqueKey) || UniqueKey.Length > LongestKey || UniqueKey.Any(char.IsControl)))
+            errors.Add($"{prefix}uniqueKey", $"must have 1 to {LongestKey} characters, none of them a control character");
+        if (OnConflict is not null && (UniqueKey is null || !Conflicts.Contains(OnConflict)))
+            errors.Add($"{prefix}onConflict", $"must be one of {string.Join(", ", Conflicts)}, and needs a uniqueKey");
 
-        if (errors.Any)
+        var args = JsonSerializer.Serialize(PromptVariables ?? [], JobContext.Default.DictionaryStringJsonElement);
+        return new NewJob(Type ?? "", promptKey, args)
         {
-            var byField = errors.ToDictionary();
-            var (field, problems) = byField.First();
-            throw new RequestException(
-                StatusCodes.Status422UnprocessableEntity, $"The job cannot be accepted: {field} {problems[0]}.", byField);
-        }
-
-        return JsonSerializer.Serialize(PromptVariables ?? [], JobContext.Default.DictionaryStringJsonElement);
+            Priority = (short)(Priority ?? 3),
+            RunAt = RunAt,
+            DeadlineAt = Deadline,
+            MaxAttempts = MaxAttempts ?? Job.DefaultMaxAttempts,
+            UniqueKey = UniqueKey,
+            OnConflict = OnConflict switch
+            {
+                "reject" => JobConflict.Reject,
+                "replace" => JobConflict.Replace,
+                _ => JobConflict.Keep,
+            },
+            SubmitterId = caller.HolderId,
+            SubmitterKeyId = caller.ApiKeyId,
+        };
     }
 
-    private void AddVariableErrors(Prompt prompt, RequestErrors errors)
+    /// <summary>The models that the job will ask, where it has passed the validation.</summary>
+    public IEnumerable<string> Models() => Type switch
     {
-        foreach (var (name, problems) in prompt.Validate(PromptVariables ?? []))
+        JobTypes.Chat when string.IsNullOrEmpty(PromptKey) => [ChatArgs.ModelOf(PromptVariables!)],
+        JobTypes.Batch => BatchArgs.RequestsOf(PromptVariables!).Select(ChatArgs.ModelOf).Distinct(),
+        _ => [ChatRequest.DefaultModel],
+    };
+
+    /// <summary>The canvas that a refinement is about, else null.</summary>
+    public Guid? CanvasId() => Type == JobTypes.CanvasRefinement && PromptVariables is { } variables
+        && variables.TryGetValue("canvasId", out var id) && id.ValueKind == JsonValueKind.String
+        && Guid.TryParse(id.GetString(), out var canvas)
+            ? canvas
+            : null;
+
+    /// <summary>422: a job that cannot succeed is not accepted.</summary>
+    public static RequestException Unacceptable(RequestErrors errors)
+    {
+        var byField = errors.ToDictionary();
+        var (field, problems) = byField.First();
+        return new(StatusCodes.Status422UnprocessableEntity, $"The job cannot be accepted: {field} {problems[0]}.", byField);
+    }
+}
+
+/// <summary>Body of <c>POST /api/queue/llm/bulk</c>: all of the jobs are accepted, or none.</summary>
+internal sealed record JobsBody(IReadOnlyList<JobBody?>? Jobs) : IRequestBody
+{
+    private const int Most = 500;
+
+    public void Validate(RequestErrors errors)
+    {
+        if (Jobs is not { Count: >= 1 and <= Most })
+            errors.Add("jobs", $"must be an array of 1 to {Most} jobs");
+        foreach (var (index, job) in (Jobs ?? []).Index())
         {
-            foreach (var problem in problems)
-                errors.Add($"promptVariables.{name}", problem);
+            if (job is null)
+                errors.Add($"jobs[{index}]", "must be an object");
         }
     }
 }

@@ -14,14 +14,19 @@ internal sealed record JobData(
     int Priority,
     int Attempts,
     int MaxAttempts,
+    int Snoozes,
+    string? UniqueKey,
+    Guid? RetryOf,
     DateTimeOffset CreatedAt,
     DateTimeOffset RunAt,
+    DateTimeOffset? Deadline,
     DateTimeOffset? StartedAt,
     DateTimeOffset? FinishedAt,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JobErrorData? Error,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<JobEventData>? History,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Result)
 {
-    public static JobData From(Job job, string? result = null) => new(
+    public static JobData From(Job job, string? result = null, IReadOnlyList<JobEventRow>? history = null) => new(
         job.Id,
         job.Type,
         job.PromptKey,
@@ -29,11 +34,16 @@ internal sealed record JobData(
         job.Priority,
         job.Attempt,
         job.MaxAttempts,
+        job.Snoozes,
+        job.UniqueKey,
+        job.RetryOf,
         job.CreatedAt,
         job.RunAt,
+        job.DeadlineAt,
         job.StartedAt,
         job.FinishedAt,
         job is { ErrorCode: { } code, ErrorMessage: { } message } ? new(code, message) : null,
+        history?.Select(row => new JobEventData(row.Event, row.State, row.Attempt, row.At, row.ErrorCode)).ToArray(),
         result is null ? null : Parse(result));
 
     private static JsonElement Parse(string json)
@@ -45,21 +55,52 @@ internal sealed record JobData(
 
 internal sealed record JobErrorData(string Code, string Message);
 
+/// <summary>
+/// Something that happened to a job: submitted, claimed, retried, snoozed, released, rescued, succeeded, failed, cancelled.
+/// </summary>
+internal sealed record JobEventData(
+    string Event,
+    string Status,
+    int Attempt,
+    DateTimeOffset At,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? ErrorCode);
+
 /// <summary>A page of the list; <c>nextCursor</c> asks for the following one and is null on the last.</summary>
 internal sealed record JobPage(IReadOnlyList<JobData> Items, string? NextCursor);
 
+/// <summary>Jobs in the order of their submission.</summary>
+internal sealed record JobList(IReadOnlyList<JobData> Items);
+
 /// <summary>How many of the tenant's jobs are in which state, and for how long the first one that may run has waited.</summary>
-internal sealed record QueueMetrics(IReadOnlyDictionary<string, long> Jobs, long Total, double? OldestWaitSeconds)
+internal sealed record QueueMetrics(
+    IReadOnlyDictionary<string, long> Jobs, long Total, double? OldestWaitSeconds, JobLimitsData? Limits)
 {
-    public static QueueMetrics From(JobCounts counts) => new(
+    public static QueueMetrics From(JobCounts counts, JobLimitsData? limits) => new(
         counts.ByState.ToDictionary(pair => pair.Key.ToName(), pair => pair.Value),
         counts.ByState.Values.Sum(),
-        counts.OldestWait is { } wait ? Math.Round(wait.TotalSeconds, 3) : null);
+        counts.OldestWait is { } wait ? Math.Round(wait.TotalSeconds, 3) : null,
+        limits);
 }
+
+/// <summary>How many jobs there were to do something with.</summary>
+internal sealed record JobCount(int Count);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(JobBody))]
+[JsonSerializable(typeof(JobsBody))]
+[JsonSerializable(typeof(JobLimitsBody))]
+[JsonSerializable(typeof(DeadLettersBody))]
+[JsonSerializable(typeof(ScheduleBody))]
+[JsonSerializable(typeof(Envelope<ScheduleData>))]
+[JsonSerializable(typeof(Envelope<ScheduleList>))]
+[JsonSerializable(typeof(JobData))]
+[JsonSerializable(typeof(JobStateData))]
+[JsonSerializable(typeof(JobDeltaData))]
+[JsonSerializable(typeof(JobProgressData))]
 [JsonSerializable(typeof(Envelope<JobData>))]
+[JsonSerializable(typeof(Envelope<JobList>))]
 [JsonSerializable(typeof(Envelope<JobPage>))]
+[JsonSerializable(typeof(Envelope<JobCount>))]
+[JsonSerializable(typeof(Envelope<JobLimitsData>))]
 [JsonSerializable(typeof(Envelope<QueueMetrics>))]
 internal sealed partial class JobContext : JsonSerializerContext;

@@ -12,6 +12,7 @@ public static class CanvasHosting
         services.AddPrompts();
         services.TryAddSingleton(TimeProvider.System);
         services.TryAddSingleton<CanvasGenerator>();
+        services.TryAddSingleton<CanvasRefiner>();
         return services;
     }
 }

@@ -29,6 +29,12 @@ public sealed record ChatRequest(IReadOnlyList<ChatMessage> Messages)
     /// <summary>On whose behalf and for what; null for nobody's, which is neither counted nor cached.</summary>
     public InferenceCall? Call { get; init; }
 
+    /// <summary>
+    /// The last message is the assistant's and unfinished, and the answer is to go on with it (vLLM's <c>continue_final_message</c>);
+    /// servers that cannot do that refuse.
+    /// </summary>
+    public bool ContinuesLast { get; init; }
+
     /// <summary>low, medium, high or critical; null leaves the choice of targets to the proxy's default.</summary>
     public string? RiskLevel { get; init; }
 }

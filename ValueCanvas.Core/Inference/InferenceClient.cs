@@ -119,7 +119,9 @@ public sealed class InferenceClient(IHttpClientFactory clients, IOptions<Inferen
             request.Schema is { } schema ? new("json_schema", new(schema.Name, schema.Schema, Strict: true)) : null,
             request.User,
             streamed ? true : null,
-            streamed ? new(IncludeUsage: true) : null);
+            streamed ? new(IncludeUsage: true) : null,
+            request.ContinuesLast ? true : null,
+            request.ContinuesLast ? false : null);
         using var message = new HttpRequestMessage(HttpMethod.Post, ChatPath)
         {
             Content = JsonContent.Create(wire, WireContext.Default.WireRequest),

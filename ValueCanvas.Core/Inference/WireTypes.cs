@@ -12,7 +12,9 @@ internal sealed record WireRequest(
     WireResponseFormat? ResponseFormat,
     string? User,
     bool? Stream,
-    WireStreamOptions? StreamOptions);
+    WireStreamOptions? StreamOptions,
+    bool? ContinueFinalMessage = null,
+    bool? AddGenerationPrompt = null);
 
 internal sealed record WireResponseFormat(string Type, WireJsonSchema JsonSchema);
 

@@ -6,6 +6,8 @@ namespace ValueCanvas.Core.Jobs;
 /// <summary>A row of <c>llm_jobs</c>. All times are the database's.</summary>
 public sealed class Job
 {
+    public const int DefaultMaxAttempts = 5;
+
     public Guid Id { get; init; }
 
     public Guid TenantId { get; init; }
@@ -30,7 +32,24 @@ public sealed class Job
     /// <summary>Attempts begun, the running one included.</summary>
     public int Attempt { get; init; }
 
-    public int MaxAttempts { get; init; } = 5;
+    public int MaxAttempts { get; init; } = DefaultMaxAttempts;
+
+    /// <summary>Failed when it has not succeeded by then; by default 24 hours after the submission.</summary>
+    public DateTimeOffset? DeadlineAt { get; init; }
+
+    /// <summary>How often it was put off without an attempt being used.</summary>
+    public int Snoozes { get; init; }
+
+    /// <summary>Of the tenant's jobs that have not ended, no other has the same.</summary>
+    public string? UniqueKey { get; init; }
+
+    /// <summary>The job that this one does again.</summary>
+    public Guid? RetryOf { get; init; }
+
+    /// <summary>The user who submitted it, or whose API key did.</summary>
+    public Guid? SubmitterId { get; init; }
+
+    public Guid? SubmitterKeyId { get; init; }
 
     /// <summary>Attempts that lost their worker.</summary>
     public int CrashCount { get; init; }
@@ -82,6 +101,12 @@ internal sealed class JobConfiguration : IEntityTypeConfiguration<Job>
         builder.Property(job => job.RunAt).HasColumnName("run_at").ValueGeneratedOnAdd();
         builder.Property(job => job.Attempt).HasColumnName("attempt");
         builder.Property(job => job.MaxAttempts).HasColumnName("max_attempts");
+        builder.Property(job => job.DeadlineAt).HasColumnName("deadline_at").ValueGeneratedOnAdd();
+        builder.Property(job => job.Snoozes).HasColumnName("snoozes");
+        builder.Property(job => job.UniqueKey).HasColumnName("unique_key");
+        builder.Property(job => job.RetryOf).HasColumnName("retry_of");
+        builder.Property(job => job.SubmitterId).HasColumnName("submitter_id");
+        builder.Property(job => job.SubmitterKeyId).HasColumnName("submitter_key_id");
         builder.Property(job => job.CrashCount).HasColumnName("crash_count");
         builder.Property(job => job.RunLease).HasColumnName("run_lease");
         builder.Property(job => job.WorkerId).HasColumnName("worker_id");

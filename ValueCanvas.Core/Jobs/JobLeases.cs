@@ -36,10 +36,24 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     }
 
     /// <summary>
-    /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all. <paramref name="changes"/>
-    /// adds to the context what the job made; it may be called again after a lost connection.
+    /// The ids of those jobs that are no longer this worker's: called off, or another's. Renews nothing, and costs little.
     /// </summary>
-    public Task<bool> CompleteAsync(Job job, string result, Action<ValueCanvasDbContext>? changes, CancellationToken cancellationToken) =>
+    public async Task<IReadOnlySet<Guid>> FindLostAsync(IReadOnlyCollection<Job> jobs, CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        var ids = jobs.Select(job => job.Id).ToArray();
+        var leases = jobs.Select(job => job.RunLease).ToArray();
+        var lost = await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<Guid>($"SELECT * FROM lost_llm_jobs({ids}, {leases})")
+            .ToListAsync(cancellationToken);
+        return lost.ToHashSet();
+    }
+
+    /// <summary>
+    /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all; an exception of
+    /// <paramref name="changes"/> takes it all back.
+    /// </summary>
+    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) =>
         database.ExecuteAsync(
             job.TenantId,
             async (db, ct) =>
@@ -57,7 +71,8 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
                     return false;
 
                 db.Add(new JobResult { JobId = job.Id, TenantId = job.TenantId, RunLease = job.RunLease, Result = result });
-                changes?.Invoke(db);
+                if (changes is not null)
+                    await changes(db, ct);
                 return true;
             },
             cancellationToken);
@@ -81,6 +96,19 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
             $"""
              UPDATE llm_jobs
              SET state = 'failed', finished_at = clock_timestamp(), lease_expires_at = NULL,
+                 error_code = {error.Code}, error_message = {error.Message}
+             WHERE id = {job.Id} AND state = 'running' AND run_lease = {job.RunLease}
+             """,
+            cancellationToken);
+
+    /// <summary>Puts the job off without using the attempt: what it needs is not to be had for now.</summary>
+    public Task<bool> SnoozeAsync(Job job, JobError error, TimeSpan delay, CancellationToken cancellationToken) =>
+        UpdateAsync(
+            job,
+            $"""
+             UPDATE llm_jobs
+             SET state = CASE WHEN attempt > 1 THEN 'retryable' ELSE 'queued' END, attempt = attempt - 1, snoozes = snoozes + 1,
+                 run_at = clock_timestamp() + {delay}, worker_id = NULL, lease_expires_at = NULL,
                  error_code = {error.Code}, error_message = {error.Message}
              WHERE id = {job.Id} AND state = 'running' AND run_lease = {job.RunLease}
              """,
@@ -111,16 +139,52 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
         return [.. rescued.Select(row => new RescuedJob(row.Id, JobStates.Parse(row.State)))];
     }
 
+    /// <summary>Fails up to <paramref name="limit"/> waiting jobs whose deadline has passed; says how many.</summary>
+    public async Task<int> ExpireAsync(int limit, CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<int>($"""SELECT expire_llm_jobs({limit}) AS "Value" """)
+            .SingleAsync(cancellationToken);
+    }
+
+    /// <summary>Removes up to <paramref name="limit"/> jobs that ended longer ago than they are to be kept; says how many.</summary>
+    public async Task<int> PruneAsync(TimeSpan keep, TimeSpan keepFailed, int limit, CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<int>($"""SELECT prune_llm_jobs({keep}, {keepFailed}, {limit}) AS "Value" """)
+            .SingleAsync(cancellationToken);
+    }
+
+    /// <summary>How much work there is, of all tenants.</summary>
+    public async Task<QueueDepth> MeasureAsync(CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<QueueDepth>(
+                $"""SELECT due AS "Due", running AS "Running", oldest_seconds AS "OldestSeconds" FROM measure_llm_jobs()""")
+            .SingleAsync(cancellationToken);
+    }
+
     private Task<bool> UpdateAsync(Job job, FormattableString sql, CancellationToken cancellationToken) =>
         database.ExecuteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
 
     private sealed record RescuedRow(Guid Id, string State);
 }
 
+/// <summary>Writes what a job made into the transaction of its success; may be called again after a lost connection.</summary>
+public delegate Task JobChanges(ValueCanvasDbContext db, CancellationToken cancellationToken);
+
 /// <summary>Why an attempt failed, as the submitter sees it: no prompt, no secret.</summary>
 /// <param name="Code">For machines.</param>
 /// <param name="Message">For people.</param>
 public sealed record JobError(string Code, string Message);
+
+/// <param name="Due">Jobs that a worker could start now, but for caps.</param>
+/// <param name="Running">Jobs that workers run.</param>
+/// <param name="OldestSeconds">For how long the oldest of those that are due has been; 0: there is none.</param>
+public sealed record QueueDepth(long Due, long Running, double OldestSeconds);
 
 /// <param name="Id">The job.</param>
 /// <param name="State"><see cref="JobState.Retryable"/> or <see cref="JobState.Failed"/>.</param>

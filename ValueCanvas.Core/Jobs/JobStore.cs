@@ -24,49 +24,55 @@ public sealed class JobStore
     /// Stores a job, to be run as soon as a worker is free; when this returns, it is committed. <paramref name="type"/> is one of
     /// <see cref="JobTypes"/>, <paramref name="args"/> a JSON object that has been validated for it.
     /// </summary>
-    public Task<Job> EnqueueAsync(Guid tenantId, string type, string? promptKey, string args, CancellationToken cancellationToken) =>
-        EnqueueAsync(tenantId, type, promptKey, args, (_, _, _) => Task.CompletedTask, cancellationToken);
+    public async Task<Job> EnqueueAsync(Guid tenantId, string type, string? promptKey, string args, CancellationToken cancellationToken)
+    {
+        var submission = await SubmitAsync(
+            tenantId, [new NewJob(type, promptKey, args)], null, (_, _, _) => Task.CompletedTask, cancellationToken);
+        return submission is Submission.Accepted accepted
+            ? accepted.Jobs[0]
+            : throw new InvalidOperationException("The tenant has as many waiting jobs as it may.");
+    }
 
-    /// <summary>The same, and in the same transaction <paramref name="also"/>, which gets the job's id.</summary>
-    public async Task<Job> EnqueueAsync(
+    /// <summary>
+    /// Stores all of the jobs or none; when this returns <see cref="Submission.Accepted"/>, they are committed, and with them what
+    /// <paramref name="also"/> writes about those that are new. With a <paramref name="request"/> the same submission again is none.
+    /// </summary>
+    public async Task<Submission> SubmitAsync(
         Guid tenantId,
-        string type,
-        string? promptKey,
-        string args,
-        Func<ValueCanvasDbContext, Guid, CancellationToken, Task> also,
+        IReadOnlyList<NewJob> jobs,
+        JobRequest? request,
+        Func<ValueCanvasDbContext, IReadOnlyList<Job>, CancellationToken, Task> also,
         CancellationToken cancellationToken)
     {
         // 1. The attempts continue the trace of this request.
-        using var activity = JobTracing.StartSend(type);
+        using var activity = JobTracing.StartSend(jobs.Count == 1 ? jobs[0].Type : null, jobs.Count);
         var context = activity ?? Activity.Current;
-        var id = Guid.CreateVersion7(_time.GetUtcNow());
-        activity?.SetTag("messaging.message.id", id.ToString());
+        var now = _time.GetUtcNow();
+        var ids = jobs.Select(_ => Guid.CreateVersion7(now)).ToArray();
+        if (ids is [var only])
+            activity?.SetTag("messaging.message.id", only.ToString());
 
-        // 2. Commit.
-        var job = await _database.ExecuteAsync(
-            tenantId,
-            async (db, ct) =>
-            {
-                var added = new Job
-                {
-                    Id = id,
-                    TenantId = tenantId,
-                    Type = type,
-                    PromptKey = promptKey,
-                    Args = args,
-                    TraceParent = context is { IdFormat: ActivityIdFormat.W3C } ? context.Id : null,
-                    TraceState = context?.TraceStateString,
-                };
-                db.Add(added);
-                await also(db, id, ct);
-                return added;
-            },
-            cancellationToken);
+        // 2. Commit, or nothing at all: what refuses has written nothing but the key, which goes with the transaction.
+        Submission submission;
+        try
+        {
+            submission = await _database.ExecuteAsync(
+                tenantId, (db, ct) => StoreAsync(db, tenantId, jobs, ids, request, context, also, ct), cancellationToken);
+        }
+        catch (RefusedException refused)
+        {
+            return refused.Submission;
+        }
 
         // 3. Only now may anybody hear of it.
-        _metrics.Enqueued(type);
-        await _signal.PublishAsync();
-        return job;
+        if (submission is Submission.Accepted accepted && accepted.Jobs.Count > accepted.Kept.Count)
+        {
+            foreach (var job in accepted.Jobs.Where(job => !accepted.Kept.Contains(job.Id)))
+                _metrics.Enqueued(job.Type);
+            await _signal.PublishAsync();
+        }
+
+        return submission;
     }
 
     /// <summary>The job and, once it succeeded, its result as JSON; null when the tenant has no such job.</summary>
@@ -83,12 +89,12 @@ public sealed class JobStore
             cancellationToken);
 
     /// <summary>
-    /// The tenant's jobs, newest first: at most <paramref name="limit"/>, only those in <paramref name="state"/> when given, from the one
+    /// The tenant's jobs, newest first: at most <paramref name="limit"/>, only those that fit the <paramref name="filter"/>, from the one
     /// after <paramref name="after"/> on when given. Null when <paramref name="after"/> is not one of the tenant's jobs.
     /// </summary>
     public Task<IReadOnlyList<Job>?> ListAsync(
         Guid tenantId,
-        JobState? state,
+        JobFilter filter,
         Guid? after,
         int limit,
         CancellationToken cancellationToken) =>
@@ -96,9 +102,7 @@ public sealed class JobStore
             tenantId,
             async (db, ct) =>
             {
-                var jobs = db.Set<Job>().AsNoTracking();
-                if (state is not null)
-                    jobs = jobs.Where(job => job.State == state);
+                var jobs = filter.Apply(db.Set<Job>().AsNoTracking(), db);
                 if (after is not null)
                 {
                     var last = await db.Set<Job>()
@@ -140,6 +144,50 @@ public sealed class JobStore
                     rows.Max(row => row.WaitSeconds) is { } seconds ? TimeSpan.FromSeconds(seconds) : null);
             },
             cancellationToken);
+
+    private static async Task<Submission> StoreAsync(
+        ValueCanvasDbContext db,
+        Guid tenantId,
+        IReadOnlyList<NewJob> jobs,
+        Guid[] ids,
+        JobRequest? request,
+        Activity? context,
+        Func<ValueCanvasDbContext, IReadOnlyList<Job>, CancellationToken, Task> also,
+        CancellationToken cancellationToken)
+    {
+        if (request is not null && await JobSubmission.ReserveKeyAsync(db, tenantId, request, ids, cancellationToken) is { } earlier)
+            return earlier;
+        if (await JobSubmission.CheckRoomAsync(db, tenantId, jobs.Count, cancellationToken) is { } full)
+            throw new RefusedException(full);
+
+        // Unique keys in one order everywhere, so that two submissions never wait for each other.
+        var kept = new Dictionary<int, Job>();
+        foreach (var (index, job) in jobs.Index().Where(item => item.Item.UniqueKey is not null)
+            .OrderBy(item => item.Item.UniqueKey, StringComparer.Ordinal))
+        {
+            if (await JobSubmission.FindConflictAsync(db, tenantId, job, cancellationToken) is not { } existing)
+                continue;
+            if (job.OnConflict != JobConflict.Keep)
+                throw new RefusedException(new Submission.NotUnique(index, existing.Id));
+            kept[index] = existing;
+        }
+
+        var rows = jobs
+            .Select((job, index) => kept.GetValueOrDefault(index) ?? JobSubmission.ToRow(ids[index], tenantId, job, context))
+            .ToArray();
+        var added = rows.Where((_, index) => !kept.ContainsKey(index)).ToArray();
+        db.AddRange(added);
+        if (request is not null && kept.Count > 0)
+            await JobSubmission.AmendKeyAsync(db, tenantId, request, [.. rows.Select(row => row.Id)], cancellationToken);
+        await also(db, added, cancellationToken);
+        return new Submission.Accepted(rows, kept.Values.Select(job => job.Id).ToHashSet());
+    }
+
+    /// <summary>Takes the transaction back, key and all.</summary>
+    private sealed class RefusedException(Submission submission) : Exception
+    {
+        public Submission Submission => submission;
+    }
 
     private sealed record StateRow(string State, long Count, double? WaitSeconds);
 }

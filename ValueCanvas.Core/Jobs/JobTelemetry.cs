@@ -13,11 +13,12 @@ public static class JobTracing
 
     public static readonly ActivitySource Source = new(SourceName);
 
-    internal static Activity? StartSend(string type) =>
+    internal static Activity? StartSend(string? type, int count) =>
         Source.StartActivity($"send {Destination}", ActivityKind.Producer)
             ?.SetTag("messaging.system", "valuecanvas")
             .SetTag("messaging.operation.name", "send")
             .SetTag("messaging.destination.name", Destination)
+            .SetTag("messaging.batch.message_count", count > 1 ? count : null)
             .SetTag("valuecanvas.job.type", type);
 }
 

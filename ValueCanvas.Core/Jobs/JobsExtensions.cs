@@ -11,6 +11,10 @@ public static class JobsExtensions
         services.AddSingleton<JobMetrics>();
         services.AddSingleton<JobSignal>();
         services.AddSingleton<JobLeases>();
+        services.AddSingleton<JobCheckpoints>();
+        services.AddSingleton<Schedules.JobScheduler>();
+        services.AddSingleton(provider => new LiveText(
+            provider.GetRequiredService<TimeProvider>(), provider.GetService<StackExchange.Redis.IConnectionMultiplexer>()));
         services.AddSingleton(provider => new JobStore(
             provider.GetRequiredService<TenantDatabase>(),
             provider.GetRequiredService<JobSignal>(),

@@ -24,6 +24,9 @@ public sealed class OpenApiTests
         Assert.Equal(mapped, documented);
     }
 
+    private static readonly string[] WithoutBody =
+        ["/api/queue/jobs/{id}/cancel", "/api/queue/jobs/{id}/retry", "/api/queue/pause", "/api/queue/resume"];
+
     [Fact]
     public async Task Document_DescribesABodyForEveryPost()
     {
@@ -33,6 +36,9 @@ public sealed class OpenApiTests
 
         foreach (var path in document.GetProperty("paths").EnumerateObject())
         {
+            // What the path says is all there is to say.
+            if (WithoutBody.Contains(path.Name))
+                continue;
             if (path.Value.TryGetProperty("post", out var post))
                 Assert.True(post.TryGetProperty("requestBody", out _), $"POST {path.Name} has no requestBody");
         }

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text.Json;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Inference;
@@ -10,7 +9,6 @@ using ValueCanvas.Tests.Core.Canvases;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
-using ValueCanvas.Worker.Canvases;
 using ValueCanvas.Worker.Execution;
 
 namespace ValueCanvas.Tests.Worker;
@@ -81,7 +79,7 @@ public sealed class CanvasGenerationTests(ServersFixture servers) : IAsyncLifeti
             builder.AddServiceDefaults();
             builder.AddInference();
             builder.Services.AddCanvases();
-            builder.Services.AddSingleton<IJobHandler, CanvasGenerationHandler>();
+            builder.Services.AddJobHandlers();
         },
         settings: [("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")]);
 }

@@ -27,8 +27,6 @@ public sealed class RetryPolicyTests
         Assert.Equal(TimeSpan.FromSeconds(expected), RetryPolicy.DelayAfter(1, TimeSpan.FromSeconds(asked), new Random(1)));
 
     [Theory]
-    [InlineData(InferenceFailure.Unavailable, "inference_unavailable")]
-    [InlineData(InferenceFailure.RateLimited, "rate_limited")]
     [InlineData(InferenceFailure.Timeout, "timeout")]
     [InlineData(InferenceFailure.InvalidAnswer, "invalid_answer")]
     public void Classify_FailureThatMayPass_IsWorthAnotherAttempt(InferenceFailure kind, string code)
@@ -37,6 +35,32 @@ public sealed class RetryPolicyTests
 
         var fault = Assert.IsType<JobOutcome.Faulted>(outcome);
         Assert.Equal((code, "m", TimeSpan.FromSeconds(3)), (fault.Error.Code, fault.Error.Message, fault.RetryAfter!.Value));
+    }
+
+    [Theory]
+    [InlineData(InferenceFailure.RateLimited, 3, true)]
+    [InlineData(InferenceFailure.RateLimited, null, true)]
+    [InlineData(InferenceFailure.Unavailable, 3, true)]
+    [InlineData(InferenceFailure.Unavailable, null, false)]
+    public void Classify_NobodyTried_PutsTheJobOffAndUsesNoAttempt(InferenceFailure kind, int? retryAfter, bool snoozed)
+    {
+        var outcome = RetryPolicy.Classify(
+            new InferenceException(kind, "m", retryAfter: retryAfter is { } seconds ? TimeSpan.FromSeconds(seconds) : null));
+
+        Assert.Equal(snoozed, outcome is JobOutcome.Snoozed);
+        Assert.Equal(!snoozed, outcome is JobOutcome.Faulted);
+    }
+
+    [Fact]
+    public void DelayOfSnooze_Asked_IsThatAndAQuarterAtMost_NeverLessThanASecond()
+    {
+        var random = new Random(1);
+        for (var i = 0; i < 100; i++)
+        {
+            Assert.InRange(RetryPolicy.DelayOfSnooze(7, TimeSpan.FromSeconds(8), random).TotalSeconds, 8, 10);
+            Assert.InRange(RetryPolicy.DelayOfSnooze(0, TimeSpan.Zero, random).TotalSeconds, 1, 1.25);
+            Assert.InRange(RetryPolicy.DelayOfSnooze(9, null, random).TotalSeconds, 150, 300);
+        }
     }
 
     [Theory]

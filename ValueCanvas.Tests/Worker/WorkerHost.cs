@@ -49,6 +49,14 @@ internal sealed class WorkerHost : IAsyncDisposable
         return new WorkerHost(host);
     }
 
+    public async Task<Job> EnqueueAsync(string type, string args, NewJob job)
+    {
+        var submission = await Services.GetRequiredService<JobStore>().SubmitAsync(
+            Tenants.Development, [job with { Type = type, Args = args }], null, (_, _, _) => Task.CompletedTask,
+            TestContext.Current.CancellationToken);
+        return Assert.IsType<Submission.Accepted>(submission).Jobs[0];
+    }
+
     public Task<Job> EnqueueAsync(string type = TestHandler.TestType, string args = "{}") => Services.GetRequiredService<JobStore>()
         .EnqueueAsync(Tenants.Development, type, null, args, TestContext.Current.CancellationToken);
 

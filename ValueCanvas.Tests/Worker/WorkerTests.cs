@@ -83,7 +83,7 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
         await using var worker = await WorkerHost.StartAsync(
             _database,
             new TestHandler((_, _) => ++attempts == 1
-                ? throw new InferenceException(InferenceFailure.Unavailable, "Away.", retryAfter: TimeSpan.FromMilliseconds(200))
+                ? throw new InferenceException(InferenceFailure.Timeout, "Late.", retryAfter: TimeSpan.FromMilliseconds(200))
                 : Task.FromResult<JobOutcome>(new JobOutcome.Succeeded("1"))));
 
         var job = await worker.EnqueueAsync();
@@ -99,12 +99,12 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
         await using var worker = await WorkerHost.StartAsync(
             _database,
             new TestHandler((_, _) =>
-                throw new InferenceException(InferenceFailure.RateLimited, "Full.", retryAfter: TimeSpan.FromMilliseconds(10))));
+                throw new InferenceException(InferenceFailure.Timeout, "Late.", retryAfter: TimeSpan.FromMilliseconds(10))));
 
         var job = await worker.EnqueueAsync();
 
         var done = await worker.UntilAsync(job.Id, JobState.Failed);
-        Assert.Equal((5, "rate_limited", "Full."), (done.Job.Attempt, done.Job.ErrorCode, done.Job.ErrorMessage));
+        Assert.Equal((5, "timeout", "Late."), (done.Job.Attempt, done.Job.ErrorCode, done.Job.ErrorMessage));
     }
 
     [Theory]

@@ -15,39 +15,25 @@ internal sealed class CanvasGenerationHandler(CanvasGenerator generator, PromptC
 
     public async Task<JobOutcome> RunAsync(Job job, CancellationToken cancellationToken)
     {
-        // The submission was validated; the prompt may have changed since, and a row may have been written by hand.
-        if (!TryReadBrief(job, out var brief))
-            return new JobOutcome.Rejected(new JobError("invalid_arguments", $"The job does not fit the prompt {CanvasBrief.PromptKey}."));
+        if (JobArgs.Read(job, prompts) is not { } variables)
+            return JobArgs.Invalid(job);
 
         var canvas = await generator.GenerateAsync(
-            new InferenceCall(job.TenantId) { JobId = job.Id, Route = "worker/canvas_generation" }, brief, cancellationToken);
-        var result = new CanvasGenerationResult(canvas.Id, CanvasView.Of(canvas));
+            JobCalls.Of(job), CanvasBrief.FromVariables(variables), cancellationToken);
+        var result = new CanvasResult(canvas.Id, CanvasView.Of(canvas));
         return new JobOutcome.Succeeded(
-            JsonSerializer.Serialize(result, CanvasGenerationContext.Default.CanvasGenerationResult),
-            db => db.Add(canvas));
-    }
-
-    private bool TryReadBrief(Job job, out CanvasBrief brief)
-    {
-        brief = null!;
-        try
-        {
-            var variables = JsonSerializer.Deserialize(job.Args, CanvasGenerationContext.Default.DictionaryStringJsonElement);
-            if (variables is null || prompts.Find(CanvasBrief.PromptKey)?.Validate(variables).Count is not 0)
-                return false;
-            brief = CanvasBrief.FromVariables(variables);
-            return true;
-        }
-        catch (JsonException)
-        {
-            return false;
-        }
+            JsonSerializer.Serialize(result, CanvasResultContext.Default.CanvasResult),
+            (db, _) =>
+            {
+                db.Add(canvas);
+                return Task.CompletedTask;
+            });
     }
 }
 
-internal sealed record CanvasGenerationResult(Guid CanvasId, CanvasView Canvas);
+/// <summary>Result of a job that made or changed a canvas.</summary>
+internal sealed record CanvasResult(Guid CanvasId, CanvasView Canvas);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
-[JsonSerializable(typeof(CanvasGenerationResult))]
-[JsonSerializable(typeof(Dictionary<string, JsonElement>))]
-internal sealed partial class CanvasGenerationContext : JsonSerializerContext;
+[JsonSerializable(typeof(CanvasResult))]
+internal sealed partial class CanvasResultContext : JsonSerializerContext;

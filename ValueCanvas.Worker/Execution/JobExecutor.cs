@@ -73,6 +73,10 @@ internal sealed partial class JobExecutor(
         {
             return new JobOutcome.Interrupted();
         }
+        catch (Exception) when (running.IsOverdue && running.EndsAtDeadline)
+        {
+            return new JobOutcome.Rejected(new JobError("deadline_exceeded", "The job had not succeeded by its deadline."));
+        }
         catch (Exception) when (running.IsOverdue)
         {
             return new JobOutcome.Faulted(new JobError("timeout", "The attempt took too long."));
@@ -100,6 +104,10 @@ internal sealed partial class JobExecutor(
                 Log.RecordDelayed(logger, job.Id, exception.GetBaseException().Message);
                 await Task.Delay(RecordPause, time, CancellationToken.None);
             }
+            catch (EffectRefusedException refused)
+            {
+                outcome = new JobOutcome.Faulted(refused.Error);
+            }
             catch (Exception exception) when (!DatabaseErrors.IsUnavailable(exception) && outcome is JobOutcome.Succeeded)
             {
                 // The database refuses what the handler made.
@@ -126,6 +134,9 @@ internal sealed partial class JobExecutor(
                 return Name(await leases.RetryAsync(job, fault.Error, delay, CancellationToken.None), JobState.Retryable);
             case JobOutcome.Faulted fault:
                 return Name(await leases.FailAsync(job, fault.Error, CancellationToken.None), JobState.Failed);
+            case JobOutcome.Snoozed snooze:
+                var pause = RetryPolicy.DelayOfSnooze(job.Snoozes, snooze.RetryAfter, Random.Shared);
+                return await leases.SnoozeAsync(job, snooze.Error, pause, CancellationToken.None) ? "snoozed" : "stale";
             case JobOutcome.Rejected rejection:
                 return Name(await leases.FailAsync(job, rejection.Error, CancellationToken.None), JobState.Failed);
             case JobOutcome.Interrupted when await leases.ReleaseAsync(job, CancellationToken.None):

@@ -1,4 +1,3 @@
-using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
 
 namespace ValueCanvas.Worker.Execution;
@@ -11,13 +10,18 @@ internal abstract record JobOutcome
     }
 
     /// <param name="Result">JSON.</param>
-    /// <param name="Changes">Adds what the job made to the transaction that stores the result; may be called more than once.</param>
-    public sealed record Succeeded(string Result, Action<ValueCanvasDbContext>? Changes = null) : JobOutcome;
+    /// <param name="Changes">Writes what the job made into the transaction that stores the result; may be called more than once.</param>
+    public sealed record Succeeded(string Result, JobChanges? Changes = null) : JobOutcome;
 
     /// <summary>The same job may succeed later.</summary>
     /// <param name="Error">Why not now.</param>
     /// <param name="RetryAfter">How long the refusing side asked to wait, if it did.</param>
     public sealed record Faulted(JobError Error, TimeSpan? RetryAfter = null) : JobOutcome;
+
+    /// <summary>Not the job's fault, and nothing was tried: what it needs is full or out of order. Uses no attempt.</summary>
+    /// <param name="Error">What is missing.</param>
+    /// <param name="RetryAfter">How long the refusing side asked to wait, if it did.</param>
+    public sealed record Snoozed(JobError Error, TimeSpan? RetryAfter = null) : JobOutcome;
 
     /// <summary>The job cannot succeed as it is.</summary>
     public sealed record Rejected(JobError Error) : JobOutcome;

@@ -19,6 +19,9 @@ internal sealed class JobWorkerOptions
 
     public TimeSpan Heartbeat { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often a worker looks whether jobs that it runs were called off.</summary>
+    public TimeSpan CancelInterval { get; set; } = TimeSpan.FromMilliseconds(500);
+
     /// <summary>An attempt that takes longer has failed.</summary>
     public TimeSpan AttemptTimeout { get; set; } = TimeSpan.FromMinutes(10);
 
@@ -28,8 +31,17 @@ internal sealed class JobWorkerOptions
     /// <summary>How often abandoned jobs are looked for, by every worker.</summary>
     public TimeSpan RescueInterval { get; set; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often schedules are looked at, by every worker.</summary>
+    public TimeSpan ScheduleInterval { get; set; } = TimeSpan.FromSeconds(1);
+
     /// <summary>With this many lost workers a job is given up.</summary>
     public int MaxCrashes { get; set; } = 3;
+
+    /// <summary>How long jobs that succeeded or were called off are kept, with their results and histories.</summary>
+    public TimeSpan Retention { get; set; } = TimeSpan.FromDays(30);
+
+    /// <summary>How long failed jobs are kept, the dead letters among them.</summary>
+    public TimeSpan FailedRetention { get; set; } = TimeSpan.FromDays(90);
 
     /// <summary>What is wrong, in messages that name the key.</summary>
     public IEnumerable<string> Problems()
@@ -41,11 +53,19 @@ internal sealed class JobWorkerOptions
         foreach (var (key, value) in new[]
         {
             (nameof(PollInterval), PollInterval), (nameof(PollIntervalWithoutHints), PollIntervalWithoutHints), (nameof(Lease), Lease),
-            (nameof(Heartbeat), Heartbeat), (nameof(AttemptTimeout), AttemptTimeout), (nameof(RescueInterval), RescueInterval),
+            (nameof(Heartbeat), Heartbeat), (nameof(CancelInterval), CancelInterval),
+            (nameof(AttemptTimeout), AttemptTimeout), (nameof(RescueInterval), RescueInterval),
+            (nameof(ScheduleInterval), ScheduleInterval),
         })
         {
             if (value <= TimeSpan.Zero || value > TimeSpan.FromDays(1))
                 yield return $"{Section}:{key} must be positive and at most a day.";
+        }
+
+        foreach (var (key, value) in new[] { (nameof(Retention), Retention), (nameof(FailedRetention), FailedRetention) })
+        {
+            if (value < TimeSpan.FromHours(1))
+                yield return $"{Section}:{key} must be at least an hour.";
         }
 
         if (DrainTimeout < TimeSpan.Zero || DrainTimeout > TimeSpan.FromDays(1))

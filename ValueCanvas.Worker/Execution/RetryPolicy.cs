@@ -7,11 +7,16 @@ namespace ValueCanvas.Worker.Execution;
 internal static class RetryPolicy
 {
     private static readonly TimeSpan First = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Shortest = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
 
     /// <summary>What an exception of a handler means for its job. The submitter sees the messages.</summary>
     public static JobOutcome Classify(Exception exception) => exception switch
     {
+        // Nobody tried: the limit is reached, or the proxy knows that it has nobody to ask and says when that may change (an open breaker).
+        InferenceException { Kind: InferenceFailure.RateLimited } failure => new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
+        InferenceException { Kind: InferenceFailure.Unavailable, RetryAfter: not null } failure =>
+            new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
         InferenceException { IsTransient: true } failure => new JobOutcome.Faulted(ErrorOf(failure), failure.RetryAfter),
         InferenceException failure => new JobOutcome.Rejected(ErrorOf(failure)),
         _ => new JobOutcome.Faulted(new JobError("internal", "The worker failed unexpectedly.")),
@@ -28,6 +33,15 @@ internal static class RetryPolicy
         var factor = Math.Pow(2, Math.Min(attempt, 30) - 1);
         var seconds = Math.Min(First.TotalSeconds * factor, Longest.TotalSeconds);
         return TimeSpan.FromSeconds(seconds * (0.5 + (random.NextDouble() / 2)));
+    }
+
+    /// <summary>The same for a job that was put off for the n-th time; never less than a second, so that it does not spin.</summary>
+    public static TimeSpan DelayOfSnooze(int snoozes, TimeSpan? retryAfter, Random random)
+    {
+        if (retryAfter is null)
+            return DelayAfter(snoozes + 1, null, random);
+        var asked = DelayAfter(1, retryAfter, random);
+        return (asked > Shortest ? asked : Shortest) * (1 + (random.NextDouble() / 4));
     }
 
     private static JobError ErrorOf(InferenceException failure) => new(

@@ -37,10 +37,16 @@ internal sealed class RunningJob : IDisposable
     private readonly CancellationTokenSource _any;
     private bool _disposed;
 
-    public RunningJob(Job job, TimeSpan timeout, TimeProvider time)
+    /// <param name="job">As claimed.</param>
+    /// <param name="attemptTimeout">Most that an attempt may take; less where the job's own deadline comes before.</param>
+    /// <param name="time">For the bound.</param>
+    public RunningJob(Job job, TimeSpan attemptTimeout, TimeProvider time)
     {
         Job = job;
-        _deadline = new CancellationTokenSource(timeout, time);
+        // By the database's clock, which set both: this machine's may say another time.
+        var left = job.DeadlineAt - job.StartedAt is { } wanted ? (wanted > TimeSpan.Zero ? wanted : TimeSpan.Zero) : TimeSpan.MaxValue;
+        EndsAtDeadline = left < attemptTimeout;
+        _deadline = new CancellationTokenSource(EndsAtDeadline ? left : attemptTimeout, time);
         _any = CancellationTokenSource.CreateLinkedTokenSource(_deadline.Token, _leaseLost.Token, _interrupted.Token);
     }
 
@@ -52,6 +58,9 @@ internal sealed class RunningJob : IDisposable
     public bool HasLostLease => _leaseLost.IsCancellationRequested;
 
     public bool IsInterrupted => _interrupted.IsCancellationRequested;
+
+    /// <summary>Whether being overdue means that the job's time is over, not just the attempt's.</summary>
+    public bool EndsAtDeadline { get; }
 
     public bool IsOverdue => _deadline.IsCancellationRequested;
 

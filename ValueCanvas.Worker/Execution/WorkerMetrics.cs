@@ -19,6 +19,7 @@ internal sealed class WorkerMetrics
     private readonly Histogram<double> _wait;
     private readonly Histogram<double> _duration;
     private readonly Counter<long> _rescued;
+    private QueueDepth? _depth;
 
     public WorkerMetrics(IMeterFactory meters)
     {
@@ -28,7 +29,16 @@ internal sealed class WorkerMetrics
         _wait = meter.CreateHistogram("valuecanvas.jobs.wait", "s", "From when an attempt was due to its start.", advice: Seconds);
         _duration = meter.CreateHistogram("valuecanvas.jobs.duration", "s", "From an attempt's start to its record.", advice: Seconds);
         _rescued = meter.CreateCounter<long>("valuecanvas.jobs.rescued", "{job}", "Jobs taken from workers that stopped renewing.");
+        meter.CreateObservableGauge(
+            "valuecanvas.jobs.due", () => _depth?.Due ?? 0, "{job}", "Jobs of all tenants that a worker could start now; the same at every worker.");
+        meter.CreateObservableGauge(
+            "valuecanvas.jobs.held", () => _depth?.Running ?? 0, "{job}", "Jobs of all tenants that workers run; the same at every worker.");
+        meter.CreateObservableGauge(
+            "valuecanvas.jobs.oldest", () => _depth?.OldestSeconds ?? 0, "s", "For how long the oldest job that is due has been.");
     }
+
+    /// <summary>What is told of the whole queue until the next measurement.</summary>
+    public void Measured(QueueDepth depth) => Volatile.Write(ref _depth, depth);
 
     public void Started(string type, TimeSpan wait)
     {

@@ -8,7 +8,10 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
     private static readonly string[] Functions =
     [
         // The queue serves every tenant.
-        "claim_llm_jobs", "heartbeat_llm_jobs", "rescue_llm_jobs",
+        "claim_llm_jobs", "heartbeat_llm_jobs", "lost_llm_jobs", "rescue_llm_jobs", "expire_llm_jobs", "prune_llm_jobs",
+        "due_llm_job_schedules", "measure_llm_jobs",
+        // Writes the history of each job, which nobody else may.
+        "note_llm_job_change",
         // Before it is known who calls.
         "access_of_session", "end_session_of_token", "find_api_key", "rotate_refresh_token", "user_of_login",
         // Of a user, who may belong to several tenants.
@@ -76,6 +79,7 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
             [
                 "audit_log.append",           // for everybody, and for no tenant; nobody reads by it
                 "audit_log.read_all",         // by app.audit_all, which the operators' route sets
+                "llm_jobs.ended",             // of the tenant, and of what has ended alone
                 "refresh_tokens.self",        // into a session of one's own
                 "sessions.self",              // by app.user_id
                 "tenants.tenant",             // by its id

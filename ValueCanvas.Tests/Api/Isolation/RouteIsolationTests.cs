@@ -16,6 +16,10 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
     {
         ["/api/canvas/{id}"] = "canvases",
         ["/api/queue/jobs/{id}"] = "llm_jobs",
+        ["/api/queue/jobs/{id}/cancel"] = "llm_jobs",
+        ["/api/queue/jobs/{id}/retry"] = "llm_jobs",
+        ["/api/queue/jobs/{id}/events"] = "llm_jobs",
+        ["/api/queue/schedules/{id}"] = "llm_job_schedules",
         ["/api/keys/{id}"] = "api_keys",
         ["/api/keys/{id}/rotate"] = "api_keys",
         ["/api/auth/sessions/{id}"] = "sessions",
@@ -30,6 +34,8 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
 
     private static readonly Dictionary<string, string> Bodies = new()
     {
+        ["PUT /api/queue/schedules/{id}"] =
+            """{"name":"n","cron":"* * * * *","job":{"type":"chat","promptVariables":{"prompt":"x"}}}""",
         ["PATCH /api/tenants/{tenantId}/members/{userId}"] = """{"role":"viewer"}""",
         ["POST /api/tenants/{tenantId}/invitations"] = """{"email":"somebody@tests.example","role":"viewer"}""",
     };
@@ -58,7 +64,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
             // To its owner it is there, else the walk would prove nothing.
             if (method == "GET")
             {
-                using var own = await theirs.GetAsync(foreign, Cancellation);
+                using var own = await theirs.GetAsync(foreign, HttpCompletionOption.ResponseHeadersRead, Cancellation);
                 Assert.True(own.StatusCode != HttpStatusCode.NotFound, $"GET {foreign} is not there for its owner");
             }
 

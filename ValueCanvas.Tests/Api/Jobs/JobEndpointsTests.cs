@@ -41,7 +41,9 @@ public sealed class JobEndpointsTests(ServersFixture servers) : IAsyncLifetime
             await _database.ScalarAsync<string>($"SELECT args::text FROM llm_jobs WHERE id = '{job.GetProperty("jobId").GetString()}'"));
 
         using var found = await _api.GetAsync(accepted.Headers.Location.ToString());
-        Assert.Equal(job.GetRawText(), (await DataAsync(found)).GetRawText());
+        var shown = await DataAsync(found);
+        Assert.All(job.EnumerateObject(), property => Assert.Equal(property.Value.GetRawText(), shown.GetProperty(property.Name).GetRawText()));
+        Assert.Equal("submitted", Assert.Single(shown.GetProperty("history").EnumerateArray()).GetProperty("event").GetString());
     }
 
     [Theory]

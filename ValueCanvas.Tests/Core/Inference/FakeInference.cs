@@ -42,6 +42,7 @@ internal sealed class FakeInference : IAsyncDisposable
         {
             using var body = new MemoryStream();
             await context.Request.Body.CopyToAsync(body, context.RequestAborted);
+            context.Items[nameof(BodyOf)] = body.ToArray();
             fake.Seen.Enqueue(new(
                 context.Request.Method,
                 $"{context.Request.Path.ToUriComponent()}{context.Request.QueryString}",
@@ -52,6 +53,10 @@ internal sealed class FakeInference : IAsyncDisposable
         await fake._app.StartAsync(TestContext.Current.CancellationToken);
         return fake;
     }
+
+    /// <summary>What this request asks; <see cref="Seen"/> has those of all.</summary>
+    public static System.Text.Json.JsonElement BodyOf(HttpContext context) =>
+        System.Text.Json.JsonDocument.Parse((byte[])context.Items[nameof(BodyOf)]!).RootElement;
 
     /// <summary>A free port on which nothing listens.</summary>
     public static string NowhereAddress()

@@ -107,7 +107,7 @@ public sealed class JobLeasesTests(Infrastructure.ServersFixture servers) : IAsy
         var job = await ClaimAsync(Long);
         var canvas = NewCanvas(Tenants.Development);
 
-        Assert.True(await Leases.CompleteAsync(job, """{"z":1,"a":2}""", db => db.Add(canvas), Cancel));
+        Assert.True(await Leases.CompleteAsync(job, """{"z":1,"a":2}""", Adding(canvas), Cancel));
 
         var stored = await Store.FindAsync(Tenants.Development, job.Id, Cancel);
         Assert.Equal(JobState.Succeeded, stored!.Job.State);
@@ -124,7 +124,7 @@ public sealed class JobLeasesTests(Infrastructure.ServersFixture servers) : IAsy
 
         // A canvas of another tenant, which row-level security does not let pass.
         await Assert.ThrowsAsync<DbUpdateException>(
-            () => Leases.CompleteAsync(job, "{}", db => db.Add(NewCanvas(_database.OtherTenant)), Cancel));
+            () => Leases.CompleteAsync(job, "{}", Adding(NewCanvas(_database.OtherTenant)), Cancel));
 
         Assert.Equal(JobState.Running, (await Store.FindAsync(Tenants.Development, job.Id, Cancel))!.Job.State);
         Assert.Equal(0, await CountAsync("canvases"));
@@ -141,11 +141,15 @@ public sealed class JobLeasesTests(Infrastructure.ServersFixture servers) : IAsy
         var current = await ClaimAsync(Long);
         Assert.True(current.RunLease > stale.RunLease);
 
-        Assert.False(await Leases.CompleteAsync(stale, """{"by":"stale"}""", db => db.Add(NewCanvas(Tenants.Development)), Cancel));
+        Assert.False(await Leases.CompleteAsync(stale, """{"by":"stale"}""", Adding(NewCanvas(Tenants.Development)), Cancel));
         Assert.False(await Leases.RetryAsync(stale, Error, TimeSpan.Zero, Cancel));
         Assert.False(await Leases.FailAsync(stale, Error, Cancel));
         Assert.False(await Leases.ReleaseAsync(stale, Cancel));
+        Assert.False(await Leases.SnoozeAsync(stale, Error, TimeSpan.Zero, Cancel));
+        Assert.False(await _host.Services.GetRequiredService<JobCheckpoints>().SaveAsync(stale, "{}", Cancel));
         Assert.Empty(await Leases.RenewAsync([stale], Long, Cancel));
+        Assert.Equal([stale.Id], await Leases.FindLostAsync([stale], Cancel));
+        Assert.Empty(await Leases.FindLostAsync([current], Cancel));
 
         Assert.Equal([current.Id], await Leases.RenewAsync([current], Long, Cancel));
         Assert.True(await Leases.CompleteAsync(current, """{"by":"current"}""", null, Cancel));
@@ -273,6 +277,12 @@ public sealed class JobLeasesTests(Infrastructure.ServersFixture servers) : IAsy
     private async Task<Job> ClaimAsync(TimeSpan lease) => Assert.Single(await Leases.ClaimAsync("w", 1, lease, Cancel));
 
     private Task<long> CountAsync(string table) => _database.ScalarAsync<long>($"SELECT count(*) FROM {table}");
+
+    private static JobChanges Adding(Canvas canvas) => (db, _) =>
+    {
+        db.Add(canvas);
+        return Task.CompletedTask;
+    };
 
     private static Canvas NewCanvas(Guid tenant) => new()
     {

@@ -73,7 +73,7 @@ public sealed class JobStoreTests(Infrastructure.ServersFixture servers) : IAsyn
 
         var pages = new List<IReadOnlyList<Job>>();
         Guid? after = null;
-        while (await Store.ListAsync(Tenants.Development, null, after, 2, Cancel) is { Count: > 0 } page)
+        while (await Store.ListAsync(Tenants.Development, JobFilter.None, after, 2, Cancel) is { Count: > 0 } page)
         {
             pages.Add(page);
             after = page[^1].Id;
@@ -87,15 +87,15 @@ public sealed class JobStoreTests(Infrastructure.ServersFixture servers) : IAsyn
 
     [Fact]
     public async Task ListAsync_AfterAJobThatIsNotThere_IsNull() =>
-        Assert.Null(await Store.ListAsync(Tenants.Development, null, Guid.NewGuid(), 2, Cancel));
+        Assert.Null(await Store.ListAsync(Tenants.Development, JobFilter.None, Guid.NewGuid(), 2, Cancel));
 
     [Fact]
     public async Task ListAsync_OfOneState_ShowsNoOther()
     {
         await Store.EnqueueAsync(Tenants.Development, "t", null, "{}", Cancel);
 
-        Assert.Single((await Store.ListAsync(Tenants.Development, JobState.Queued, null, 10, Cancel))!);
-        Assert.Empty((await Store.ListAsync(Tenants.Development, JobState.Failed, null, 10, Cancel))!);
+        Assert.Single((await Store.ListAsync(Tenants.Development, new() { State = JobState.Queued }, null, 10, Cancel))!);
+        Assert.Empty((await Store.ListAsync(Tenants.Development, new() { State = JobState.Failed }, null, 10, Cancel))!);
     }
 
     [Fact]

@@ -13,10 +13,10 @@ public sealed class PromptCatalogTests
     public void Catalog_BuiltIn_HasTheCanvasPrompts()
     {
         Assert.Equal(
-            ["canvas.generate", "canvas.system.business_model", "canvas.system.lean", "canvas.system.value_proposition"],
+            ["canvas.generate", "canvas.refine", "canvas.system.business_model", "canvas.system.lean", "canvas.system.value_proposition"],
             Catalog.All.Select(prompt => prompt.Key));
         Assert.All(Catalog.All, prompt => Assert.Matches("^[0-9a-f]{12}$", prompt.Version));
-        Assert.Equal(4, Catalog.All.Select(prompt => prompt.Version).Distinct().Count());
+        Assert.Equal(5, Catalog.All.Select(prompt => prompt.Version).Distinct().Count());
         Assert.Null(Catalog.Find("canvas.Generate"));
     }
 

@@ -1,0 +1,72 @@
+using Npgsql;
+
+namespace ValueCanvas.Tests.Core.Jobs;
+
+/// <summary>
+/// Reads the whole history of a queue, and says what must never have happened. It trusts no other column than the history's.
+/// </summary>
+internal static class JobHistoryChecker
+{
+    private static readonly string[] Ended = ["succeeded", "failed", "cancelled"];
+
+    /// <param name="connectionString">As superuser.</param>
+    /// <param name="accepted">Jobs that were accepted: each must be there.</param>
+    public static async Task<IReadOnlyList<string>> ViolationsAsync(string connectionString, params IEnumerable<Guid> accepted)
+    {
+        await using var source = NpgsqlDataSource.Create(connectionString);
+        var events = await ReadAsync(
+            source, "SELECT job_id, event, state, attempt, run_lease, worker_id FROM llm_job_events ORDER BY job_id, id",
+            row => (Job: row.GetGuid(0), Event: row.GetString(1), State: row.GetString(2), Attempt: row.GetInt32(3), Lease: row.GetInt64(4)));
+        var results = (await ReadAsync(source, "SELECT job_id, run_lease FROM llm_job_results", row => (row.GetGuid(0), row.GetInt64(1))))
+            .ToDictionary(row => row.Item1, row => row.Item2);
+        var states = (await ReadAsync(source, "SELECT id, state FROM llm_jobs", row => (row.GetGuid(0), row.GetString(1))))
+            .ToDictionary(row => row.Item1, row => row.Item2);
+
+        List<string> found = [.. accepted.Where(id => !states.ContainsKey(id)).Select(id => $"{id}: accepted and lost")];
+        foreach (var history in events.GroupBy(item => item.Job))
+        {
+            var steps = history.ToList();
+            Check(steps[0].Event == "submitted" && steps.Count(step => step.Event == "submitted") == 1, "is not submitted first and once");
+            Check(steps.Count(step => Ended.Contains(step.State)) <= 1, "ended more than once");
+            Check(steps.FindIndex(step => Ended.Contains(step.State)) is var end && (end < 0 || end == steps.Count - 1), "changed after its end");
+            Check(states.GetValueOrDefault(history.Key) == steps[^1].State, "is in a state that its history does not tell");
+            for (var i = 1; i < steps.Count; i++)
+            {
+                var (before, now) = (steps[i - 1], steps[i]);
+                if (now.Event == "claimed")
+                {
+                    Check(before.State is "queued" or "retryable", "was claimed while it ran");
+                    Check(now.Lease == before.Lease + 1, "was claimed under a lease that was given out before");
+                }
+                else
+                {
+                    Check(now.Lease == before.Lease, $"was {now.Event} under a lease that nobody had");
+                    Check(now.Event is "cancelled" or "failed" || before.State == "running", $"was {now.Event} while it did not run");
+                }
+            }
+
+            var succeeded = steps[^1].State == "succeeded";
+            Check(results.ContainsKey(history.Key) == succeeded, "has a result without a success, or a success without a result");
+            Check(!succeeded || results.GetValueOrDefault(history.Key) == steps[^1].Lease, "has the result of another attempt");
+
+            void Check(bool holds, string problem)
+            {
+                if (!holds)
+                    found.Add($"{history.Key} {problem}: {string.Join(", ", steps.Select(step => $"{step.Event} {step.Lease}"))}");
+            }
+        }
+
+        found.AddRange(states.Keys.Except(events.Select(item => item.Job)).Select(id => $"{id} has no history"));
+        return found;
+    }
+
+    private static async Task<List<T>> ReadAsync<T>(NpgsqlDataSource source, string sql, Func<NpgsqlDataReader, T> read)
+    {
+        await using var command = source.CreateCommand(sql);
+        await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
+        List<T> rows = [];
+        while (await reader.ReadAsync(TestContext.Current.CancellationToken))
+            rows.Add(read(reader));
+        return rows;
+    }
+}
