@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ValueCanvas.Core.Canvases;
-using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 using ValueCanvas.Worker.Execution;
