@@ -30,9 +30,9 @@ internal sealed class WorkerMetrics
         _duration = meter.CreateHistogram("valuecanvas.jobs.duration", "s", "From an attempt's start to its record.", advice: Seconds);
         _rescued = meter.CreateCounter<long>("valuecanvas.jobs.rescued", "{job}", "Jobs taken from workers that stopped renewing.");
         meter.CreateObservableGauge(
-            "valuecanvas.jobs.due", () => _depth?.Due ?? 0, "{job}", "Jobs of all tenants that a worker could start now; the same at every worker.");
+            "valuecanvas.jobs.due", () => _depth?.Due ?? 0, "{job}", "Jobs of all tenants that a worker could start now.");
         meter.CreateObservableGauge(
-            "valuecanvas.jobs.held", () => _depth?.Running ?? 0, "{job}", "Jobs of all tenants that workers run; the same at every worker.");
+            "valuecanvas.jobs.held", () => _depth?.Running ?? 0, "{job}", "Jobs of all tenants that workers run.");
         meter.CreateObservableGauge(
             "valuecanvas.jobs.oldest", () => _depth?.OldestSeconds ?? 0, "s", "For how long the oldest job that is due has been.");
     }

@@ -3,7 +3,7 @@ using Microsoft.EntityFrameworkCore.Migrations;
 
 namespace ValueCanvas.Core.Database.Migrations;
 
-/// <summary>How much work there is for all tenants together: numbers and no row, for metrics and whoever scales the workers by them.</summary>
+/// <summary>How much work there is for all tenants together: numbers and no row, for metrics and for scaling workers by them.</summary>
 [DbContext(typeof(ValueCanvasDbContext))]
 [Migration("20261124020000_QueueDepth")]
 internal sealed class QueueDepth : Migration
