@@ -18,9 +18,11 @@ using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Admin;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Api.Secrets;
+using ValueCanvas.Api.Usage;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
 
@@ -32,6 +34,7 @@ builder.AddServiceDefaults();
 builder.AddValueCanvasDatabase(interactive: true);
 builder.AddValueCanvasCache();
 builder.AddInference();
+builder.Services.AddUsage();
 builder.Services.AddCanvases();
 
 builder.Services.AddJsonText();
@@ -50,10 +53,12 @@ builder.Services.AddOpenAi();
 builder.Services.AddCanvasEndpoints();
 builder.Services.AddJobs();
 builder.Services.AddRateLimiting();
+builder.Services.AddUsageEndpoints();
 builder.Services.AddOpenApi();
 
 var app = builder.Build();
 app.UseAudit();
+app.UseRequestLog();
 app.UseProtection();
 app.UseErrorHandling();
 app.UseRequestChecks();
@@ -83,5 +88,8 @@ api.MapGroup("/queue").MapJobEndpoints();
 api.MapGroup("/audit").MapAuditEndpoints();
 api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
+api.MapGroup("/usage").MapUsageEndpoints();
+api.MapGroup("/admin/budgets").MapTenantBudgetEndpoints();
+api.MapGroup("/admin/prices").MapPriceEndpoints();
 
 app.Run();

@@ -1,3 +1,4 @@
+using ValueCanvas.InferenceProxy.Accounts;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
@@ -21,6 +22,7 @@ builder.Services.AddBatch();
 builder.Services.AddMessages();
 
 var app = builder.Build();
+app.UseAccounts();
 app.MapDefaultEndpoints();
 app.MapProviderEndpoints();
 app.MapOperatorEndpoints();

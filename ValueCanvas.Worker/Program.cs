@@ -2,6 +2,7 @@ using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Worker.Canvases;
 using ValueCanvas.Worker.Execution;
@@ -17,6 +18,7 @@ builder.AddServiceDefaults();
 builder.AddValueCanvasDatabase();
 builder.AddValueCanvasCache();
 builder.AddInference();
+builder.Services.AddUsage();
 
 builder.Services.AddJobQueue();
 builder.Services.AddJobExecution();

@@ -1,5 +1,6 @@
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Errors;
+using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Api.Authentication;
 
@@ -39,6 +40,15 @@ internal sealed record Caller(Guid TenantId, Role Role, CredentialKind Credentia
     /// <summary>Whoever made the request; the middleware refuses requests that nobody made, unless the endpoint is open to all.</summary>
     /// <exception cref="RequestException">401: an open endpoint asked who calls, and nobody says.</exception>
     public static Caller Of(HttpContext context) => Find(context) ?? throw Refusals.SignIn();
+
+    /// <summary>A call of a model on this caller's behalf.</summary>
+    public InferenceCall Call(string route, CacheControl? cache = null) => new(TenantId)
+    {
+        UserId = UserId,
+        ApiKeyId = ApiKeyId,
+        Route = route,
+        Cache = cache ?? CacheControl.Never,
+    };
 
     /// <summary>Null where an open endpoint was called without credentials.</summary>
     public static Caller? Find(HttpContext context) => context.Features.Get<Caller>();

@@ -61,7 +61,8 @@ internal static class CanvasEndpoints
 
         // A model's work costs time and money: first see that there is somewhere to keep it.
         await database.ExecuteAsync(caller.TenantId, (_, _) => Task.CompletedTask, cancellationToken);
-        var canvas = await generator.GenerateAsync(caller.TenantId, CanvasBrief.FromVariables(variables), cancellationToken);
+        var canvas = await generator.GenerateAsync(
+            caller.Call("/api/canvas/generate"), CanvasBrief.FromVariables(variables), cancellationToken);
         TokenMeter.Of(context)?.Report(canvas.InputTokens, canvas.OutputTokens);
         await database.ExecuteAsync(
             caller.TenantId,

@@ -42,7 +42,7 @@ internal sealed record ChatBody(
             errors.Add("riskLevel", $"must be one of: {string.Join(", ", RiskLevels)}");
     }
 
-    public ChatRequest ToRequest(Guid tenantId)
+    public ChatRequest ToRequest(InferenceCall call)
     {
         List<ChatMessage> messages = [];
         if (!string.IsNullOrWhiteSpace(System))
@@ -54,7 +54,7 @@ internal sealed record ChatBody(
             Temperature = Temperature,
             MaxTokens = MaxTokens,
             User = UserId,
-            TenantId = tenantId,
+            Call = call,
             RiskLevel = RiskLevel,
         };
     }

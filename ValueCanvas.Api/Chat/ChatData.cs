@@ -19,14 +19,14 @@ internal sealed record ChatData(
     double LatencyMs,
     string RequestId)
 {
-    public static ChatData From(ChatCompletion completion, TimeSpan latency, string requestId) => new(
+    public static ChatData From(ChatCompletion completion, InferenceOutcome outcome, TimeSpan latency, string requestId) => new(
         completion.Text,
         completion.Model,
         completion.Provider,
-        Cached: false,
+        outcome.Cache is CacheStatus.Hit or CacheStatus.Stale,
         completion.FinishReason,
         completion.Usage is { } usage ? new(usage.InputTokens, usage.OutputTokens, usage.TotalTokens) : null,
-        Cost: null,
+        outcome.Cost,
         Math.Round(latency.TotalMilliseconds, 1),
         requestId);
 }

@@ -38,7 +38,8 @@ internal static class ChatEndpoints
         CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var request = body.Value.ToRequest(caller.TenantId);
+        var call = caller.Call(context.Request.Path.Value!, CacheControl.Always);
+        var request = body.Value.ToRequest(call);
         caller.Models?.Check(request.Model);
         if (body.Value.Stream is true)
         {
@@ -62,7 +63,7 @@ internal static class ChatEndpoints
         ChatData ToData(ChatCompletion completion)
         {
             TokenMeter.Of(context)?.Report(completion.Usage);
-            return ChatData.From(completion, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
+            return ChatData.From(completion, call.Outcome, time.GetElapsedTime(started), ErrorBodies.TraceId(context));
         }
     }
 }

@@ -42,6 +42,7 @@ internal static class Failures
         InferenceFailure.BadRequest => new(400, CodeOf(400), exception.Message),
         InferenceFailure.ModelNotFound => new(404, "model_not_found", exception.Message),
         InferenceFailure.RateLimited => new(429, "rate_limited", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),
+        InferenceFailure.BudgetExceeded => new(429, "budget_exceeded", exception.Message, RetryAfter: exception.RetryAfter),
         InferenceFailure.Timeout => new(504, "inference_timeout", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),
         InferenceFailure.InvalidAnswer => new(502, "invalid_answer", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),
         _ => new(503, "inference_unavailable", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),

@@ -24,7 +24,10 @@ public sealed partial class CanvasGenerator(
     /// The model call failed; <see cref="InferenceFailure.InvalidAnswer"/> where the second answer was not valid either.
     /// </exception>
     /// <exception cref="ArgumentException">The brief does not pass the prompt's validation.</exception>
-    public async Task<Canvas> GenerateAsync(Guid tenantId, CanvasBrief brief, CancellationToken cancellationToken)
+    /// <param name="call">On whose behalf; each question to the model is a call of its own like it.</param>
+    /// <param name="brief">What the canvas is to be about.</param>
+    /// <param name="cancellationToken">Ends the model's work, too.</param>
+    public async Task<Canvas> GenerateAsync(InferenceCall call, CanvasBrief brief, CancellationToken cancellationToken)
     {
         var schema = CanvasSchema.For(brief.Type);
         var instruction = Require($"canvas.system.{brief.Type.ToWireName()}");
@@ -44,14 +47,14 @@ public sealed partial class CanvasGenerator(
                     MaxTokens = MaxOutputTokens,
                     Temperature = Temperature,
                     Schema = new(schema.Name, schema.Document),
-                    TenantId = tenantId,
+                    Call = call.Again() with { Prompt = (question.Key, question.Version) },
                 },
                 cancellationToken);
             spent = Sum(spent, completion.Usage);
 
             var answer = CanvasAnswer.Read(schema, completion.Text, completion.FinishReason == "length");
             if (answer.Content is { } content)
-                return ToCanvas(tenantId, brief, content, completion.Model, $"{Version(question)},{Version(instruction)}", spent);
+                return ToCanvas(call.TenantId, brief, content, completion.Model, $"{Version(question)},{Version(instruction)}", spent);
 
             Log.InvalidAnswer(logger, schema.Name, attempt, answer.Problems.Count);
             if (attempt == MaxAttempts)

@@ -8,8 +8,11 @@ namespace ValueCanvas.Core.Inference;
 /// <param name="Usage">Tokens as reported by the model server; null where it reported none.</param>
 public sealed record ChatCompletion(string Text, string Model, string? Provider, string FinishReason, TokenUsage? Usage);
 
-/// <summary>Tokens of one call. <paramref name="CachedInputTokens"/> are a part of <paramref name="InputTokens"/>.</summary>
-public sealed record TokenUsage(int InputTokens, int OutputTokens, int CachedInputTokens)
+/// <summary>
+/// Tokens of one call. <paramref name="CachedInputTokens"/> are a part of <paramref name="InputTokens"/>, and
+/// <paramref name="ReasoningTokens"/> of <paramref name="OutputTokens"/>.
+/// </summary>
+public sealed record TokenUsage(int InputTokens, int OutputTokens, int CachedInputTokens, int ReasoningTokens = 0)
 {
     public int TotalTokens => InputTokens + OutputTokens;
 }

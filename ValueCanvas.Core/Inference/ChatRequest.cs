@@ -26,8 +26,8 @@ public sealed record ChatRequest(IReadOnlyList<ChatMessage> Messages)
     /// <summary>The end user, for the provider's abuse detection.</summary>
     public string? User { get; init; }
 
-    /// <summary>On whose behalf; null for nobody's.</summary>
-    public Guid? TenantId { get; init; }
+    /// <summary>On whose behalf and for what; null for nobody's, which is neither counted nor cached.</summary>
+    public InferenceCall? Call { get; init; }
 
     /// <summary>low, medium, high or critical; null leaves the choice of targets to the proxy's default.</summary>
     public string? RiskLevel { get; init; }

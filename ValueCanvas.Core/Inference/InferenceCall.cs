@@ -19,7 +19,7 @@ public sealed record InferenceCall(Guid TenantId)
     public Guid? JobId { get; init; }
 
     /// <summary>The prompt of the catalogue and its version; null where the caller wrote its own.</summary>
-    public (string Key, int Version)? Prompt { get; init; }
+    public (string Key, string Version)? Prompt { get; init; }
 
     /// <summary>The path that the client called: <c>/v1/chat/completions</c>, <c>/api/llm/chat</c>.</summary>
     public required string Route { get; init; }
@@ -29,6 +29,9 @@ public sealed record InferenceCall(Guid TenantId)
 
     /// <summary>What became of it; filled in while the answer is read, whole when its end has been read.</summary>
     public InferenceOutcome Outcome { get; set; } = new();
+
+    /// <summary>The same on whose behalf and for what, as a call of its own.</summary>
+    public InferenceCall Again() => this with { Id = Guid.CreateVersion7(), Outcome = new() };
 
     public static InferenceCall? Of(HttpRequestMessage request) => request.Options.TryGetValue(OptionsKey, out var call) ? call : null;
 

@@ -98,8 +98,10 @@ public sealed class InferenceClient(IHttpClientFactory clients, IOptions<Inferen
     /// Sends a request of the OpenAI-compatible API on as it is and returns as soon as the headers are there, whatever the status.
     /// The caller reads and disposes the response; its relative address is taken below the proxy's.
     /// </summary>
-    public async Task<HttpResponseMessage> ForwardAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    public async Task<HttpResponseMessage> ForwardAsync(
+        HttpRequestMessage request, InferenceCall call, CancellationToken cancellationToken)
     {
+        Attach(call, request);
         using var bound = new ProgressBound(_options.ResponseTimeout, "an answer", time, cancellationToken);
         return await Guarded(
             () => clients.CreateClient(HttpClientName).SendAsync(request, HttpCompletionOption.ResponseHeadersRead, bound.Token),
@@ -122,8 +124,8 @@ public sealed class InferenceClient(IHttpClientFactory clients, IOptions<Inferen
         {
             Content = JsonContent.Create(wire, WireContext.Default.WireRequest),
         };
-        if (request.TenantId is { } tenant)
-            message.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, tenant.ToString());
+        if (request.Call is { } call)
+            Attach(call, message);
         if (request.RiskLevel is { } risk)
             message.Headers.TryAddWithoutValidation(InferenceHeaders.Risk, risk);
         var response = await clients.CreateClient(HttpClientName)
@@ -132,6 +134,12 @@ public sealed class InferenceClient(IHttpClientFactory clients, IOptions<Inferen
             return response;
         using (response)
             throw await InferenceErrors.FromResponseAsync(response, time, cancellationToken);
+    }
+
+    private static void Attach(InferenceCall call, HttpRequestMessage request)
+    {
+        call.AttachTo(request);
+        request.Headers.TryAddWithoutValidation(InferenceHeaders.Tenant, call.TenantId.ToString());
     }
 
     private static WireAnswer ReadChunk(string data)

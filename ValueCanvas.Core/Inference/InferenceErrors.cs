@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
+using ValueCanvas.Core.Usage.Budgets;
 
 namespace ValueCanvas.Core.Inference;
 
@@ -34,6 +35,7 @@ internal static class InferenceErrors
             // Only messages about the request itself are the caller's business; the others can tell of the inside.
             InferenceFailure.BadRequest => Text(error) ?? "The model server refused the request as it is.",
             InferenceFailure.ModelNotFound => Text(error) ?? "No model of that name is served.",
+            InferenceFailure.BudgetExceeded => Text(error) ?? "The budget is used up.",
             InferenceFailure.RateLimited => "The model servers are at their limit. Try again after the time in Retry-After.",
             InferenceFailure.Timeout => "The model servers did not answer in time. Try again, or ask for a shorter answer.",
             _ => "No model server can answer at the moment. Try again shortly.",
@@ -44,6 +46,7 @@ internal static class InferenceErrors
     private static InferenceFailure KindOf(HttpStatusCode status, WireError? error) => status switch
     {
         HttpStatusCode.NotFound => InferenceFailure.ModelNotFound,
+        _ when CodeOf(error) == BudgetRefusal.Code => InferenceFailure.BudgetExceeded,
         _ when CodeOf(error) == "model_not_found" => InferenceFailure.ModelNotFound,
         HttpStatusCode.BadRequest or HttpStatusCode.RequestEntityTooLarge or HttpStatusCode.UnprocessableEntity =>
             InferenceFailure.BadRequest,

@@ -9,6 +9,9 @@ public enum InferenceFailure
     /// <summary>The proxy or a model server is full; <see cref="InferenceException.RetryAfter"/> says when to come back.</summary>
     RateLimited,
 
+    /// <summary>The tenant's, or the API key's, budget is used up; the message says until when.</summary>
+    BudgetExceeded,
+
     /// <summary>No answer, no first event, or no further event within its bound.</summary>
     Timeout,
 
@@ -40,5 +43,5 @@ public sealed class InferenceException : Exception
     /// <summary>
     /// True where the same request can succeed later without a change. An invalid answer counts: models are not deterministic.
     /// </summary>
-    public bool IsTransient => Kind is not (InferenceFailure.BadRequest or InferenceFailure.ModelNotFound);
+    public bool IsTransient => Kind is not (InferenceFailure.BadRequest or InferenceFailure.ModelNotFound or InferenceFailure.BudgetExceeded);
 }

@@ -18,6 +18,12 @@ public static class InferenceHeaders
     /// <summary>low, medium, high or critical: which of the model's chains answers.</summary>
     public const string Risk = "x-valuecanvas-risk";
 
+    /// <summary>
+    /// Asks for the accounts of a call: in the request a mark of hexadecimal digits that their lines in a stream begin with, in an answer that is
+    /// none the accounts.
+    /// </summary>
+    public const string Accounts = "x-valuecanvas-accounts";
+
     /// <summary>Followed by a provider's name: the tenant's own key of that provider.</summary>
     public const string ProviderKeyPrefix = "x-valuecanvas-key-";
 

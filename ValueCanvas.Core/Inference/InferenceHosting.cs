@@ -4,6 +4,8 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Core.Usage;
+using ValueCanvas.Core.Usage.Metering;
 
 namespace ValueCanvas.Core.Inference;
 
@@ -18,6 +20,8 @@ public static class InferenceHosting
         builder.Services.TryAddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<IValidateOptions<InferenceOptions>, OptionsValidator>();
         builder.Services.AddOptions<InferenceOptions>().BindConfiguration(InferenceOptions.Section).ValidateOnStart();
+        builder.Services.AddTransient<UsageHandler>();
+        builder.Services.AddTransient<MeterHandler>();
         builder.Services
             .AddHttpClient(InferenceClient.HttpClientName, (services, client) =>
             {
@@ -33,10 +37,15 @@ public static class InferenceHosting
                 ConnectTimeout = services.GetRequiredService<IOptions<InferenceOptions>>().Value.ConnectTimeout,
                 // Instead of the factory's rotation: replicas of the proxy that come later are found, streams in flight stay.
                 PooledConnectionLifetime = TimeSpan.FromMinutes(2),
+                // Whoever leaves a stream wants the model to stop, not the rest of the answer.
+                MaxResponseDrainSize = 0,
                 UseCookies = false,
                 UseProxy = false,
             })
-            .SetHandlerLifetime(Timeout.InfiniteTimeSpan);
+            .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+            // The way of a call: in the books, then past the cache, then with the proxy's accounts.
+            .AddHttpMessageHandler<UsageHandler>()
+            .AddHttpMessageHandler<MeterHandler>();
         builder.Services.AddSingleton<InferenceClient>();
         builder.Services.AddHealthChecks().AddCheck<InferenceHealthCheck>("inference", failureStatus: HealthStatus.Unhealthy);
         return builder;

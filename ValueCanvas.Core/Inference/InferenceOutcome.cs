@@ -15,6 +15,9 @@ public sealed class InferenceOutcome
 
     public string? Provider { get; set; }
 
+    /// <summary>What the proxy did for it, first to last; empty until it has told.</summary>
+    public IReadOnlyList<InferenceAttempt> Attempts { get; set; } = [];
+
     /// <summary>US dollars that the tenant pays; null where the model has no price.</summary>
     public decimal? Cost { get; set; }
 

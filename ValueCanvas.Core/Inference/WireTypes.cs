@@ -27,12 +27,16 @@ internal sealed record WireChoice(int Index, WireContent? Message, WireContent? 
 
 internal sealed record WireContent(string? Content, string? Refusal);
 
-internal sealed record WireUsage(int PromptTokens, int CompletionTokens, WirePromptDetails? PromptTokensDetails)
+internal sealed record WireUsage(
+    int PromptTokens, int CompletionTokens, WirePromptDetails? PromptTokensDetails, WireCompletionDetails? CompletionTokensDetails)
 {
-    public TokenUsage ToUsage() => new(PromptTokens, CompletionTokens, PromptTokensDetails?.CachedTokens ?? 0);
+    public TokenUsage ToUsage() => new(
+        PromptTokens, CompletionTokens, PromptTokensDetails?.CachedTokens ?? 0, CompletionTokensDetails?.ReasoningTokens ?? 0);
 }
 
 internal sealed record WirePromptDetails(int? CachedTokens);
+
+internal sealed record WireCompletionDetails(int? ReasoningTokens);
 
 internal sealed record WireFailure(WireError? Error);
 

@@ -32,7 +32,9 @@ internal sealed partial class AttemptRunner(
         metrics.AttemptStarted(target.Replica);
         var request = Build(context, body, call, target, attempt, resume);
         call.Overhead.Stop();
-        return new RunningAttempt(this, call, target, attempt, attempt.StartAsync(upstream, request)) { IsHedge = hedge };
+        var running = new RunningAttempt(this, call, target, attempt, attempt.StartAsync(upstream, request)) { IsHedge = hedge };
+        call.Accounts?.Started(running);
+        return running;
     }
 
     private HttpRequestMessage Build(
@@ -95,6 +97,7 @@ internal sealed partial class AttemptRunner(
     public void Adopted(RunningAttempt running)
     {
         running.Pass = running.Pass.Breaker.Began(running.Pass);
+        running.Call.Accounts?.Adopted(running);
         running.Attempt.Span?.Answered(running.Attempt.Ready.Span);
         if (running.Attempt.IsEventStream && !running.Call.IsResuming)
         {
@@ -108,6 +111,7 @@ internal sealed partial class AttemptRunner(
     {
         var (call, target, failure) = (running.Call, running.Target, running.Failure);
         Judge(running, failure, running.Status);
+        call.Accounts?.Ended(running);
         running.Pass = running.Pass with { Begun = true }; // its place for a probe is given back
         running.Attempt.Span?.Judge(failure, running.Status);
         metrics.AttemptEnded(call.Operation, target.Model.Model, target.Replica, failure, running.Attempt.Elapsed);

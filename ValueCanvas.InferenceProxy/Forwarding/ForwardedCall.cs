@@ -1,3 +1,4 @@
+using ValueCanvas.InferenceProxy.Accounts;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Errors;
 using ValueCanvas.InferenceProxy.Providers;
@@ -63,6 +64,9 @@ internal sealed class ForwardedCall : IDisposable
 
     /// <summary>Who asks.</summary>
     public Caller Caller { get; }
+
+    /// <summary>What the caller is told of its costs; null where it has not asked.</summary>
+    public CallAccounts? Accounts { get; init; }
 
     /// <summary>What routing knows of the prompt; null where it does not look.</summary>
     public required PromptPrefix? Prefix { get; init; }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http.Features;
+using ValueCanvas.InferenceProxy.Accounts;
 using ValueCanvas.InferenceProxy.Admission;
 using ValueCanvas.InferenceProxy.Callers;
 using ValueCanvas.InferenceProxy.Errors;
@@ -69,6 +70,7 @@ internal sealed partial class Forwarder(
         using var call = new ForwardedCall(topology, operation, route, peek, translation, caller, time, started)
         {
             Prefix = prefix,
+            Accounts = CallAccounts.Of(context),
         };
 
         // :: Step 4: a place at a replica whose breaker agrees, of the first target that has one, waited for where all are taken.

@@ -48,6 +48,8 @@ internal sealed class ApiHost : IAsyncDisposable
             ("VALUECANVAS_BOOTSTRAP_PASSWORD", OperatorPassword),
             ("VALUECANVAS_BOOTSTRAP_API_KEY", Key),
             ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
+            // Nor what waits on disk for a database that a test had away.
+            ("Usage:Directory", Path.Combine(Path.GetTempPath(), $"valuecanvas-tests-usage-{Guid.NewGuid():N}")),
             // The tests share a Redis, not their callers' limits.
             ("RateLimiting:Prefix", $"test-{Guid.NewGuid():N}"),
             .. settings,

@@ -155,8 +155,9 @@ public sealed class OpenAiTests : IAsyncLifetime
         var cut = new TaskCompletionSource();
         _inference.Answer = async context =>
         {
-            context.Response.ContentLength = 1000;
-            await context.Response.Body.WriteAsync("{\"half\":"u8.ToArray(), context.RequestAborted);
+            // One that is small is here whole before any of it goes out.
+            context.Response.ContentLength = 60_000;
+            await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes("{\"half\":" + new string(' ', 30_000)), context.RequestAborted);
             await context.Response.Body.FlushAsync(context.RequestAborted);
             await cut.Task.WaitAsync(context.RequestAborted);
             context.Abort();
@@ -167,7 +168,7 @@ public sealed class OpenAiTests : IAsyncLifetime
         Assert.Equal("{\"half\":", await ReadAsync(body, 8));
         cut.SetResult();
 
-        await Assert.ThrowsAnyAsync<IOException>(() => ReadAsync(body, 1));
+        await Assert.ThrowsAnyAsync<IOException>(() => ReadAsync(body, 60_000));
     }
 
     [Fact]

@@ -12,6 +12,7 @@ using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
+using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Health;
 using ValueCanvas.ServiceDefaults.Shutdown;
 using ValueCanvas.Tests.AppHost;
@@ -31,6 +32,7 @@ public sealed partial class ConfigurationTableTests
     {
         Leaves(ProxyOptions.Section, new ProxyOptions()), Leaves(ClientOptions.Section, new ClientOptions()),
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
+        Leaves(UsageOptions.Section, new UsageOptions()),
         Leaves(DatabaseOptions.Section, new DatabaseOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(AccountOptions.Section, new AccountOptions()),

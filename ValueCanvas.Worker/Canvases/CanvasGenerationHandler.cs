@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ValueCanvas.Core.Canvases;
+using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 using ValueCanvas.Worker.Execution;
@@ -18,7 +19,8 @@ internal sealed class CanvasGenerationHandler(CanvasGenerator generator, PromptC
         if (!TryReadBrief(job, out var brief))
             return new JobOutcome.Rejected(new JobError("invalid_arguments", $"The job does not fit the prompt {CanvasBrief.PromptKey}."));
 
-        var canvas = await generator.GenerateAsync(job.TenantId, brief, cancellationToken);
+        var canvas = await generator.GenerateAsync(
+            new InferenceCall(job.TenantId) { JobId = job.Id, Route = "worker/canvas_generation" }, brief, cancellationToken);
         var result = new CanvasGenerationResult(canvas.Id, CanvasView.Of(canvas));
         return new JobOutcome.Succeeded(
             JsonSerializer.Serialize(result, CanvasGenerationContext.Default.CanvasGenerationResult),

@@ -37,6 +37,7 @@ internal static class RetryPolicy
             InferenceFailure.RateLimited => "rate_limited",
             InferenceFailure.Timeout => "timeout",
             InferenceFailure.BadRequest => "bad_request",
+            InferenceFailure.BudgetExceeded => "budget_exceeded",
             InferenceFailure.ModelNotFound => "model_not_found",
             _ => "invalid_answer",
         },

@@ -12,6 +12,8 @@ public sealed class TableIsolationTests(IsolationDatabase database) : IClassFixt
         "__EFMigrationsHistory",    // the schema's
         "signing_keys",             // the installation's, sealed
         "rate_limit_policies", "rate_limit_revision", // the operators', for all
+        "model_prices", "usage_revision",             // the operators', for all
+        "system_metrics",                             // of processes
         "rate_limit_subjects", "rate_limit_logs",     // of callers and addresses; only the operators' routes read them
     ];
 

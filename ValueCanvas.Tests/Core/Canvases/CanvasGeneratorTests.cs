@@ -9,6 +9,8 @@ namespace ValueCanvas.Tests.Core.Canvases;
 
 public sealed class CanvasGeneratorTests
 {
+    private static readonly InferenceCall Call = new(Tenants.Development) { Route = "/test" };
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     public static TheoryData<CanvasType> Types => [CanvasType.ValueProposition, CanvasType.BusinessModel, CanvasType.Lean];
@@ -21,7 +23,7 @@ public sealed class CanvasGeneratorTests
         fake.Answer = context => FakeInference.Text(context, 200, FakeInference.Completion(ValidAnswer(type).ToJsonString()));
         using var host = new InferenceHost(fake.Address);
 
-        var canvas = await host.Canvases.GenerateAsync(Tenants.Development, new("A bakery", "Food", type), Cancellation);
+        var canvas = await host.Canvases.GenerateAsync(Call, new("A bakery", "Food", type), Cancellation);
 
         Assert.Empty(CanvasSchema.For(type).Validate(canvas.Content));
         Assert.Equal(("Bakery", "A bakery", "Food", type), (canvas.Title, canvas.BusinessDescription, canvas.Industry, canvas.Type));
@@ -43,7 +45,7 @@ public sealed class CanvasGeneratorTests
         fake.Answer = context => FakeInference.Text(context, 200, FakeInference.Completion($"```json\n{answer.ToJsonString()}\n```"));
         using var host = new InferenceHost(fake.Address);
 
-        var canvas = await host.Canvases.GenerateAsync(Tenants.Development, new("A bakery", null, CanvasType.Lean), Cancellation);
+        var canvas = await host.Canvases.GenerateAsync(Call, new("A bakery", null, CanvasType.Lean), Cancellation);
 
         Assert.Equal("Bakery", canvas.Title);
         Assert.Equal(["Bread is stale", "No time", "Queues", "Price"], CanvasContent.Of(canvas).Blocks["problem"]);
@@ -58,7 +60,7 @@ public sealed class CanvasGeneratorTests
             context, 200, FakeInference.Completion(fake.Seen.Count == 1 ? "Sorry, no." : ValidAnswer(CanvasType.Lean).ToJsonString()));
         using var host = new InferenceHost(fake.Address);
 
-        var canvas = await host.Canvases.GenerateAsync(Tenants.Development, new("A bakery", null, CanvasType.Lean), Cancellation);
+        var canvas = await host.Canvases.GenerateAsync(Call, new("A bakery", null, CanvasType.Lean), Cancellation);
 
         Assert.Equal((14, 6), (canvas.InputTokens, canvas.OutputTokens));
         var messages = fake.Seen.Last().Json.GetProperty("messages").EnumerateArray().ToArray();
@@ -81,7 +83,7 @@ public sealed class CanvasGeneratorTests
         using var host = new InferenceHost(fake.Address);
 
         var failure = await Assert.ThrowsAsync<InferenceException>(
-            () => host.Canvases.GenerateAsync(Tenants.Development, new("A bakery", null, CanvasType.Lean), Cancellation));
+            () => host.Canvases.GenerateAsync(Call, new("A bakery", null, CanvasType.Lean), Cancellation));
 
         Assert.Equal(InferenceFailure.InvalidAnswer, failure.Kind);
         Assert.Equal(2, fake.Seen.Count);

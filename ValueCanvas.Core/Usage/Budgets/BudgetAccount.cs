@@ -1,0 +1,111 @@
+namespace ValueCanvas.Core.Usage.Budgets;
+
+/// <summary>
+/// One budget in one of its periods, as this instance knows it: what PostgreSQL said was spent, what was spent here since, and what is held here. In
+/// billionths of a US dollar.
+/// </summary>
+internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffset? end)
+{
+    public const decimal NanosPerDollar = 1_000_000_000;
+
+    private readonly Lock _gate = new();
+    private long? _stored;
+    private long _since;
+    private long _held;
+    private int _alertedAt;
+    private long _shared;
+
+    public Budget Budget => budget;
+
+    public DateOnly Start => start;
+
+    /// <summary>When it begins anew; null: never.</summary>
+    public DateTimeOffset? End => end;
+
+    public long Limit { get; } = ToNanos(budget.Amount);
+
+    public long UsedAt { get; set; }
+
+    public long? RefreshedAt { get; set; }
+
+    /// <summary>PostgreSQL has said what was spent.</summary>
+    public bool IsLoaded => _stored is not null;
+
+    /// <summary>As far as this instance knows.</summary>
+    public long Spent
+    {
+        get
+        {
+            lock (_gate)
+                return Math.Max((_stored ?? 0) + _since, _shared);
+        }
+    }
+
+    public long Held
+    {
+        get
+        {
+            lock (_gate)
+                return _held;
+        }
+    }
+
+    public static long ToNanos(decimal dollars) => (long)Math.Min(decimal.Ceiling(dollars * NanosPerDollar), long.MaxValue / 4);
+
+    public static decimal ToDollars(long nanos) => nanos / NanosPerDollar;
+
+    public bool Fits(long nanos)
+    {
+        lock (_gate)
+            return Math.Max((_stored ?? 0) + _since, _shared) + _held + nanos <= Limit;
+    }
+
+    public void Hold(long nanos)
+    {
+        lock (_gate)
+            _held += nanos;
+    }
+
+    public void Settle(long held, long spent)
+    {
+        lock (_gate)
+        {
+            _held -= held;
+            _since += spent;
+        }
+    }
+
+    /// <summary>What all instances together have spent, as Redis counts it.</summary>
+    public void Heard(long shared)
+    {
+        lock (_gate)
+            _shared = Math.Max(_shared, shared);
+    }
+
+    /// <summary>To be called before PostgreSQL is asked: whatever was spent until then has its row.</summary>
+    public long Mark()
+    {
+        lock (_gate)
+            return _since;
+    }
+
+    public void Load(long stored, long mark)
+    {
+        lock (_gate)
+            (_stored, _since) = (stored, _since - mark);
+    }
+
+    /// <summary>The highest threshold that was crossed and not told of here; null where there is none.</summary>
+    public int? Crossed()
+    {
+        var percent = Spent * 100m / Limit;
+        var crossed = budget.AlertAt.LastOrDefault(threshold => percent >= threshold);
+        if (crossed <= _alertedAt)
+            return null;
+        _alertedAt = crossed;
+        return crossed;
+    }
+
+    /// <summary>It could not be told: it counts as not crossed.</summary>
+    public void Uncross(int threshold) => _alertedAt = Math.Min(_alertedAt, threshold - 1);
+}

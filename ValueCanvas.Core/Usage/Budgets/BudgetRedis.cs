@@ -1,0 +1,157 @@
+using System.Globalization;
+using Microsoft.Extensions.Options;
+using StackExchange.Redis;
+
+namespace ValueCanvas.Core.Usage.Budgets;
+
+/// <summary>
+/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their lifetimes. All of it can be
+/// rebuilt; a server that does not answer in time is left alone for a second.
+/// </summary>
+internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider time, IConnectionMultiplexer? redis = null)
+{
+    private const long Unknown = -1;
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+
+    private long _pausedUntil = long.MinValue;
+
+    // Checks all budgets, then holds of all of them or of none. A reservation whose time is over is given back first.
+    private const string ReserveScript =
+        """
+        local clock = redis.call('TIME')
+        local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+        local count = #KEYS / 2
+        for i = 1, count do
+            local sums, held = KEYS[2 * i - 1], KEYS[2 * i]
+            if redis.call('HEXISTS', sums, 'spent') == 0 then
+                return {-1, i - 1}
+            end
+            for _, late in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, 100)) do
+                redis.call('ZREM', held, late)
+                redis.call('HINCRBY', sums, 'held', '-' .. string.match(late, '|(%d+)$'))
+            end
+        end
+        for i = 1, count do
+            local sums = KEYS[2 * i - 1]
+            local spent = tonumber(redis.call('HGET', sums, 'spent'))
+            local holds = tonumber(redis.call('HGET', sums, 'held') or '0')
+            if spent + holds + tonumber(ARGV[1 + 2 * i]) > tonumber(ARGV[2 + 2 * i]) then
+                return {0, i - 1, spent, holds}
+            end
+        end
+        for i = 1, count do
+            redis.call('HINCRBY', KEYS[2 * i - 1], 'held', ARGV[1 + 2 * i])
+            redis.call('ZADD', KEYS[2 * i], now + tonumber(ARGV[2]), ARGV[1] .. '|' .. ARGV[1 + 2 * i])
+            local ttl = redis.call('PTTL', KEYS[2 * i - 1])
+            if ttl > 0 then
+                redis.call('PEXPIRE', KEYS[2 * i], ttl)
+            end
+        end
+        return {1}
+        """;
+
+    private const string SettleScript =
+        """
+        local told = {}
+        for i = 1, #KEYS / 2 do
+            local sums = KEYS[2 * i - 1]
+            if redis.call('ZREM', KEYS[2 * i], ARGV[1] .. '|' .. ARGV[1 + i]) == 1 then
+                redis.call('HINCRBY', sums, 'held', '-' .. ARGV[1 + i])
+            end
+            if redis.call('HEXISTS', sums, 'spent') == 1 then
+                told[i] = redis.call('HINCRBY', sums, 'spent', ARGV[2 + #KEYS / 2])
+            else
+                told[i] = -1
+            end
+        end
+        return told
+        """;
+
+    // What PostgreSQL knows is never too much.
+    private const string SeedScript =
+        """
+        local spent = redis.call('HGET', KEYS[1], 'spent')
+        if not spent or tonumber(spent) < tonumber(ARGV[1]) then
+            redis.call('HSET', KEYS[1], 'spent', ARGV[1])
+        end
+        redis.call('PEXPIRE', KEYS[1], ARGV[2])
+        return {tonumber(redis.call('HGET', KEYS[1], 'spent'))}
+        """;
+
+    /// <summary>Null where Redis did not answer.</summary>
+    public async ValueTask<RedisAnswer?> ReserveAsync(Reservation reservation)
+    {
+        var values = new List<RedisValue>
+        {
+            reservation.Id.ToString("N"), (long)options.Value.Budgets.Lease.TotalMilliseconds,
+        };
+        foreach (var (account, nanos) in reservation.Parts)
+        {
+            values.Add(nanos);
+            values.Add(account.Limit);
+        }
+
+        return await AskAsync(ReserveScript, Keys(reservation), [.. values]) switch
+        {
+            null => null,
+            [1, ..] => new(RedisVerdict.Held, 0, 0, 0),
+            [Unknown, var which] => new(RedisVerdict.Unknown, (int)which, 0, 0),
+            [_, var which, var spent, var held] => new(RedisVerdict.Refused, (int)which, spent, held),
+            _ => null,
+        };
+    }
+
+    /// <summary>What was spent of each budget, -1 where it is not known there; null where Redis did not answer.</summary>
+    public ValueTask<long[]?> SettleAsync(Reservation reservation, long spent) => AskAsync(
+        SettleScript,
+        Keys(reservation),
+        [reservation.Id.ToString("N"), .. reservation.Parts.Select(part => (RedisValue)part.Nanos), spent]);
+
+    /// <summary>Tells what PostgreSQL knows; false where Redis did not answer.</summary>
+    public async ValueTask<bool> SeedAsync(BudgetAccount account, long stored)
+    {
+        var life = account.End is { } end ? end - time.GetUtcNow() + TimeSpan.FromHours(1) : TimeSpan.FromDays(7);
+        if (await AskAsync(SeedScript, [Key(account)], [stored, (long)life.TotalMilliseconds]) is not [var spent])
+            return false;
+        account.Heard(spent);
+        return true;
+    }
+
+    private static RedisKey[] Keys(Reservation reservation) =>
+        [.. reservation.Parts.SelectMany(part => new RedisKey[] { Key(part.Account), Key(part.Account) + ":held" })];
+
+    // Of one tenant, so that a cluster keeps them in one place.
+    private static string Key(BudgetAccount account) => string.Create(CultureInfo.InvariantCulture,
+        $"valuecanvas:budget:{{{account.Budget.TenantId:N}}}:{account.Budget.Subject}:{account.Start:yyyyMMdd}:{account.Budget.Period.ToName()}");
+
+    private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values)
+    {
+        if (redis is not { IsConnected: true } || time.GetTimestamp() < Volatile.Read(ref _pausedUntil))
+            return null;
+        try
+        {
+            var asked = redis.GetDatabase().ScriptEvaluateAsync(script, keys, values);
+            return (long[]?)await asked.WaitAsync(options.Value.Budgets.RedisTimeout, time);
+        }
+        catch (Exception exception) when (exception is TimeoutException or RedisException or RedisCommandException or ObjectDisposedException)
+        {
+            Volatile.Write(ref _pausedUntil, time.GetTimestamp() + (long)(Pause.TotalSeconds * time.TimestampFrequency));
+            return null;
+        }
+    }
+}
+
+internal enum RedisVerdict
+{
+    Held,
+    Refused,
+
+    /// <summary>Redis does not know what was spent.</summary>
+    Unknown,
+}
+
+/// <param name="Verdict">On all of the budgets.</param>
+/// <param name="Which">Of them it is about.</param>
+/// <param name="Spent">Of that one.</param>
+/// <param name="Held">Of that one, for other calls.</param>
+internal readonly record struct RedisAnswer(RedisVerdict Verdict, int Which, long Spent, long Held);
