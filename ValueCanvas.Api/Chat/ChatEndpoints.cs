@@ -1,6 +1,7 @@
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Cache;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
@@ -38,7 +39,7 @@ internal static class ChatEndpoints
         CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var call = caller.Call(context.Request.Path.Value!, CacheControl.Always);
+        var call = caller.Call(context.Request.Path.Value!, context.Request.CacheControl(CacheControl.Always));
         var request = body.Value.ToRequest(call);
         caller.Models?.Check(request.Model);
         if (body.Value.Stream is true)
@@ -55,10 +56,13 @@ internal static class ChatEndpoints
                 throw;
             }
 
+            CacheAnswer.Write(context.Response, call.Outcome);
             return new ChatStream(deltas, completion => ToData(completion));
         }
 
-        return TypedResults.Ok(Envelope.Of(ToData(await inference.ChatAsync(request, cancellationToken))));
+        var completion = await inference.ChatAsync(request, cancellationToken);
+        CacheAnswer.Write(context.Response, call.Outcome);
+        return TypedResults.Ok(Envelope.Of(ToData(completion)));
 
         ChatData ToData(ChatCompletion completion)
         {

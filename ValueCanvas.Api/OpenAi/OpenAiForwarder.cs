@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Cache;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.RateLimiting.Tokens;
 using ValueCanvas.Api.Requests;
@@ -29,7 +30,7 @@ internal sealed partial class OpenAiForwarder(
         // 3. Send the body on while it arrives; a client that goes away cancels the call.
         using var request = ToUpstream(context.Request);
         using var response = await inference.ForwardAsync(
-            request, caller.Call(context.Request.Path.Value!, CacheControl.WhenDeterministic), context.RequestAborted);
+            request, caller.Call(context.Request.Path.Value!, context.Request.CacheControl(CacheControl.WhenDeterministic)), context.RequestAborted);
 
         // 4. Status and headers as they are.
         context.Response.StatusCode = (int)response.StatusCode;

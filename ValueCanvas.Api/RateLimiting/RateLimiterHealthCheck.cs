@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using ValueCanvas.Api.RateLimiting.Redis;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting;
 

@@ -7,6 +7,7 @@ using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
 using ValueCanvas.Api.RateLimiting.Subjects;
 using ValueCanvas.Api.RateLimiting.Tokens;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting;
 
@@ -23,7 +24,7 @@ internal static class RateLimitingExtensions
         services.AddSingleton<LivePolicyStore>();
         services.AddHosted<LivePolicyFollower>();
 
-        services.AddSingleton<RedisGate>();
+        services.AddSingleton(LimiterGate);
         services.AddSingleton<LeaseKeeper>();
         services.AddHosted<RedisHeart>();
         services.AddSingleton<RedisLimiter>();
@@ -43,6 +44,17 @@ internal static class RateLimitingExtensions
 
     /// <summary>Comes after the callers are known, and before everything that costs.</summary>
     public static IApplicationBuilder UseRateLimiting(this IApplicationBuilder app) => app.UseMiddleware<RateLimiting>();
+
+    private static RedisGate LimiterGate(IServiceProvider services)
+    {
+        var options = services.GetRequiredService<IOptions<RateLimitingOptions>>().Value;
+        return new RedisGate(
+            "Rate limits are counted in memory",
+            options.RedisTimeout,
+            options.RedisFailures,
+            services.GetRequiredService<TimeProvider>(),
+            services.GetRequiredService<ILogger<RedisGate>>());
+    }
 
     private static void AddHosted<T>(this IServiceCollection services) where T : class, IHostedService
     {

@@ -27,7 +27,10 @@ public sealed record InferenceCall(Guid TenantId)
     /// <summary>What the caller wants of the cache.</summary>
     public CacheControl Cache { get; init; } = CacheControl.WhenDeterministic;
 
-    /// <summary>What became of it; filled in while the answer is read, whole when its end has been read.</summary>
+    /// <summary>
+    /// What became of it; filled in while the answer is read, whole when its end has been read. It is another object once somebody else's call
+    /// pays, or this one pays for others: take it when the answer has been read, or given up and disposed, not before.
+    /// </summary>
     public InferenceOutcome Outcome { get; set; } = new();
 
     /// <summary>The same on whose behalf and for what, as a call of its own.</summary>

@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Usage;
 using ValueCanvas.Core.Usage.Metering;
 
@@ -45,7 +46,9 @@ public static class InferenceHosting
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
             // The way of a call: in the books, then past the cache, then with the proxy's accounts.
             .AddHttpMessageHandler<UsageHandler>()
+            .AddHttpMessageHandler<ResponseCacheHandler>()
             .AddHttpMessageHandler<MeterHandler>();
+        builder.Services.AddResponseCache();
         builder.Services.AddSingleton<InferenceClient>();
         builder.Services.AddHealthChecks().AddCheck<InferenceHealthCheck>("inference", failureStatus: HealthStatus.Unhealthy);
         return builder;

@@ -21,6 +21,9 @@ public sealed class InferenceOutcome
     /// <summary>US dollars that the tenant pays; null where the model has no price.</summary>
     public decimal? Cost { get; set; }
 
+    /// <summary>How long ago the model gave an answer that was kept; null where it has given it now.</summary>
+    public TimeSpan? Age { get; set; }
+
     /// <summary>The answer was read to its proper end.</summary>
     public bool IsComplete { get; set; }
 }

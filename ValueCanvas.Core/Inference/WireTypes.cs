@@ -52,4 +52,6 @@ internal sealed record WireHealth(string? Status);
 [JsonSerializable(typeof(WireAnswer))]
 [JsonSerializable(typeof(WireFailure))]
 [JsonSerializable(typeof(WireHealth))]
+[JsonSerializable(typeof(WireUsage))]
+[JsonSerializable(typeof(string))]
 internal sealed partial class WireContext : JsonSerializerContext;

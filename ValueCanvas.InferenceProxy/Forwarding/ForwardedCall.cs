@@ -36,6 +36,9 @@ internal sealed class ForwardedCall : IDisposable
     /// <summary>What its replicas call the model.</summary>
     public string Model => Turn.Model;
 
+    /// <summary>It is another target's turn than the first one's.</summary>
+    public bool IsFallback => _target > 0;
+
     public RequestPeek Peek { get; }
 
     public Translation Translation { get; }

@@ -16,6 +16,9 @@ internal static class ForwardedHeaders
     public const string Target = "x-valuecanvas-target";
     public const string Attempts = "x-valuecanvas-attempts";
     public const string Provider = "x-valuecanvas-provider";
+    /// <summary>Not the model that the name means has answered, but one that stands in for it.</summary>
+    public const string Fallback = "x-valuecanvas-fallback";
+
     public const string Resumed = "x-valuecanvas-resumed";
     public const string Overhead = "x-valuecanvas-overhead-ms";
     public const string ShouldRetry = "x-should-retry";

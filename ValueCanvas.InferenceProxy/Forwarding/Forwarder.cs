@@ -165,7 +165,7 @@ internal sealed partial class Forwarder(
             }
 
             var late = await ResponseRelay.CopyEventsAsync(attempt, response);
-            await KeepAlive.WriteTargetAsync(response, attempt.Replica, call.Attempts, attempt.Client);
+            await KeepAlive.WriteTargetAsync(response, attempt.Replica, call, attempt.Client);
             return late;
         }
 
@@ -178,6 +178,11 @@ internal sealed partial class Forwarder(
         }
 
         ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
+        if (call.IsFallback)
+        {
+            response.Headers[ForwardedHeaders.Fallback] = "1";
+        }
+
         ForwardedHeaders.Settle(response);
         response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
 

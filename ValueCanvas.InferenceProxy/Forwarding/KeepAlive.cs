@@ -11,6 +11,8 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 /// </summary>
 internal static class KeepAlive
 {
+    private const string Fallback = $"; {ForwardedHeaders.Fallback}: 1";
+
     private static readonly byte[] Comment = ": keep-alive\n\n"u8.ToArray();
 
     /// <summary>Waits for what the client waits for, with a comment each time that it has waited long.</summary>
@@ -46,10 +48,10 @@ internal static class KeepAlive
         return await awaited;
     }
 
-    public static async Task WriteTargetAsync(HttpResponse response, Replica replica, int attempts, CancellationToken cancellationToken)
+    public static async Task WriteTargetAsync(HttpResponse response, Replica replica, ForwardedCall call, CancellationToken cancellationToken)
     {
         var comment = string.Create(CultureInfo.InvariantCulture,
-            $": {ForwardedHeaders.Target}: {replica.Name}; {ForwardedHeaders.Attempts}: {attempts}\n\n");
+            $": {ForwardedHeaders.Target}: {replica.Name}; {ForwardedHeaders.Attempts}: {call.Attempts}{(call.IsFallback ? Fallback : "")}\n\n");
         try
         {
             await response.Body.WriteAsync(Encoding.UTF8.GetBytes(comment), cancellationToken);

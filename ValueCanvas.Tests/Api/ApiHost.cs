@@ -52,6 +52,9 @@ internal sealed class ApiHost : IAsyncDisposable
             ("Usage:Directory", Path.Combine(Path.GetTempPath(), $"valuecanvas-tests-usage-{Guid.NewGuid():N}")),
             // The tests share a Redis, not their callers' limits.
             ("RateLimiting:Prefix", $"test-{Guid.NewGuid():N}"),
+            // Tests count calls of models: where they are about the cache, they switch it on.
+            ("ResponseCache:Enabled", "false"),
+            ("ResponseCache:Prefix", $"test-{Guid.NewGuid():N}"),
             .. settings,
         ]);
         // Not UseKestrel(port): that changes the addresses of a server which may have started already.

@@ -10,6 +10,7 @@ using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Core.Usage;
@@ -35,6 +36,7 @@ public sealed partial class ConfigurationTableTests
         Leaves(UsageOptions.Section, new UsageOptions()),
         Leaves(DatabaseOptions.Section, new DatabaseOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
+        Leaves(ResponseCacheOptions.Section, new ResponseCacheOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(AccountOptions.Section, new AccountOptions()),
         Leaves(TokenOptions.Section, new TokenOptions()),
         Leaves(HashingOptions.Section, new HashingOptions()), Leaves(GuardOptions.Section, new GuardOptions()),

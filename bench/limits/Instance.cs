@@ -5,6 +5,7 @@ using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.LimitsBench;
 
@@ -22,7 +23,7 @@ internal sealed class Instance : IAsyncDisposable
         var settings = new RateLimitingOptions { Prefix = Prefix };
         settings.RedisTimeout = timeout ?? settings.RedisTimeout;
         var options = Options.Create(settings);
-        Gate = new RedisGate(options, TimeProvider.System, NullLogger<RedisGate>.Instance);
+        Gate = new RedisGate("Bench", settings.RedisTimeout, settings.RedisFailures, TimeProvider.System, NullLogger.Instance);
         var local = new LocalLimiter(options, TimeProvider.System);
         var leases = new LeaseKeeper(options);
         _heart = new RedisHeart(Gate, leases, options, TimeProvider.System, redis);

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Api.RateLimiting.Policies;
+using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 

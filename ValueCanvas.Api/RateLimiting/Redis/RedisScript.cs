@@ -1,22 +1,14 @@
-using System.Security.Cryptography;
-using System.Text;
 using StackExchange.Redis;
+using Script = ValueCanvas.Core.Redis.RedisScript;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
-/// <summary>A script, called by its hash; a server that does not know it (restarted, flushed) gets its text once more.</summary>
+/// <summary>The scripts of the limits, which all answer with numbers.</summary>
 internal sealed class RedisScript
 {
-    private readonly string _text;
-    private readonly byte[] _hash;
+    private readonly Script _script;
 
-    private RedisScript(string name)
-    {
-        _text = Read("common") + Read(name);
-#pragma warning disable CA5350 // Redis names scripts by SHA-1.
-        _hash = SHA1.HashData(Encoding.UTF8.GetBytes(_text));
-#pragma warning restore CA5350
-    }
+    private RedisScript(string name) => _script = new Script(Read("common") + Read(name));
 
     public static RedisScript Charge { get; } = new("charge");
 
@@ -26,19 +18,8 @@ internal sealed class RedisScript
 
     public static RedisScript Heartbeat { get; } = new("heartbeat");
 
-    public async Task<long[]> RunAsync(IDatabase database, RedisKey[] keys, RedisValue[] values)
-    {
-        try
-        {
-            return Numbers(await database.ScriptEvaluateAsync(_hash, keys, values));
-        }
-        catch (RedisServerException e) when (e.Message.StartsWith("NOSCRIPT", StringComparison.Ordinal))
-        {
-            return Numbers(await database.ScriptEvaluateAsync(_text, keys, values));
-        }
-    }
-
-    private static long[] Numbers(RedisResult result) => (long[]?)result ?? [];
+    public async Task<long[]> RunAsync(IDatabase database, RedisKey[] keys, RedisValue[] values) =>
+        (long[]?)await _script.RunAsync(database, keys, values) ?? [];
 
     private static string Read(string name)
     {

@@ -20,6 +20,8 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
         "appoint_first_operator", "has_operator",
         // Whose provider keys changed, for the proxy's configuration.
         "tenants_of_provider_keys",
+        // Groups of counts are of all tenants; invalidations are for every instance, and each is written by its tenant or an operator.
+        "invalidate_llm_cache", "llm_cache_invalidations_after", "prune_llm_cache", "record_llm_cache",
         // The books: rows come in groups of many tenants' calls, and every instance knows all budgets.
         "record_usage", "record_requests", "all_budgets", "raise_usage_revision",
         // Upkeep.

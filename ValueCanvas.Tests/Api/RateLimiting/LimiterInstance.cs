@@ -5,6 +5,7 @@ using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Api.RateLimiting.Redis;
+using ValueCanvas.Core.Redis;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;
@@ -19,7 +20,7 @@ internal sealed class LimiterInstance : IAsyncDisposable
         _redis = connection;
         var redis = connection?.Multiplexer;
         var bound = Options.Create(options);
-        Gate = new RedisGate(bound, time, NullLogger<RedisGate>.Instance);
+        Gate = new RedisGate("Tests", options.RedisTimeout, options.RedisFailures, time, NullLogger.Instance);
         Local = new LocalLimiter(bound, time);
         var leases = new LeaseKeeper(bound);
         Heart = new RedisHeart(Gate, leases, bound, time, redis);

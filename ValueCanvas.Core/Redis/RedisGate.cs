@@ -1,14 +1,18 @@
-using Microsoft.Extensions.Options;
+using Microsoft.Extensions.Logging;
 
-namespace ValueCanvas.Api.RateLimiting.Redis;
+namespace ValueCanvas.Core.Redis;
 
 /// <summary>
 /// Whether Redis is asked: not while it is away or slow. It opens after few calls without an answer in time, and only a heartbeat that was
 /// answered in time closes it, so that no request ever pays for the trying.
 /// </summary>
-internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, TimeProvider time, ILogger<RedisGate> logger)
+/// <param name="purpose">What is done without Redis while it is open; for the log: "Rate limits are counted in memory".</param>
+/// <param name="timeout">After this time a call is no longer waited for.</param>
+/// <param name="threshold">So many calls in a row without an answer in time open it.</param>
+/// <param name="time">For the timeout.</param>
+/// <param name="logger">Gets one line when it opens, and one when it closes.</param>
+public sealed partial class RedisGate(string purpose, TimeSpan timeout, int threshold, TimeProvider time, ILogger logger)
 {
-    private readonly int _threshold = options.Value.RedisFailures;
     private int _failures;
     private int _open = 1;
 
@@ -34,7 +38,7 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
             return null;
         Volatile.Write(ref _failures, 0);
         if (Interlocked.Exchange(ref _open, 0) == 1)
-            Log.Closed(logger);
+            Log.Closed(logger, purpose);
         return answer;
     }
 
@@ -52,7 +56,7 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
 
         // Nothing is thrown for an answer that does not come: where many wait, that would cost more than the waiting.
         if (!task.IsCompleted)
-            await ((Task)task.WaitAsync(options.Value.RedisTimeout, time)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)task.WaitAsync(timeout, time)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (task.IsCompletedSuccessfully)
             return new(task.Result, null);
         if (task.IsCompleted)
@@ -62,7 +66,7 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
             return default;
         }
 
-        if (Interlocked.Increment(ref _failures) >= _threshold)
+        if (Interlocked.Increment(ref _failures) >= threshold)
             Open("no answer in time");
         // Nobody may wait for it any more: its failure was seen.
         _ = task.ContinueWith(
@@ -73,20 +77,20 @@ internal sealed partial class RedisGate(IOptions<RateLimitingOptions> options, T
     private void Open(string reason)
     {
         if (Interlocked.Exchange(ref _open, 1) == 0)
-            Log.Opened(logger, reason);
+            Log.Opened(logger, purpose, reason);
     }
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Warning, "Rate limits are counted in memory: Redis gave {Reason}")]
-        public static partial void Opened(ILogger logger, string reason);
+        [LoggerMessage(LogLevel.Warning, "{Purpose}: Redis gave {Reason}")]
+        public static partial void Opened(ILogger logger, string purpose, string reason);
 
-        [LoggerMessage(LogLevel.Information, "Rate limits are counted in Redis")]
-        public static partial void Closed(ILogger logger);
+        [LoggerMessage(LogLevel.Information, "No longer so, Redis answers in time: {Purpose}")]
+        public static partial void Closed(ILogger logger, string purpose);
     }
 }
 
 /// <summary>What came of a call.</summary>
 /// <param name="Answer">It came in time.</param>
 /// <param name="Late">It did not, and may still come.</param>
-internal readonly record struct Asked<T>(T? Answer, Task<T>? Late) where T : class;
+public readonly record struct Asked<T>(T? Answer, Task<T>? Late) where T : class;
