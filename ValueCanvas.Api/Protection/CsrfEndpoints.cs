@@ -18,6 +18,8 @@ internal static class CsrfEndpoints
         group.MapGet("/csrf", (Caller caller, CsrfTokens tokens) => tokens.Of(caller) is { } token
                 ? TypedResults.Ok(Envelope.Of(new CsrfToken(token)))
                 : throw RequestException.NotFound("There is no session: a key or an access token needs no such token."))
+            // A browser, too, has to be able to change such a password.
+            .AllowOneTimePassword()
             .WithSummary("The token that changes on behalf of a session's cookie have to carry as X-CSRF-Token")
             .Produces<Envelope<CsrfToken>>()
             .ProducesProblem(StatusCodes.Status404NotFound);

@@ -18,6 +18,8 @@ internal static class ProviderEndpoints
     {
         services.AddSingleton<ProviderFleet>();
         services.AddSingleton<ProviderReset>();
+        services.AddSingleton<IStatistics, TenantCacheStatistics>();
+        services.AddSingleton<IStatistics, TenantCostStatistics>();
         return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ProviderContext.Default));
     }
 

@@ -37,7 +37,8 @@ internal static class BudgetEndpoints
     {
         group.WithTags("Usage").WithMetadata(BodyLimit.Api).RequireOperator();
         group.MapGet("/{tenantId}", async (string tenantId, BudgetStore budgets, CancellationToken cancellationToken) =>
-                TypedResults.Ok(Envelope.Of(await budgets.ListAsync(await TenantAsync(tenantId, budgets, cancellationToken), cancellationToken))))
+                TypedResults.Ok(Envelope.Of(
+                    await budgets.ListAsync(await TenantAsync(tenantId, budgets, cancellationToken), cancellationToken))))
             .WithSummary("The budgets of a tenant and of its keys")
             .Produces<Envelope<BudgetList>>()
             .ProducesProblem(StatusCodes.Status404NotFound);
@@ -54,7 +55,8 @@ internal static class BudgetEndpoints
     }
 
     private static async Task<IResult> SetAsync(
-        JsonBody<BudgetBody> body, Caller caller, BudgetStore budgets, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        JsonBody<BudgetBody> body, Caller caller, BudgetStore budgets, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var note = Noted("budget.set", caller.TenantId, audit, context);
         return await budgets.TrySetAsync(caller.TenantId, body.Value, byOperator: false, note, cancellationToken)
@@ -72,7 +74,8 @@ internal static class BudgetEndpoints
     }
 
     private static async Task<IResult> SetOfTenantAsync(
-        string tenantId, JsonBody<BudgetBody> body, BudgetStore budgets, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string tenantId, JsonBody<BudgetBody> body, BudgetStore budgets, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var tenant = await TenantAsync(tenantId, budgets, cancellationToken);
         await budgets.TrySetAsync(tenant, body.Value, byOperator: true, Noted("budget.set", tenant, audit, context), cancellationToken);

@@ -27,15 +27,18 @@ internal sealed class BudgetStore(TenantDatabase database, TimeProvider time)
                          SELECT NULL::uuid AS api_key_id, b.amount, b.period, b.mode, b.alert_at, b.locked
                          FROM tenant_budgets b WHERE b.tenant_id = {tenantId}
                          UNION ALL
-                         SELECT k.id, k.budget_amount, k.budget_period, coalesce(b.mode, 'estimate'), coalesce(b.alert_at, ARRAY[50, 80, 100]), false
+                         SELECT k.id, k.budget_amount, k.budget_period, coalesce(b.mode, 'estimate'),
+                                coalesce(b.alert_at, ARRAY[50, 80, 100]), false
                          FROM api_keys k LEFT JOIN tenant_budgets b ON b.tenant_id = k.tenant_id
                          WHERE k.tenant_id = {tenantId} AND k.budget_amount IS NOT NULL AND k.revoked_at IS NULL
                      )
-                     SELECT b.api_key_id AS "ApiKeyId", b.amount AS "Amount", b.period AS "Period", b.mode AS "Mode", b.alert_at AS "AlertAt",
+                     SELECT b.api_key_id AS "ApiKeyId", b.amount AS "Amount", b.period AS "Period", b.mode AS "Mode",
+                         b.alert_at AS "AlertAt",
                             b.locked AS "Locked",
                             (SELECT coalesce(sum(m.cost), 0) FROM model_usage m
                              WHERE m.tenant_id = {tenantId} AND (b.api_key_id IS NULL OR m.api_key_id = b.api_key_id)
-                               AND m.day >= CASE b.period WHEN 'day' THEN {day} WHEN 'week' THEN {week} WHEN 'month' THEN {month} ELSE {total} END
+                               AND m.day >= CASE b.period
+                                   WHEN 'day' THEN {day} WHEN 'week' THEN {week} WHEN 'month' THEN {month} ELSE {total} END
                             ) AS "Spent"
                      FROM budgets b ORDER BY b.api_key_id
                      """).ToListAsync(ct);
@@ -71,7 +74,8 @@ internal sealed class BudgetStore(TenantDatabase database, TimeProvider time)
             cancellationToken);
 
     /// <summary>False where there is none, or an operator has set it and this is not one.</summary>
-    public Task<bool> TryDeleteAsync(Guid tenantId, bool byOperator, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
+    public Task<bool> TryDeleteAsync(
+        Guid tenantId, bool byOperator, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
         async (db, ct) =>
         {
@@ -92,7 +96,8 @@ internal sealed class BudgetStore(TenantDatabase database, TimeProvider time)
         tenantId,
         async (db, ct) => (IReadOnlyList<AlertData>)await db.Database.SqlQuery<AlertData>(
             $"""
-             SELECT api_key_id AS "ApiKeyId", period AS "Period", period_start AS "PeriodStart", threshold AS "Threshold", amount AS "Amount",
+             SELECT api_key_id AS "ApiKeyId", period AS "Period", period_start AS "PeriodStart", threshold AS "Threshold",
+                 amount AS "Amount",
                     spent AS "Spent", created_at AS "CreatedAt"
              FROM usage_alerts WHERE tenant_id = {tenantId} ORDER BY created_at DESC LIMIT {MostAlerts}
              """).ToListAsync(ct),
@@ -104,7 +109,8 @@ internal sealed class BudgetStore(TenantDatabase database, TimeProvider time)
         {
             var period = BudgetPeriods.Parse(Period);
             return new(
-                ApiKeyId, Amount, Period, Mode, AlertAt, Locked, Spent, Math.Max(0, Amount - Spent), period.StartOf(now), period.EndOf(now));
+                ApiKeyId, Amount, Period, Mode, AlertAt, Locked, Spent, Math.Max(0, Amount - Spent), period.StartOf(now),
+                    period.EndOf(now));
         }
     }
 }

@@ -5,7 +5,8 @@ namespace ValueCanvas.Api.Usage;
 
 /// <summary>Body of <c>PUT /api/admin/prices</c>: what a model costs from a day on, in US dollars per million tokens.</summary>
 internal sealed record PriceBody(
-    string? Model, string? Provider, DateOnly? From, decimal? Input, decimal? CachedInput, decimal? Output, decimal? Reasoning) : IRequestBody
+    string? Model, string? Provider, DateOnly? From, decimal? Input, decimal? CachedInput, decimal? Output,
+    decimal? Reasoning) : IRequestBody
 {
     private const int MostCharacters = 256;
     private const decimal Most = 1_000_000;

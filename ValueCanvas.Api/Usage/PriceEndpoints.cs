@@ -56,7 +56,7 @@ internal static class PriceEndpoints
         var note = Noted("price.deleted", model, audit, context);
         return await store.TryDeleteAsync(caller.TenantId, model, provider ?? "", day, note, cancellationToken)
             ? TypedResults.NoContent()
-            : throw RequestException.NotFound("There is no such price that was set live. GET /api/admin/prices lists those that there are.");
+            : throw RequestException.NotFound("There is no such live price. GET /api/admin/prices lists those that there are.");
     }
 
     private static PriceStore.Note Noted(string what, string model, AuditLog audit, HttpContext context) =>

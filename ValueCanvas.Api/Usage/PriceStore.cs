@@ -26,7 +26,8 @@ internal sealed class PriceStore(TenantDatabase database)
             await db.Database.ExecuteSqlAsync(
                 $"""
                  INSERT INTO model_prices (model, provider, valid_from, input, cached_input, output, reasoning)
-                 VALUES ({price.Model}, {price.Provider}, {price.From}, {price.Input}, {price.CachedInput}, {price.Output}, {price.Reasoning})
+                 VALUES ({price.Model}, {price.Provider}, {price.From}, {price.Input}, {price.CachedInput}, {price.Output},
+                     {price.Reasoning})
                  ON CONFLICT (model, provider, valid_from) DO UPDATE
                  SET input = excluded.input, cached_input = excluded.cached_input, output = excluded.output, reasoning = excluded.reasoning,
                      updated_at = clock_timestamp()
@@ -38,7 +39,8 @@ internal sealed class PriceStore(TenantDatabase database)
 
     /// <summary>False where there is none.</summary>
     public Task<bool> TryDeleteAsync(
-        Guid tenantId, string model, string provider, DateOnly from, Note note, CancellationToken cancellationToken) => database.ExecuteAsync(
+        Guid tenantId, string model, string provider, DateOnly from, Note note,
+        CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
         async (db, ct) =>
         {

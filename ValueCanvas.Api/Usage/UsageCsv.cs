@@ -17,9 +17,11 @@ internal static class UsageCsv
         {
             string?[] fields =
             [
-                item.Day?.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), item.Model, item.Provider, item.ApiKeyId?.ToString(), item.Prompt,
+                item.Day?.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture), item.Model, item.Provider, item.ApiKeyId?.ToString(),
+                    item.Prompt,
                 Number(item.Calls), Number(item.Failed), Number(item.Cached), Number(item.InputTokens), Number(item.CachedTokens),
-                Number(item.OutputTokens), Number(item.ReasoningTokens), Number(item.Cost), Number(item.ReplicaSeconds), Number(item.ReplicaCost),
+                Number(item.OutputTokens), Number(item.ReasoningTokens), Number(item.Cost), Number(item.ReplicaSeconds),
+                    Number(item.ReplicaCost),
             ];
             text.AppendJoin(',', fields.Select(Field)).Append("\r\n");
         }

@@ -16,7 +16,8 @@ internal static class UsageEndpoints
         services.AddSingleton<PriceStore>();
         services.AddSingleton<RequestLog>();
         services.AddHostedService<RequestLogWriter>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, UsageContext.Default));
+        return services.ConfigureHttpJsonOptions(
+            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, UsageContext.Default));
     }
 
     /// <summary>Notes every request in <c>request_logs</c>; stands outermost.</summary>
@@ -26,14 +27,15 @@ internal static class UsageEndpoints
     {
         group.WithTags("Usage").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Tenant).RequireRole(Role.Admin);
         group.MapGet("", GetAsync)
-            .WithSummary("What the tenant's calls of models came to, by day, model, key or prompt; with format=csv or Accept: text/csv as a table")
+            .WithSummary("What the tenant's calls of models came to, by day, model, key or prompt; with format=csv as a table")
             .Produces<Envelope<UsageReport>>(StatusCodes.Status200OK, "application/json", "text/csv")
             .ProducesProblem(StatusCodes.Status400BadRequest);
         return group.MapBudgets();
     }
 
     private static async Task<IResult> GetAsync(
-        string? from, string? to, string? by, string? model, string? key, string? prompt, string? format, HttpContext context, Caller caller,
+        string? from, string? to, string? by, string? model, string? key, string? prompt, string? format, HttpContext context,
+        Caller caller,
         UsageReader reader, TimeProvider time, CancellationToken cancellationToken)
     {
         if (format is not (null or "" or "json" or "csv"))
@@ -46,5 +48,6 @@ internal static class UsageEndpoints
     }
 
     private static bool WantsCsv(HttpRequest request) =>
-        request.GetTypedHeaders().Accept is { Count: > 0 } accepted && accepted[0].MediaType.Equals("text/csv", StringComparison.OrdinalIgnoreCase);
+        request.GetTypedHeaders().Accept is { Count: > 0 } accepted
+        && accepted[0].MediaType.Equals("text/csv", StringComparison.OrdinalIgnoreCase);
 }

@@ -3,7 +3,8 @@ using ValueCanvas.Api.Errors;
 
 namespace ValueCanvas.Api.Usage;
 
-/// <summary>What of the books is asked for: days (UTC, both included), by what they are summed, and of which model, key or prompt alone.</summary>
+/// <summary>What of the books is asked for: days (UTC, both included), by what they are summed, and of which model, key or prompt
+/// alone.</summary>
 internal sealed record UsageQuery(
     DateOnly From, DateOnly To, IReadOnlyList<string> By, string? Model, Guid? ApiKeyId, string? Prompt)
 {

@@ -12,7 +12,8 @@ internal sealed class UsageReader(TenantDatabase database)
         """
         coalesce(sum(calls), 0)::bigint, coalesce(sum(failed), 0)::bigint, coalesce(sum(cached), 0)::bigint,
         coalesce(sum(input_tokens), 0)::bigint, coalesce(sum(cached_tokens), 0)::bigint, coalesce(sum(output_tokens), 0)::bigint,
-        coalesce(sum(reasoning_tokens), 0)::bigint, coalesce(sum(cost), 0), coalesce(sum(replica_seconds), 0), coalesce(sum(replica_cost), 0)
+        coalesce(sum(reasoning_tokens), 0)::bigint, coalesce(sum(cost), 0), coalesce(sum(replica_seconds), 0),
+        coalesce(sum(replica_cost), 0)
         """;
 
     public Task<UsageReport> ReadAsync(Guid tenantId, UsageQuery query, CancellationToken cancellationToken) => database.ExecuteAsync(
@@ -71,7 +72,8 @@ internal sealed class UsageReader(TenantDatabase database)
     private static string TypeOf(string column) => column switch { "day" => "date", "api_key_id" => "uuid", _ => "text" };
 
     private static UsageItem Item(NpgsqlDataReader row) => new(
-        Optional<DateOnly?>(row, 0), Optional<string>(row, 1), Optional<string>(row, 2), Optional<Guid?>(row, 3), Optional<string>(row, 4), row.GetInt64(5), row.GetInt64(6), row.GetInt64(7), row.GetInt64(8), row.GetInt64(9), row.GetInt64(10),
+        Optional<DateOnly?>(row, 0), Optional<string>(row, 1), Optional<string>(row, 2), Optional<Guid?>(row, 3), Optional<string>(row, 4),
+            row.GetInt64(5), row.GetInt64(6), row.GetInt64(7), row.GetInt64(8), row.GetInt64(9), row.GetInt64(10),
         row.GetInt64(11), row.GetDecimal(12), row.GetDouble(13), row.GetDecimal(14));
 
     private static T? Optional<T>(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? default : row.GetFieldValue<T>(column);

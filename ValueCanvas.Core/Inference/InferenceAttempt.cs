@@ -11,4 +11,5 @@ namespace ValueCanvas.Core.Inference;
 /// <param name="ReplicaTime">Its share of the time of a replica of our own; zero for others.</param>
 /// <param name="Usage">Null where the server told none.</param>
 public sealed record InferenceAttempt(
-    string Target, string Provider, string Model, string End, bool IsHedge, bool IsAnswer, TimeSpan Took, TimeSpan ReplicaTime, TokenUsage? Usage);
+    string Target, string Provider, string Model, string End, bool IsHedge, bool IsAnswer, TimeSpan Took, TimeSpan ReplicaTime,
+    TokenUsage? Usage);

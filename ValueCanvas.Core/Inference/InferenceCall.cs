@@ -1,8 +1,8 @@
 namespace ValueCanvas.Core.Inference;
 
 /// <summary>
-/// On whose behalf and for what a model is called. It goes with the request through the handlers of the HTTP client "inference" (usage, cache,
-/// meter), so that every way to a model, of Api and Worker, is counted and cached alike. A request without it is passed on as it is.
+/// On whose behalf and for what a model is called. It goes with the request through the handlers of the HTTP client "inference" (usage,
+/// cache, meter), so that every way to a model, of Api and Worker, is counted and cached alike. A request without it is passed on as it is.
 /// </summary>
 public sealed record InferenceCall(Guid TenantId)
 {

@@ -43,5 +43,6 @@ public sealed class InferenceException : Exception
     /// <summary>
     /// True where the same request can succeed later without a change. An invalid answer counts: models are not deterministic.
     /// </summary>
-    public bool IsTransient => Kind is not (InferenceFailure.BadRequest or InferenceFailure.ModelNotFound or InferenceFailure.BudgetExceeded);
+    public bool IsTransient =>
+        Kind is not (InferenceFailure.BadRequest or InferenceFailure.ModelNotFound or InferenceFailure.BudgetExceeded);
 }

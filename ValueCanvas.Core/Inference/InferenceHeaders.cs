@@ -19,8 +19,8 @@ public static class InferenceHeaders
     public const string Risk = "x-valuecanvas-risk";
 
     /// <summary>
-    /// Asks for the accounts of a call: in the request a mark of hexadecimal digits that their lines in a stream begin with, in an answer that is
-    /// none the accounts.
+    /// Asks for the accounts of a call: in the request a mark of hexadecimal digits that their lines in a stream begin with, in an answer
+    /// that is none the accounts.
     /// </summary>
     public const string Accounts = "x-valuecanvas-accounts";
 

@@ -6,8 +6,8 @@ using ValueCanvas.Core.Usage.Recording;
 namespace ValueCanvas.Core.Usage;
 
 /// <summary>
-/// An answer whose end waits for its row: the last event of a stream, and of any other answer what came last, go out when the row is safe. So whoever
-/// has got a whole answer that costs something has it in the books, whatever happens to this process.
+/// An answer whose end waits for its row: the last event of a stream, and of any other answer what came last, go out when the row is safe.
+/// So whoever has got a whole answer that costs something has it in the books, whatever happens to this process.
 /// </summary>
 internal sealed class CountedStream(Stream inner, CallEntry entry) : ReadOnlyStream
 {

@@ -4,8 +4,8 @@ using ValueCanvas.Core.Usage.Recording;
 namespace ValueCanvas.Core.Usage;
 
 /// <summary>
-/// Has every call of a model in the books: its budget is reserved before, its row committed before the reader gets the end of an answer that costs
-/// something, and written afterwards where the answer cost nothing, failed, or was left.
+/// Has every call of a model in the books: its budget is reserved before, its row committed before the reader gets the end of an answer
+/// that costs something, and written afterwards where the answer cost nothing, failed, or was left.
 /// </summary>
 /// <param name="ledger">Null in a host that keeps no books.</param>
 internal sealed class UsageHandler(UsageLedger? ledger = null) : DelegatingHandler

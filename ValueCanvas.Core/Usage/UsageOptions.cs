@@ -6,8 +6,8 @@ public sealed class UsageOptions
     public const string Section = "Usage";
 
     /// <summary>
-    /// Where rows wait on disk while PostgreSQL is away, and where it is noted which calls are under way. It must outlive the process, and belongs to
-    /// one machine; several instances may share it. Empty: <c>valuecanvas/usage</c> below the user's local data.
+    /// Where rows wait on disk while PostgreSQL is away, and where it is noted which calls are under way. It must outlive the process, and
+    /// belongs to one machine; several instances may share it. Empty: <c>valuecanvas/usage</c> below the user's local data.
     /// </summary>
     public string Directory { get; set; } = "";
 
@@ -90,7 +90,8 @@ public sealed class PriceOptions
 /// <summary>How budgets are kept.</summary>
 public sealed class BudgetOptions
 {
-    /// <summary>The part of the time in which a strict budget waits for calls under way to come in below what was reserved for them.</summary>
+    /// <summary>The part of the time in which a strict budget waits for calls under way to come in below what was reserved for
+    /// them.</summary>
     public TimeSpan Wait { get; set; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Answer tokens that are reserved where the request names no limit, in strict mode.</summary>

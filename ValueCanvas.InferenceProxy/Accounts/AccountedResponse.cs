@@ -3,8 +3,8 @@ using System.Buffers;
 namespace ValueCanvas.InferenceProxy.Accounts;
 
 /// <summary>
-/// Stands in for the body of a response whose caller is told the accounts: as comments between the events of a stream, in a header of any other
-/// answer. What the caller would have got otherwise passes as it is.
+/// Stands in for the body of a response whose caller is told the accounts: as comments between the events of a stream, in a header of any
+/// other answer. What the caller would have got otherwise passes as it is.
 /// </summary>
 internal sealed class AccountedResponse : Stream
 {

@@ -22,8 +22,8 @@ internal sealed class AttemptAccount(RunningAttempt running)
 
     public TimeSpan Took => _took ?? running.Attempt.Elapsed;
 
-    /// <summary>Its part of the replica's time: how long it took, over the requests that shared the replica meanwhile. Zero for servers that
-    /// are not ours.</summary>
+    /// <summary>Its part of the replica's time: how long it took, over the requests that shared the replica meanwhile. Zero for servers
+    /// that are not ours.</summary>
     public TimeSpan ReplicaTime => running.Target.Replica.Upstream.Kind.IsHosted
         ? TimeSpan.Zero
         : 2 * Took / (_busyAtStart + (HasEnded ? _busyAtEnd : Busy(running)));

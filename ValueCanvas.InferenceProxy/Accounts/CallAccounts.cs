@@ -6,7 +6,8 @@ using ValueCanvas.InferenceProxy.Forwarding;
 
 namespace ValueCanvas.InferenceProxy.Accounts;
 
-/// <summary>What one call has cost so far, and every attempt that was made for it; for a caller of the house that asked to be told.</summary>
+/// <summary>What one call has cost so far, and every attempt that was made for it; for a caller of the house that asked to be
+/// told.</summary>
 /// <param name="mark">What the caller knows the lines of these accounts by, and no model server does.</param>
 internal sealed class CallAccounts(string mark)
 {
@@ -31,8 +32,8 @@ internal sealed class CallAccounts(string mark)
 
     public void Ended(RunningAttempt running) => Find(running)?.Ended();
 
-    /// <summary>What to tell before the next events: the attempts where another was made or has become the answer, and the counts where they
-    /// have changed. False where there is nothing new.</summary>
+    /// <summary>What to tell before the next events: the attempts where another was made or has become the answer, and the counts where
+    /// they have changed. False where there is nothing new.</summary>
     public bool TryTell(ArrayBufferWriter<byte> lines)
     {
         lock (_gate)
@@ -87,7 +88,8 @@ internal sealed class CallAccounts(string mark)
         }
     }
 
-    /// <summary>The prompt is counted once, and of the answer all that the client got, whoever of those that went on with it said it.</summary>
+    /// <summary>The prompt is counted once, and of the answer all that the client got, whoever of those that went on with it said
+    /// it.</summary>
     private Usage? Usage()
     {
         Usage? sum = null;

@@ -78,6 +78,19 @@ public sealed class SeedRequestsTests(KeyDatabase database) : IClassFixture<KeyD
         Assert.Equal(JsonValueKind.Object, answer.GetProperty("data").ValueKind);
     }
 
+    [Fact]
+    public async Task Stats_AfterACall_KnowIt()
+    {
+        using (var chat = await _api.PostAsync("/api/llm/chat", Chat))
+            Assert.Equal(HttpStatusCode.OK, chat.StatusCode);
+
+        var data = (await ApiHost.JsonAsync(await _api.GetAsync("/api/llm/stats"))).GetProperty("data");
+
+        Assert.Equal("not_configured", data.GetProperty("togetherAI").GetProperty("state").GetString());
+        Assert.True(data.GetProperty("cost").GetProperty("calls").GetInt64() > 0);
+        Assert.True(data.GetProperty("cost").GetProperty("outputTokens").GetInt64() > 0);
+    }
+
     /// <summary>Some of them are printed without a token: the answer says what is missing.</summary>
     [Theory]
     [InlineData("POST", "/api/llm/chat")]

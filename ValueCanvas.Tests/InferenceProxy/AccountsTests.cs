@@ -18,7 +18,8 @@ public sealed class AccountsTests
     public async Task Stream_Asked_HasCountsBeforeTheirEventsAndTheWholeBehind_ElseIsAsItWas()
     {
         using var next = new SemaphoreSlim(0);
-        await using var replica = await FakeReplica.StartAsync(context => CountedAsync(context, () => next.WaitAsync(context.RequestAborted)));
+        await using var replica = await FakeReplica.StartAsync(context => CountedAsync(context,
+            () => next.WaitAsync(context.RequestAborted)));
         await using var proxy = ProxyHost.Start(replica, ("Inference:InternalKey", Key));
 
         using var reader = new StreamReader(await (await SendAsync(proxy, Ask)).Content.ReadAsStreamAsync(Cancel));
@@ -30,7 +31,8 @@ public sealed class AccountsTests
         var plain = await (await proxy.PostAsync(Ask)).Content.ReadAsStringAsync(Cancel);
 
         var lines = told.Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
-        Assert.Equal(plain, string.Concat(lines.Where(line => !line.StartsWith($":{Mark}", StringComparison.Ordinal)).Select(line => line + "\n\n")));
+        Assert.Equal(plain, string.Concat(lines.Where(line => !line.StartsWith($":{Mark}",
+            StringComparison.Ordinal)).Select(line => line + "\n\n")));
         Assert.DoesNotContain("usage", plain, StringComparison.Ordinal);
         Assert.Equal("[7,1,4,0]", Json(lines[0]).GetProperty("usage").GetRawText());
         Assert.Equal("small-model", Json(lines[0]).GetProperty("attempts")[0].GetProperty("model").GetString());
@@ -86,7 +88,8 @@ public sealed class AccountsTests
             return Task.CompletedTask;
         });
         await using var good = await FakeReplica.StartAsync(CountedAsync);
-        await using var proxy = ProxyHost.Start([bad.Address, good.Address], ("Inference:InternalKey", Key), ("Inference:Routing:Policy", "round-robin"));
+        await using var proxy = ProxyHost.Start([bad.Address, good.Address], ("Inference:InternalKey", Key), ("Inference:Routing:Policy",
+            "round-robin"));
 
         List<JsonElement> seen = [];
         for (var i = 0; i < 2; i++)
@@ -133,20 +136,27 @@ public sealed class AccountsTests
         await FakeReplica.EventAsync(context, Chunk("b", 2, "stop"));
         await FakeReplica.EventAsync(
             context,
-            """{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":1}}}""");
+            """
+            {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4},
+            "completion_tokens_details":{"reasoning_tokens":1}}}
+            """.ReplaceLineEndings(""));
         await FakeReplica.EventAsync(context, "[DONE]");
     }
 
     private static string Chunk(string text, int tokens, string? finish = null) =>
         $$"""
-        {"choices":[{"index":0,"delta":{"content":"{{text}}"},"finish_reason":{{(finish is null ? "null" : $"\"{finish}\"")}}}],"usage":{"prompt_tokens":7,"completion_tokens":{{tokens}},"prompt_tokens_details":{"cached_tokens":4} } }
-        """;
+        {"choices":[{"index":0,"delta":{"content":"{{text}}"},"finish_reason":{{(finish is null ? "null" : $"\"{finish}\"")}}}],
+        "usage":{"prompt_tokens":7,"completion_tokens":{{tokens}},"prompt_tokens_details":{"cached_tokens":4} } }
+        """.ReplaceLineEndings("");
 
     private static Task Answer(HttpContext context, string text)
     {
         context.Response.ContentType = "application/json";
         return context.Response.WriteAsync(
-            $$$"""{"choices":[{"index":0,"message":{"content":"{{{text}}}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":5}}""");
+            $$$"""
+            {"choices":[{"index":0,"message":{"content":"{{{text}}}"},"finish_reason":"stop"}],
+            "usage":{"prompt_tokens":3,"completion_tokens":5}}
+            """);
     }
 
     private static JsonElement Json(string line) => JsonDocument.Parse(line[(Mark.Length + 2)..]).RootElement;

@@ -97,7 +97,7 @@ public sealed class AutoscaleTests
         var asked = Enumerable.Range(0, 5).Select(_ => proxy.PostAsync("""{"model":"default"}""")).ToArray();
         await ProxyHost.UntilAsync(async () => await LookAsync() == (1, 4, 5));
         released.SetResult();
-        foreach (var answer in await Task.WhenAll(asked).WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken))
+        foreach (var answer in await Task.WhenAll(asked).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken))
         {
             answer.Dispose();
         }

@@ -100,11 +100,11 @@ public sealed class BatchTests
         using var leave = new CancellationTokenSource();
 
         var batch = proxy.PostAsync("""{"requests":[{"model":"default"},{"model":"default"}],"max_concurrency":1}""", Path, leave.Token);
-        await reached.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await reached.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         await leave.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => batch);
-        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Single(replica.Received);
     }
 

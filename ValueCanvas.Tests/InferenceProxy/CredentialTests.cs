@@ -165,7 +165,7 @@ public sealed class CredentialTests
         Assert.Equal($"Bearer {SecondKey}", provider.Received.Last().Headers["Authorization"]);
         Assert.Equal("""{"model":"bigger"}""", provider.Received.Last().Text);
         more.SetResult();
-        var text = await stream.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var text = await stream.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.EndsWith("data: [DONE]\n\n", text);
         Assert.DoesNotContain("error", text);
     }

@@ -68,7 +68,7 @@ public sealed class FleetTests
         while (!busy.Task.IsCompleted)
         {
             waiting.Add(proxy.PostAsync(Ask));
-            await Task.WhenAny(busy.Task, waiting[^1]).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+            await Task.WhenAny(busy.Task, waiting[^1]).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         }
 
         var before = two.Received.Count;
@@ -80,7 +80,7 @@ public sealed class FleetTests
 
         Assert.Equal(before + 5, two.Received.Count);
         free.SetResult();
-        foreach (var response in await Task.WhenAll(waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        foreach (var response in await Task.WhenAll(waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             response.Dispose();
         }

@@ -70,7 +70,7 @@ public sealed class HostTests
 
         Assert.Single(one.Received);
         _released.SetResult();
-        Assert.EndsWith("data: [DONE]\n\n", await stream.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel));
+        Assert.EndsWith("data: [DONE]\n\n", await stream.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel));
     }
 
     [Fact]
@@ -118,7 +118,7 @@ public sealed class HostTests
         _addresses = ["127.0.0.2", "127.0.0.3"];
         await using var proxy = ProxyHost.Start(Resolve, [$"https://fleet:{port}"]);
 
-        Assert.Equal("fleet", await asked.WaitAsync(TimeSpan.FromSeconds(10), Cancel));
+        Assert.Equal("fleet", await asked.WaitAsync(TimeSpan.FromSeconds(30), Cancel));
     }
 
     [Fact]

@@ -215,7 +215,7 @@ public sealed class SignalTests
         var measured = new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>();
         using var listener = Listen(proxy, measured);
         var running = proxy.PostAsync("""{"model":"default"}""");
-        await reached.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await reached.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
 
         var waiting = proxy.PostAsync("""{"model":"default"}""");
         await ProxyHost.UntilAsync(() =>
@@ -225,7 +225,7 @@ public sealed class SignalTests
         });
         using var refused = await proxy.PostAsync("""{"model":"default"}""");
         released.SetResult();
-        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             answer.Dispose();
         }

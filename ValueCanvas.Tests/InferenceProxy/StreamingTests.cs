@@ -36,7 +36,7 @@ public sealed class StreamingTests
             next.Release();
         }
 
-        Assert.Equal("data: [DONE]\n\n", await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel));
+        Assert.Equal("data: [DONE]\n\n", await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel));
     }
 
     [Theory]
@@ -167,7 +167,7 @@ public sealed class StreamingTests
         using var leave = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
 
         var asking = proxy.PostAsync(Ask, cancel: leave.Token);
-        await started.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await started.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         if (streaming)
         {
             using var response = await asking;
@@ -196,14 +196,14 @@ public sealed class StreamingTests
     }
 
     private static async Task<string?> LineAsync(StreamReader reader) =>
-        await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancel);
 
     /// <summary>Reads to the end, and says whether that end was a broken connection.</summary>
     private static async Task<(string Text, bool Broken)> ReadBrokenAsync(HttpResponseMessage response)
     {
         await using var body = await response.Content.ReadAsStreamAsync(Cancel);
         using var text = new MemoryStream();
-        var failure = await Record.ExceptionAsync(() => body.CopyToAsync(text, Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel));
+        var failure = await Record.ExceptionAsync(() => body.CopyToAsync(text, Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel));
         return (Encoding.UTF8.GetString(text.ToArray()), failure is IOException);
     }
 }

@@ -143,7 +143,7 @@ public sealed class HealthTests
         Assert.Contains("healthy", await client.GetStringAsync("/health/live", Cancel));
         Assert.False(stopping.IsCompleted);
         await giveUp.CancelAsync();
-        await Record.ExceptionAsync(() => stopping.WaitAsync(TimeSpan.FromSeconds(10), Cancel));
+        await Record.ExceptionAsync(() => stopping.WaitAsync(TimeSpan.FromSeconds(30), Cancel));
     }
 
     [Theory]

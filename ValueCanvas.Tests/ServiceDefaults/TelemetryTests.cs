@@ -206,6 +206,6 @@ public sealed class TelemetryTests
         using var request = new HttpRequestMessage(HttpMethod.Get, path);
         request.Headers.Add("traceparent", $"00-{trace}-{ActivitySpanId.CreateRandom()}-01");
         using var response = await client.SendAsync(request, Cancel);
-        return await ended.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        return await ended.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
     }
 }

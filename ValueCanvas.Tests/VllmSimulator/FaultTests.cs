@@ -55,7 +55,7 @@ public sealed class FaultTests : IDisposable
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
         for (var line = 0; line < 8; line++)
             Assert.NotNull(await reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask()
-                .WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken));
+                .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
 
         leave.CancelAfter(TimeSpan.FromMilliseconds(200));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reader.ReadLineAsync(leave.Token).AsTask());

@@ -7,7 +7,7 @@ namespace ValueCanvas.Tests.VllmSimulator;
 
 public sealed class InferenceEngineTests
 {
-    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
     [Fact]
     public async Task Submit_OnAManualClock_GivesATokenAStepAndNotBefore()

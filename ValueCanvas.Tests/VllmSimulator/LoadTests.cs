@@ -23,7 +23,7 @@ public sealed class LoadTests
 
         first.Dispose();
 
-        var answer = await second.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken);
+        var answer = await second.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         Assert.Equal("length", answer.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
         await server.WaitForMetricAsync("vllm:num_requests_running", value => value == 0);
         Assert.Equal(1, await server.MetricAsync("vllm:request_success_total", "\"abort\""));

@@ -24,7 +24,7 @@ internal sealed class ManualClock : TimeProvider, IDisposable
     /// <summary>Waits until somebody waits for the clock, and moves it to when the first timer is due.</summary>
     public async Task AdvanceToNextTimerAsync()
     {
-        Assert.True(await _armed.WaitAsync(TimeSpan.FromSeconds(10), TestContext.Current.CancellationToken), "Nobody waits for the clock.");
+        Assert.True(await _armed.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken), "Nobody waits for the clock.");
         Timer? next;
         lock (_gate)
         {

@@ -91,7 +91,7 @@ internal sealed class SimulatorServer : IDisposable
     public async Task WaitForMetricAsync(string name, Func<double, bool> expected)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
-        limit.CancelAfter(TimeSpan.FromSeconds(10));
+        limit.CancelAfter(TimeSpan.FromSeconds(30));
         while (!expected(await MetricAsync(name)))
             await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, limit.Token);
     }

@@ -7,7 +7,9 @@ using Npgsql;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.ApiKeys;
+using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database;
@@ -85,6 +87,8 @@ internal static class AuthenticationStage
         builder.Configuration["Accounts:SecretKey"] = "a-secret-of-the-benchmark-that-is-long-enough";
         builder.AddValueCanvasDatabase(interactive: true);
         builder.Services.AddSecrets();
+        builder.Services.AddProtection();
+        builder.Services.AddAudit();
         builder.Services.AddAccounts();
         builder.Services.AddApiKeys();
         builder.Services.AddCallers();

@@ -18,7 +18,7 @@ internal static class CheckStage
 
         await ClosedAsync(instance, charges, Math.Min(2, seconds / 2), cancellationToken); // warm
         var (rate, closed) = await ClosedAsync(instance, charges, seconds, cancellationToken);
-        var (offered, open, missed) = await OpenAsync(instance, charges, rate / 2, seconds, cancellationToken);
+        var (offered, open, begun, missed) = await OpenAsync(instance, charges, rate / 2, seconds, cancellationToken);
         return new JsonObject
         {
             ["store"] = store,
@@ -27,6 +27,7 @@ internal static class CheckStage
             ["closed"] = closed.ToJson(),
             ["offered_per_second"] = Math.Round(offered),
             ["open"] = open.ToJson(),
+            ["begun_after_due"] = begun.ToJson(),
             ["not_counted_in_store"] = missed,
         };
     }
@@ -55,10 +56,11 @@ internal static class CheckStage
     }
 
     /// <summary>Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer.</summary>
-    private static async Task<(double Offered, Latencies Times, int Missed)> OpenAsync(
+    private static async Task<(double Offered, Latencies Times, Latencies Begun, int Missed)> OpenAsync(
         Instance instance, Charge[][] charges, double rate, double seconds, CancellationToken cancellationToken)
     {
         var times = new double[(long)(rate * seconds)];
+        var begun = new double[times.Length];
         var (left, missed) = (times.LongLength, 0);
         var isRedis = !instance.Gate.IsOpen;
         var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -66,7 +68,7 @@ internal static class CheckStage
         await Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(pacer => Task.Factory.StartNew(
             () => Pace(pacer), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
         await all.Task.WaitAsync(cancellationToken);
-        return (times.LongLength / Stopwatch.GetElapsedTime(started).TotalSeconds, Latencies.Of(times), missed);
+        return (times.LongLength / Stopwatch.GetElapsedTime(started).TotalSeconds, Latencies.Of(times), Latencies.Of(begun), missed);
 
         long Due(long i) => started + (long)(i / rate * Stopwatch.Frequency);
 
@@ -76,13 +78,14 @@ internal static class CheckStage
             for (long i = pacer; i < times.LongLength && !cancellationToken.IsCancellationRequested; i += Environment.ProcessorCount)
             {
                 while (Stopwatch.GetTimestamp() < Due(i))
-                    FineSleep.Microseconds(20);
+                    FineSleep.Microseconds(150);
                 _ = CheckAsync(i);
             }
         }
 
         async Task CheckAsync(long i)
         {
+            begun[i] = Stopwatch.GetElapsedTime(Due(i)).TotalMicroseconds;
             var decision = await instance.Limiter.ChargeAsync(charges[i * 7 % Subjects], cancellationToken);
             times[i] = Stopwatch.GetElapsedTime(Due(i)).TotalMicroseconds;
             if (isRedis && !decision.Counted)

@@ -60,7 +60,7 @@ internal static class LimitsBenchmark
         await File.WriteAllTextAsync(file, result.ToJsonString(Indented) + "\n", cancellationToken);
         Console.WriteLine(file);
         if (settings.WritesDocument)
-            Write(Path.Combine(settings.Root, "docs", "performance.md"), Tables.Of(result, Path.GetFileName(file)));
+            Write(Path.Combine(settings.Root, "docs", "performance.md"), Tables.Of(JsonNode.Parse(result.ToJsonString())!.AsObject(), Path.GetFileName(file)));
         return result["exactness"]?.AsArray().All(row => (bool)row!["holds"]!) == false ? 1 : 0;
     }
 

@@ -3,8 +3,8 @@ using System.Threading.Channels;
 namespace ValueCanvas.Api.Usage.Requests;
 
 /// <summary>
-/// Notes how every request ended, for <c>request_logs</c>. Monitoring, not a bill: it costs a request next to nothing, and where there are more than can
-/// be written some are left out, and counted.
+/// Notes how every request ended, for <c>request_logs</c>. Monitoring, not a bill: it costs a request next to nothing, and where there are
+/// more than can be written some are left out, and counted.
 /// </summary>
 internal sealed class RequestLog
 {

@@ -7,10 +7,11 @@ using ValueCanvas.Core.Usage;
 
 namespace ValueCanvas.Api.Usage.Requests;
 
-/// <summary>Writes the log of requests in groups, off every request's path, and prunes what is old. While the database is away what does not fit the
-/// memory is left out.</summary>
+/// <summary>Writes the log of requests in groups, off every request's path, and prunes what is old. While the database is away what does
+/// not fit the memory is left out.</summary>
 internal sealed partial class RequestLogWriter(
-    RequestLog log, NpgsqlDataSource database, IOptions<UsageOptions> options, TimeProvider time, ILogger<RequestLogWriter> logger) : BackgroundService
+    RequestLog log, NpgsqlDataSource database, IOptions<UsageOptions> options, TimeProvider time,
+    ILogger<RequestLogWriter> logger) : BackgroundService
 {
     private const int GroupSize = 1000;
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
@@ -45,7 +46,10 @@ internal sealed partial class RequestLogWriter(
                 _group.Add(row);
             if (_group.Count == 0 || !await TryAsync(
                 "SELECT record_requests($1)",
-                new() { Value = JsonSerializer.Serialize(_group, RequestRowContext.Default.ListRequestRow), NpgsqlDbType = NpgsqlDbType.Jsonb },
+                new()
+                {
+                    Value = JsonSerializer.Serialize(_group, RequestRowContext.Default.ListRequestRow), NpgsqlDbType = NpgsqlDbType.Jsonb,
+                },
                 cancellationToken))
                 return;
             _group.Clear();
@@ -79,7 +83,8 @@ internal sealed partial class RequestLogWriter(
         }
         catch (Exception exception) when (
             !cancellationToken.IsCancellationRequested
-            && (exception is OperationCanceledException or NpgsqlException or ObjectDisposedException || DatabaseErrors.IsUnavailable(exception)))
+            && (exception is OperationCanceledException or NpgsqlException or ObjectDisposedException
+                || DatabaseErrors.IsUnavailable(exception)))
         {
             return false;
         }

@@ -5,8 +5,8 @@ internal static class UsageFunctions
 {
     public const string Record =
         """
-        -- A group of rows with all that follows from them. Of a row that is there already nothing is done again. In the order of their keys, so that
-        -- instances which write at the same time wait for each other and never in a circle.
+        -- A group of rows with all that follows from them. Of a row that is there already nothing is done again. In the order of their
+        -- keys, so that instances which write at the same time wait for each other and never in a circle.
         CREATE FUNCTION record_usage(calls jsonb) RETURNS integer
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
         DECLARE
@@ -14,15 +14,20 @@ internal static class UsageFunctions
         BEGIN
             WITH given AS (
                 SELECT c.* FROM jsonb_to_recordset(calls) AS c (
-                    id uuid, tenant_id uuid, created_at timestamptz, user_id uuid, api_key_id uuid, job_id uuid, route text, prompt_key text,
-                    prompt_version text, requested_model text, model text, provider text, streamed boolean, status text, http_status integer,
-                    cache text, input_tokens integer, cached_tokens integer, output_tokens integer, reasoning_tokens integer, usage_source text,
+                    id uuid, tenant_id uuid, created_at timestamptz, user_id uuid, api_key_id uuid, job_id uuid, route text,
+                    prompt_key text,
+                    prompt_version text, requested_model text, model text, provider text, streamed boolean, status text,
+                    http_status integer,
+                    cache text, input_tokens integer, cached_tokens integer, output_tokens integer, reasoning_tokens integer,
+                    usage_source text,
                     cost numeric, replica_seconds double precision, replica_cost numeric, latency_ms double precision,
                     first_byte_ms double precision, attempts jsonb)
             ), added AS (
                 INSERT INTO llm_usage (
-                    id, tenant_id, created_at, user_id, api_key_id, job_id, route, prompt_key, prompt_version, requested_model, model, provider,
-                    streamed, status, http_status, cached, cache, input_tokens, cached_tokens, output_tokens, reasoning_tokens, usage_source, cost,
+                    id, tenant_id, created_at, user_id, api_key_id, job_id, route, prompt_key, prompt_version, requested_model, model,
+                    provider,
+                    streamed, status, http_status, cached, cache, input_tokens, cached_tokens, output_tokens, reasoning_tokens,
+                    usage_source, cost,
                     replica_seconds, replica_cost, latency_ms, first_byte_ms)
                 SELECT
                     g.id, g.tenant_id, g.created_at, g.user_id, g.api_key_id, g.job_id, g.route, g.prompt_key, g.prompt_version,
@@ -35,25 +40,30 @@ internal static class UsageFunctions
                 RETURNING *
             ), tried AS (
                 INSERT INTO llm_attempts (
-                    call_id, tenant_id, number, created_at, target, provider, model, ended, hedge, answer, took_ms, replica_ms, input_tokens,
+                    call_id, tenant_id, number, created_at, target, provider, model, ended, hedge, answer, took_ms, replica_ms,
+                    input_tokens,
                     output_tokens)
                 SELECT
-                    a.id, a.tenant_id, t.number, a.created_at, t.target, t.provider, t.model, t.ended, t.hedge, t.answer, t.took_ms, t.replica_ms,
+                    a.id, a.tenant_id, t.number, a.created_at, t.target, t.provider, t.model, t.ended, t.hedge, t.answer, t.took_ms,
+                    t.replica_ms,
                     t.input_tokens, t.output_tokens
                 FROM added a
                 JOIN given g ON g.id = a.id
                 CROSS JOIN LATERAL jsonb_to_recordset(g.attempts) AS t (
-                    number integer, target text, provider text, model text, ended text, hedge boolean, answer boolean, took_ms double precision,
+                    number integer, target text, provider text, model text, ended text, hedge boolean, answer boolean,
+                    took_ms double precision,
                     replica_ms double precision, input_tokens integer, output_tokens integer)
                 WHERE g.attempts IS NOT NULL
                 ON CONFLICT DO NOTHING
             ), summed AS (
                 -- Of what came from the cache, or from another's call, no model did anything.
                 INSERT INTO model_usage AS m (
-                    tenant_id, day, model, provider, api_key_id, prompt_key, calls, failed, cached, input_tokens, cached_tokens, output_tokens,
+                    tenant_id, day, model, provider, api_key_id, prompt_key, calls, failed, cached, input_tokens, cached_tokens,
+                    output_tokens,
                     reasoning_tokens, cost, replica_seconds, replica_cost)
                 SELECT
-                    a.tenant_id, (a.created_at AT TIME ZONE 'UTC')::date, coalesce(a.model, a.requested_model, ''), coalesce(a.provider, ''),
+                    a.tenant_id, (a.created_at AT TIME ZONE 'UTC')::date, coalesce(a.model, a.requested_model, ''),
+                    coalesce(a.provider, ''),
                     a.api_key_id, a.prompt_key, count(*), count(*) FILTER (WHERE a.status IN ('failed', 'written_off')),
                     count(*) FILTER (WHERE a.cached),
                     coalesce(sum(a.input_tokens) FILTER (WHERE a.cache NOT IN ('hit', 'stale', 'coalesced')), 0),
@@ -100,13 +110,15 @@ internal static class UsageFunctions
 
     public const string Budgets =
         """
-        -- Of every tenant: each instance keeps them in memory, so that a call which has none costs nothing. A key's budget is kept as its tenant's is.
+        -- Of every tenant: each instance keeps them in memory, so that a call which has none costs nothing. A key's budget is kept as its
+        -- tenant's is.
         CREATE FUNCTION all_budgets() RETURNS TABLE (
             tenant_id uuid, api_key_id uuid, amount numeric, period text, mode text, alert_at integer[])
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
             SELECT b.tenant_id, NULL::uuid, b.amount, b.period, b.mode, b.alert_at FROM tenant_budgets b
             UNION ALL
-            SELECT k.tenant_id, k.id, k.budget_amount, k.budget_period, coalesce(b.mode, 'estimate'), coalesce(b.alert_at, ARRAY[50, 80, 100])
+            SELECT k.tenant_id, k.id, k.budget_amount, k.budget_period, coalesce(b.mode, 'estimate'),
+                coalesce(b.alert_at, ARRAY[50, 80, 100])
             FROM api_keys k LEFT JOIN tenant_budgets b ON b.tenant_id = k.tenant_id
             WHERE k.budget_amount IS NOT NULL AND k.revoked_at IS NULL
         $$;

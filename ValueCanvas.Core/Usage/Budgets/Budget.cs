@@ -18,7 +18,8 @@ public sealed record Budget(
 
 public enum BudgetMode
 {
-    /// <summary>What the call usually costs: never refuses what would have fitted, and may overshoot by what was underestimated in flight.</summary>
+    /// <summary>What the call usually costs: never refuses what would have fitted, and may overshoot by what was underestimated in
+    /// flight.</summary>
     Estimate,
 
     /// <summary>The most that the call can cost.</summary>

@@ -1,8 +1,8 @@
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// One budget in one of its periods, as this instance knows it: what PostgreSQL said was spent, what was spent here since, and what is held here. In
-/// billionths of a US dollar.
+/// One budget in one of its periods, as this instance knows it: what PostgreSQL said was spent, what was spent here since, and what is
+/// held here. In billionths of a US dollar.
 /// </summary>
 internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffset? end)
 {

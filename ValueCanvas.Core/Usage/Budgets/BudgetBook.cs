@@ -8,8 +8,8 @@ using ValueCanvas.Core.Usage.Recording;
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// Reserves of the budgets of a call's tenant and key before it is made, and settles afterwards. Instances share what is spent and held through Redis;
-/// without it each goes on with what PostgreSQL last said and what it has spent itself since.
+/// Reserves of the budgets of a call's tenant and key before it is made, and settles afterwards. Instances share what is spent and held
+/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent itself since.
 /// </summary>
 internal sealed class BudgetBook(
     BudgetRedis redis, BudgetTable table, UsageMetrics metrics, IOptions<UsageOptions> options, TimeProvider time)
@@ -22,7 +22,8 @@ internal sealed class BudgetBook(
 
     /// <summary>What has been spent, for <see cref="BudgetKeeper"/> to tell the others.</summary>
     public Channel<(Reservation Reservation, long Spent)> Settled { get; } =
-        Channel.CreateBounded<(Reservation, long)>(new BoundedChannelOptions(Capacity) { SingleReader = true, FullMode = BoundedChannelFullMode.DropWrite });
+        Channel.CreateBounded<(Reservation, long)>(
+            new BoundedChannelOptions(Capacity) { SingleReader = true, FullMode = BoundedChannelFullMode.DropWrite });
 
     public IEnumerable<BudgetAccount> Accounts => _accounts.Values;
 
@@ -51,7 +52,8 @@ internal sealed class BudgetBook(
     {
         var now = time.GetUtcNow();
         var reservation = new Reservation(
-            Guid.NewGuid(), [.. budgets.Select(budget => new ReservedPart(Account(budget, now), BudgetAccount.ToNanos(estimate(budget.Mode))))]);
+            Guid.NewGuid(),
+            [.. budgets.Select(budget => new ReservedPart(Account(budget, now), BudgetAccount.ToNanos(estimate(budget.Mode))))]);
         var asked = time.GetTimestamp();
         while (true)
         {

@@ -7,11 +7,12 @@ using ValueCanvas.Core.Usage.Recording;
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// Behind the calls: follows budgets and prices that were set elsewhere, tells Redis what was spent, reads again what PostgreSQL knows, and tells of
-/// thresholds.
+/// Behind the calls: follows budgets and prices that were set elsewhere, tells Redis what was spent, reads again what PostgreSQL knows,
+/// and tells of thresholds.
 /// </summary>
 internal sealed partial class BudgetKeeper(
-    BudgetBook book, BudgetRedis redis, BudgetTable table, PriceList prices, UsageMetrics metrics, IOptions<UsageOptions> options, TimeProvider time,
+    BudgetBook book, BudgetRedis redis, BudgetTable table, PriceList prices, UsageMetrics metrics, IOptions<UsageOptions> options,
+    TimeProvider time,
     ILogger<BudgetKeeper> logger) : BackgroundService
 {
     private const int MostUnsettled = 10_000;

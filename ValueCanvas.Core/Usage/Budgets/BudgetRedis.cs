@@ -5,8 +5,8 @@ using StackExchange.Redis;
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their lifetimes. All of it can be
-/// rebuilt; a server that does not answer in time is left alone for a second.
+/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their lifetimes. All
+/// of it can be rebuilt; a server that does not answer in time is left alone for a second.
 /// </summary>
 internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider time, IConnectionMultiplexer? redis = null)
 {
@@ -121,8 +121,12 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         [.. reservation.Parts.SelectMany(part => new RedisKey[] { Key(part.Account), Key(part.Account) + ":held" })];
 
     // Of one tenant, so that a cluster keeps them in one place.
-    private static string Key(BudgetAccount account) => string.Create(CultureInfo.InvariantCulture,
-        $"valuecanvas:budget:{{{account.Budget.TenantId:N}}}:{account.Budget.Subject}:{account.Start:yyyyMMdd}:{account.Budget.Period.ToName()}");
+    private static string Key(BudgetAccount account)
+    {
+        var budget = account.Budget;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"valuecanvas:budget:{{{budget.TenantId:N}}}:{budget.Subject}:{account.Start:yyyyMMdd}:{budget.Period.ToName()}");
+    }
 
     private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values)
     {
@@ -133,7 +137,8 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
             var asked = redis.GetDatabase().ScriptEvaluateAsync(script, keys, values);
             return (long[]?)await asked.WaitAsync(options.Value.Budgets.RedisTimeout, time);
         }
-        catch (Exception exception) when (exception is TimeoutException or RedisException or RedisCommandException or ObjectDisposedException)
+        catch (Exception exception) when (
+            exception is TimeoutException or RedisException or RedisCommandException or ObjectDisposedException)
         {
             Volatile.Write(ref _pausedUntil, time.GetTimestamp() + (long)(Pause.TotalSeconds * time.TimestampFrequency));
             return null;

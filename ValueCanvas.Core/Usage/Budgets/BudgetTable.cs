@@ -19,7 +19,8 @@ internal sealed class BudgetTable(NpgsqlDataSource dataSource, TenantDatabase da
 
     public async Task<IReadOnlyList<Budget>> BudgetsAsync(CancellationToken cancellationToken)
     {
-        await using var command = dataSource.CreateCommand("SELECT tenant_id, api_key_id, amount, period, mode, alert_at FROM all_budgets()");
+        await using var command = dataSource.CreateCommand(
+            "SELECT tenant_id, api_key_id, amount, period, mode, alert_at FROM all_budgets()");
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         List<Budget> budgets = [];
         while (await reader.ReadAsync(cancellationToken))
@@ -36,7 +37,10 @@ internal sealed class BudgetTable(NpgsqlDataSource dataSource, TenantDatabase da
     public async Task<IReadOnlyList<Price>> PricesAsync(CancellationToken cancellationToken)
     {
         await using var command = dataSource.CreateCommand(
-            "SELECT model, provider, valid_from, input, cached_input, output, reasoning FROM model_prices ORDER BY model, provider, valid_from");
+            """
+            SELECT model, provider, valid_from, input, cached_input, output, reasoning
+            FROM model_prices ORDER BY model, provider, valid_from
+            """);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         List<Price> prices = [];
         while (await reader.ReadAsync(cancellationToken))
@@ -61,7 +65,8 @@ internal sealed class BudgetTable(NpgsqlDataSource dataSource, TenantDatabase da
                 (db, ct) => db.Database.SqlQuery<decimal>(
                     $"""
                      SELECT coalesce(sum(cost), 0) AS "Value" FROM model_usage
-                     WHERE tenant_id = {budget.TenantId} AND day >= {since} AND ({budget.ApiKeyId}::uuid IS NULL OR api_key_id = {budget.ApiKeyId}::uuid)
+                     WHERE tenant_id = {budget.TenantId} AND day >= {since}
+                       AND ({budget.ApiKeyId}::uuid IS NULL OR api_key_id = {budget.ApiKeyId}::uuid)
                      """).SingleAsync(ct),
                 joined.Token);
         }
@@ -80,7 +85,8 @@ internal sealed class BudgetTable(NpgsqlDataSource dataSource, TenantDatabase da
             (db, ct) => db.Database.ExecuteSqlAsync(
                 $"""
                  INSERT INTO usage_alerts (tenant_id, api_key_id, period, period_start, threshold, amount, spent)
-                 VALUES ({budget.TenantId}, {budget.ApiKeyId}, {budget.Period.ToName()}, {account.Start}, {threshold}, {budget.Amount}, {spent})
+                 VALUES ({budget.TenantId}, {budget.ApiKeyId}, {budget.Period.ToName()}, {account.Start}, {threshold}, {budget.Amount},
+                     {spent})
                  ON CONFLICT DO NOTHING
                  """,
                 ct),

@@ -2,7 +2,8 @@ using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Core.Usage.Metering;
 
-/// <summary>An answer that is no event stream. One too long for the proxy to have read it before it passed it on tells its usage in its last bytes.
+/// <summary>An answer that is no event stream. One too long for the proxy to have read it before it passed it on tells its usage in its
+/// last bytes.
 /// </summary>
 internal sealed class AnswerStream(Stream inner, CallMeter meter) : ReadOnlyStream
 {

@@ -4,8 +4,8 @@ using ValueCanvas.Core.Inference;
 namespace ValueCanvas.Core.Usage.Metering;
 
 /// <summary>
-/// Asks the proxy for the accounts of every call, writes them to the call's outcome as they come, and takes them out of the answer, which then is
-/// byte for byte what it would have been.
+/// Asks the proxy for the accounts of every call, writes them to the call's outcome as they come, and takes them out of the answer, which
+/// then is byte for byte what it would have been.
 /// </summary>
 internal sealed class MeterHandler : DelegatingHandler
 {

@@ -1,7 +1,8 @@
 namespace ValueCanvas.Core.Usage.Metering;
 
 /// <summary>
-/// Finds the event that ends a stream as its bytes pass, wherever reads have cut it: <c>data: [DONE]</c>, or Anthropic's <c>message_stop</c>.
+/// Finds the event that ends a stream as its bytes pass, wherever reads have cut it: <c>data: [DONE]</c>, or Anthropic's
+/// <c>message_stop</c>.
 /// </summary>
 internal sealed class StreamEnd
 {
@@ -17,7 +18,8 @@ internal sealed class StreamEnd
 
     public bool HasCome { get; private set; }
 
-    /// <summary>How many of the last bytes must wait, those of earlier calls included: the event that ends the stream, or what may be its beginning.
+    /// <summary>How many of the last bytes must wait, those of earlier calls included: the event that ends the stream, or what may be its
+    /// beginning.
     /// </summary>
     public int Note(ReadOnlySpan<byte> bytes)
     {

@@ -13,7 +13,8 @@ internal sealed record WireAttempt(
         counts is [var prompt, var answer, var cached, var reasoning, ..] ? new(prompt, answer, cached, reasoning) : null;
 
     public InferenceAttempt ToAttempt() => new(
-        Target ?? "", Provider ?? "", Model ?? "", End ?? "", Hedge, Answer, TimeSpan.FromMilliseconds(Ms), TimeSpan.FromMilliseconds(ReplicaMs),
+        Target ?? "", Provider ?? "", Model ?? "", End ?? "", Hedge, Answer, TimeSpan.FromMilliseconds(Ms),
+            TimeSpan.FromMilliseconds(ReplicaMs),
         ToUsage(Usage));
 }
 

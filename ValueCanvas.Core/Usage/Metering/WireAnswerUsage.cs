@@ -16,7 +16,8 @@ internal sealed record WireAnswerUsage(
 {
     public TokenUsage? ToUsage() => (PromptTokens, InputTokens) switch
     {
-        ({ } prompt, _) => new(prompt, CompletionTokens ?? 0, PromptTokensDetails?.CachedTokens ?? 0, CompletionTokensDetails?.ReasoningTokens ?? 0),
+        ({ } prompt, _) => new(prompt, CompletionTokens ?? 0, PromptTokensDetails?.CachedTokens ?? 0,
+            CompletionTokensDetails?.ReasoningTokens ?? 0),
         (_, { } input) => new(
             input + (CacheReadInputTokens ?? 0) + (CacheCreationInputTokens ?? 0), OutputTokens ?? 0, CacheReadInputTokens ?? 0),
         _ => null,

@@ -7,7 +7,8 @@ using ValueCanvas.Core.Usage.Recording;
 
 namespace ValueCanvas.Core.Usage.Operation;
 
-/// <summary>Writes to <c>system_metrics</c>, once a minute, what a process saw of itself: for whoever has the database and no metrics store.</summary>
+/// <summary>Writes to <c>system_metrics</c>, once a minute, what a process saw of itself: for whoever has the database and no metrics
+/// store.</summary>
 internal sealed class SystemMetrics(
     NpgsqlDataSource database, IHostEnvironment environment, IOptions<UsageOptions> options, TimeProvider time) : BackgroundService
 {

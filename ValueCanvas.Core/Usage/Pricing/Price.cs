@@ -36,5 +36,6 @@ public sealed record Price(
     internal (bool Provider, bool Exact, int Length) Precision => (Provider.Length > 0, !Model.EndsWith('*'), Model.Length);
 
     internal static Price Of(PriceOptions options) => new(
-        options.Model, options.Provider, options.From ?? DateOnly.MinValue, options.Input, options.CachedInput, options.Output, options.Reasoning);
+        options.Model, options.Provider, options.From ?? DateOnly.MinValue, options.Input, options.CachedInput, options.Output,
+            options.Reasoning);
 }

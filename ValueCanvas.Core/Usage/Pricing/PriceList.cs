@@ -43,7 +43,8 @@ public sealed class PriceList
         return sum is { } cost ? decimal.Round(cost, 10) : null;
     }
 
-    /// <summary>What a call may cost: at most in strict mode, usually otherwise. The dearest of the prices that the model may come to.</summary>
+    /// <summary>What a call may cost: at most in strict mode, usually otherwise. The dearest of the prices that the model may come
+    /// to.</summary>
     internal decimal Estimate(AskedCall asked, BudgetMode mode, DateTimeOffset at)
     {
         var strict = mode == BudgetMode.Strict;

@@ -124,7 +124,9 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
         return attempt with
         {
             End = end switch { CallEnd.Completed => "none", CallEnd.Cancelled => "client_gone", _ => "cut" },
-            ReplicaTime = attempt.Took > TimeSpan.Zero && took > attempt.Took ? attempt.ReplicaTime * (took / attempt.Took) : attempt.ReplicaTime,
+            ReplicaTime = attempt.Took > TimeSpan.Zero && took > attempt.Took
+                ? attempt.ReplicaTime * (took / attempt.Took)
+                : attempt.ReplicaTime,
             Took = took,
         };
     }
@@ -137,7 +139,8 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
         [
             .. outcome.Attempts.Select((attempt, i) => new AttemptRow(
                 i + 1, attempt.Target, attempt.Provider, attempt.Model, attempt.End, attempt.IsHedge, attempt.IsAnswer,
-                attempt.Took.TotalMilliseconds, attempt.ReplicaTime.TotalMilliseconds, attempt.Usage?.InputTokens, attempt.Usage?.OutputTokens)),
+                attempt.Took.TotalMilliseconds, attempt.ReplicaTime.TotalMilliseconds, attempt.Usage?.InputTokens,
+                    attempt.Usage?.OutputTokens)),
         ];
     }
 }

@@ -7,8 +7,8 @@ using Microsoft.Extensions.Logging;
 namespace ValueCanvas.Core.Usage.Recording;
 
 /// <summary>
-/// Notes on disk which calls are under way, so that those of a process that died are counted: as written off, at no cost to anybody. Each note is
-/// with the system before the call goes out, which a kill of the process survives.
+/// Notes on disk which calls are under way, so that those of a process that died are counted: as written off, at no cost to anybody. Each
+/// note is with the system before the call goes out, which a kill of the process survives.
 /// </summary>
 internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics metrics, ILogger<OpenCalls> logger) : IDisposable
 {
@@ -129,7 +129,8 @@ internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics m
         [LoggerMessage(LogLevel.Warning, "{Count} calls of a process that died are written off")]
         public static partial void WrittenOff(ILogger logger, int count);
 
-        [LoggerMessage(LogLevel.Error, "Calls under way are not noted on disk ({ExceptionType}): those of a crash will be missing in the books")]
+        [LoggerMessage(LogLevel.Error,
+            "Calls under way are not noted on disk ({ExceptionType}): those of a crash will be missing in the books")]
         public static partial void Failed(ILogger logger, string exceptionType);
     }
 }

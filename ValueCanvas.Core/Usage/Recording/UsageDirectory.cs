@@ -7,8 +7,8 @@ using Npgsql;
 namespace ValueCanvas.Core.Usage.Recording;
 
 /// <summary>
-/// Where rows and open calls are kept on this machine: below the configured directory one for each database, so that no row can get into another's.
-/// A file belongs to the process that has it open; what nobody has open belonged to one that died.
+/// Where rows and open calls are kept on this machine: below the configured directory one for each database, so that no row can get into
+/// another's. A file belongs to the process that has it open; what nobody has open belonged to one that died.
 /// </summary>
 internal sealed class UsageDirectory
 {
@@ -33,7 +33,8 @@ internal sealed class UsageDirectory
         return new FileStream(name, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None, bufferSize: 0);
     }
 
-    /// <summary>The files of that kind that no process has open any more, oldest first; each to be disposed, and deleted when it has been dealt with.
+    /// <summary>The files of that kind that no process has open any more, oldest first; each to be disposed, and deleted when it has been
+    /// dealt with.
     /// </summary>
     public IEnumerable<FileStream> Abandoned(string kind)
     {

@@ -16,7 +16,8 @@ internal sealed class UsageMetrics
     {
         var meter = meters.Create(MeterName);
         _rows = meter.CreateCounter<long>(
-            "valuecanvas.usage.rows", "{row}", "Rows of llm_usage by where they went: database, disk, replayed, written_off, rejected, lost.");
+            "valuecanvas.usage.rows", "{row}",
+                "Rows of llm_usage by where they went: database, disk, replayed, written_off, rejected, lost.");
         _commit = meter.CreateHistogram<double>("valuecanvas.usage.commit.duration", "s", "Time to commit a group of rows.");
         _alerts = meter.CreateCounter<long>("valuecanvas.budget.alerts", "{alert}", "Thresholds of budgets that were crossed.");
         _refused = meter.CreateCounter<long>("valuecanvas.budget.refused", "{call}", "Calls that a budget did not hold.");

@@ -4,8 +4,10 @@ using Microsoft.Extensions.Logging;
 
 namespace ValueCanvas.Core.Usage.Recording;
 
-/// <summary>Keeps rows on disk while PostgreSQL is away, safe from a crash of the process and of the machine, and brings them in afterwards.</summary>
-internal sealed partial class UsageSpill(UsageDirectory directory, UsageTable table, UsageMetrics metrics, ILogger<UsageSpill> logger) : IDisposable
+/// <summary>Keeps rows on disk while PostgreSQL is away, safe from a crash of the process and of the machine, and brings them in
+/// afterwards.</summary>
+internal sealed partial class UsageSpill(UsageDirectory directory, UsageTable table, UsageMetrics metrics,
+    ILogger<UsageSpill> logger) : IDisposable
 {
     private const string Kind = "rows";
     private const int ReplayGroup = 500;
@@ -149,7 +151,8 @@ internal sealed partial class UsageSpill(UsageDirectory directory, UsageTable ta
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Critical, "{Count} usage rows are lost: the database is away, and the disk took them not ({ExceptionType})")]
+        [LoggerMessage(LogLevel.Critical,
+            "{Count} usage rows are lost: the database is away, and the disk took them not ({ExceptionType})")]
         public static partial void Lost(ILogger logger, int count, string exceptionType);
 
         [LoggerMessage(LogLevel.Information, "{Count} usage rows that waited on disk are in the database")]

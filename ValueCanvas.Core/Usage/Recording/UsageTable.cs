@@ -6,7 +6,8 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Core.Usage.Recording;
 
-/// <summary>Writes rows of <c>llm_usage</c> with all that follows from them, in one transaction. A row that is there already changes nothing.</summary>
+/// <summary>Writes rows of <c>llm_usage</c> with all that follows from them, in one transaction. A row that is there already changes
+/// nothing.</summary>
 internal sealed class UsageTable(NpgsqlDataSource database, IOptions<UsageOptions> options, TimeProvider time)
 {
     /// <summary>Commits the rows.</summary>

@@ -6,8 +6,8 @@ using Microsoft.Extensions.Options;
 namespace ValueCanvas.Core.Usage.Recording;
 
 /// <summary>
-/// Writes rows in groups: while one group is committed the next gathers, so that a busy service costs the database few transactions and an idle one
-/// waits for nothing. Rows that PostgreSQL does not take in time go to disk, and from there to PostgreSQL when it is back.
+/// Writes rows in groups: while one group is committed the next gathers, so that a busy service costs the database few transactions and an
+/// idle one waits for nothing. Rows that PostgreSQL does not take in time go to disk, and from there to PostgreSQL when it is back.
 /// </summary>
 internal sealed partial class UsageWriter(
     UsageTable table, UsageSpill spill, OpenCalls open, UsageMetrics metrics, IOptions<UsageOptions> options, TimeProvider time,
@@ -16,7 +16,8 @@ internal sealed partial class UsageWriter(
     private const int Capacity = 20_000;
     private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(10);
 
-    private readonly Channel<Pending> _pending = Channel.CreateBounded<Pending>(new BoundedChannelOptions(Capacity) { SingleReader = true });
+    private readonly Channel<Pending> _pending =
+        Channel.CreateBounded<Pending>(new BoundedChannelOptions(Capacity) { SingleReader = true });
     private volatile bool _away;
 
     /// <summary>Returns when the row is safe: in the database, or on disk.</summary>
@@ -123,7 +124,8 @@ internal sealed partial class UsageWriter(
             pending.Written?.SetResult();
     }
 
-    /// <summary>Brings in what was left on disk, from the start on; and what processes have left that died in the middle of calls.</summary>
+    /// <summary>Brings in what was left on disk, from the start on; and what processes have left that died in the middle of
+    /// calls.</summary>
     private async Task ReplayAsync(CancellationToken stoppingToken)
     {
         try

@@ -3,6 +3,12 @@ using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using ValueCanvas.Api.Accounts.Sessions;
+using ValueCanvas.Api.Accounts.SignIn;
+using ValueCanvas.Api.Accounts.Tokens;
+using ValueCanvas.Api.Accounts.Users;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -51,7 +57,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
 
     public async Task<HttpResponseMessage> SendAsync(
         HttpMethod method, string path, object? body = null, string? bearer = null, string? cookie = null, string? network = null,
-        string? host = null)
+        string? host = null, string? csrf = null)
     {
         using var client = network is null ? null : From(network);
         using var request = new HttpRequestMessage(method, new Uri(_host.Address, path));
@@ -60,6 +66,8 @@ internal sealed class AccountsApi(string database, string? cache, params (string
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", bearer);
         if (cookie is not null)
             request.Headers.TryAddWithoutValidation("Cookie", cookie);
+        if (csrf is not null)
+            request.Headers.Add("X-CSRF-Token", csrf);
         if (body is not null)
             request.Content = new StringContent(body as string ?? JsonSerializer.Serialize(body), Encoding.UTF8, "application/json");
         return await (client ?? _client).SendAsync(request, Cancel);
@@ -77,6 +85,25 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         using var registered = await PostAsync("/api/auth/register", new { email, password = Password });
         Assert.Equal(HttpStatusCode.Accepted, registered.StatusCode);
         return await SignInAsync(email);
+    }
+
+    /// <summary>
+    /// Somebody new who is signed in, as it is after a sign-in by a provider: for tests that are not about passwords, whose hashes are what
+    /// takes long.
+    /// </summary>
+    public async Task<SignedIn> EnterAsync()
+    {
+        var (registration, sessions, tokens) = (Service<Registration>(), Service<SessionStore>(), Service<AccessTokens>());
+        var user = User.Create(Guid.NewGuid(), NewEmail(), displayName: null, passwordHash: null, emailConfirmed: false);
+        var (made, session) = await registration.CreateAsync(
+            user,
+            tenantName: null,
+            login: null,
+            (work, owner, ct) => sessions.StartAsync(work, owner.UserId, owner.TenantId, new DefaultHttpContext(), ct),
+            Cancel);
+        Assert.NotNull(made);
+        var access = await tokens.IssueAsync(session!.UserId, session.TenantId, session.Id, Cancel);
+        return new(user.Email!, access.Text, session.RefreshToken, session.UserId, session.TenantId, session.Id);
     }
 
     public async Task<SignedIn> SignInAsync(string email, string password = Password, Guid? tenantId = null) =>
@@ -108,6 +135,8 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         data.GetProperty("userId").GetGuid(),
         data.GetProperty("tenantId").GetGuid(),
         data.GetProperty("sessionId").GetGuid());
+
+    private T Service<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
     // Every address of 127.0.0.0/8 is this machine.
     public static HttpClient From(string network) => new(new SocketsHttpHandler

@@ -12,7 +12,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_Token_GivesTheNextOnes()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         var next = await _api.RefreshAsync(ann);
         var third = await _api.RefreshAsync(next);
@@ -24,7 +24,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_AnswerLost_TheSameTokenGetsTheSameSuccessor()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         var once = await _api.RefreshAsync(ann);
         var again = await _api.RefreshAsync(ann);
@@ -36,7 +36,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_ManyTabsAtOnce_AllGetTheSameSuccessor()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         var tabs = await Task.WhenAll(Enumerable.Range(0, 12).Select(_ => _api.RefreshAsync(ann)));
 
@@ -48,7 +48,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_StolenTokenAfterItsSuccessorWasUsed_TheWholeFamilyIsDead()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
         var thief = await _api.RefreshAsync(ann);
         thief = await _api.RefreshAsync(thief);
 
@@ -62,7 +62,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     public async Task Refresh_StolenTokenAfterTheGrace_TheWholeFamilyIsDead()
     {
         await using var api = new AccountsApi(fixture.Database.App, fixture.Database.Redis, ("Accounts:Sessions:Grace", "00:00:00"));
-        var ann = await api.SignUpAsync();
+        var ann = await api.EnterAsync();
         var next = await api.RefreshAsync(ann);
 
         await ApiHost.ProblemAsync(await api.PostAsync("/api/auth/refresh", new { refreshToken = ann.Refresh }), 401);
@@ -90,7 +90,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [InlineData("DELETE FROM sessions WHERE id = '{0}'")]
     public async Task Refresh_SessionOver_Is401(string sql)
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
         await MigratedDatabase.ExecuteAsync(
             fixture.Database.Admin, string.Format(System.Globalization.CultureInfo.InvariantCulture, sql, ann.Session));
 
@@ -112,7 +112,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_AnotherTenant_GoesOnThere()
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
         await MigratedDatabase.ExecuteAsync(
             fixture.Database.Admin, $"INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{bob.Tenant}', '{ann.User}', 'viewer')");
 
@@ -125,7 +125,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_TenantOfSomebodyElse_Is403AndTheTokenStillWorks()
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
 
         await ApiHost.ProblemAsync(await _api.PostAsync("/api/auth/refresh", new { refreshToken = ann.Refresh, tenantId = bob.Tenant }), 403);
 
@@ -135,7 +135,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_RemovedFromTheTenant_GoesOnInTheOneThatIsLeft()
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
         await MigratedDatabase.ExecuteAsync(
             fixture.Database.Admin, $"INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{bob.Tenant}', '{ann.User}', 'viewer')");
         var there = await _api.RefreshAsync(ann, bob.Tenant);
@@ -148,7 +148,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Refresh_ByCookie_SetsTheNextCookies()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         using var response = await _api.SendAsync(
             HttpMethod.Post, "/api/auth/refresh", "{}", cookie: $"__Secure-vc-refresh={ann.Refresh}");
@@ -161,7 +161,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Logout_ByRefreshToken_EndsTheSession()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         var data = await AccountsApi.DataAsync(await _api.PostAsync("/api/auth/logout", new { refreshToken = ann.Refresh }));
 
@@ -173,7 +173,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Logout_ByAccessToken_EndsTheSession()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         await AccountsApi.DataAsync(await _api.PostAsync("/api/auth/logout", "{}", ann.Access));
 
@@ -187,7 +187,7 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     [Fact]
     public async Task Database_HoldsNoRefreshToken()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         Assert.Equal(0, await fixture.Database.ScalarAsync<long>(
             $"SELECT count(*) FROM refresh_tokens WHERE encode(hash, 'base64') LIKE '%{ann.Refresh[4..20].Replace('-', '+').Replace('_', '/')}%'"));

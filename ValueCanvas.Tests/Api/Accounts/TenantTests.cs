@@ -10,7 +10,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Me_SaysWhoAndWhere()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         var me = await AccountsApi.DataAsync(await _api.GetAsync("/api/auth/me", ann.Access));
 
@@ -25,7 +25,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Create_Tenant_IsTheUsersAndListed()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         using var created = await _api.PostAsync("/api/tenants", new { name = "Bäckerei Krümel" }, ann.Access);
 
@@ -44,7 +44,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [InlineData("""{"name":"a","id":"00000000-0000-0000-0000-000000000001"}""")]
     public async Task Create_NoName_Is400(string body)
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
 
         await ApiHost.ProblemAsync(await _api.PostAsync("/api/tenants", body, ann.Access), 400);
     }
@@ -64,7 +64,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Members_OfAForeignTenant_Are404WhateverIsAsked()
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
         var path = $"/api/tenants/{bob.Tenant}";
 
         foreach (var (method, route, body) in new (HttpMethod, string, object?)[]
@@ -158,11 +158,11 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     public async Task Invitation_ByWhoLosesTheirRole_HoldsAsFarAsTheyStillMayInvite(string? newRole, string invited, int status)
     {
         var (ann, bob) = await PairAsync("owner");
-        var friend = await _api.SignUpAsync();
+        var friend = await _api.EnterAsync();
         var token = await TokenAsync(await InviteAsync(bob, friend.Email, invited));
         var key = (await AccountsApi.DataAsync(await _api.PostAsync("/api/keys", new { name = "k", scopes = (string[])["tenant"] }, bob.Access)))
             .GetProperty("key").GetString();
-        var other = await _api.SignUpAsync();
+        var other = await _api.EnterAsync();
         var byKey = await TokenAsync(await _api.PostAsync($"/api/tenants/{bob.Tenant}/invitations", new { email = other.Email, role = invited }, key));
 
         Assert.Equal(HttpStatusCode.OK, (await (newRole is null ? RemoveAsync(ann, bob.User) : ChangeAsync(ann, bob.User, newRole))).StatusCode);
@@ -174,7 +174,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Invitation_Accepted_MakesAMember()
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
         var token = await TokenAsync(await InviteAsync(ann, bob.Email.ToUpperInvariant(), "viewer"));
 
         var tenant = await AccountsApi.DataAsync(await AcceptAsync(bob, token));
@@ -190,7 +190,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Invitation_OfSomebodyElse_Is404()
     {
-        var (ann, bob, eve) = (await _api.SignUpAsync(), await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob, eve) = (await _api.EnterAsync(), await _api.EnterAsync(), await _api.EnterAsync());
         var token = await TokenAsync(await InviteAsync(ann, bob.Email, "member"));
 
         await ApiHost.ProblemAsync(await AcceptAsync(eve, token), 404);
@@ -201,7 +201,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Invitation_RevokedOrExpired_Is404()
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
         var revoked = await AccountsApi.DataAsync(await InviteAsync(ann, bob.Email, "member"));
         var expired = await AccountsApi.DataAsync(await InviteAsync(ann, bob.Email, "member"));
         var id = revoked.GetProperty("invitation").GetProperty("id").GetString();
@@ -230,7 +230,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     [Fact]
     public async Task Database_HoldsNoInvitationToken()
     {
-        var ann = await _api.SignUpAsync();
+        var ann = await _api.EnterAsync();
         var token = await TokenAsync(await InviteAsync(ann, "eve@example.com", "member"));
 
         Assert.Equal(0, await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM invitations i WHERE i::text LIKE '%{token[4..20]}%'"));
@@ -254,7 +254,7 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     /// <summary>An owner, and somebody with this role, who works in the owner's tenant.</summary>
     private async Task<(SignedIn Owner, SignedIn Other)> PairAsync(string role)
     {
-        var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
+        var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
         var accepted = await AcceptAsync(bob, await TokenAsync(await InviteAsync(ann, bob.Email, role)));
         Assert.Equal(HttpStatusCode.OK, accepted.StatusCode);
         return (ann, await _api.RefreshAsync(bob, ann.Tenant));

@@ -67,10 +67,7 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
         var middle = Uri.EscapeDataString(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()).AddMinutes(-90)
             .ToString("O", CultureInfo.InvariantCulture));
 
-        // The first start has left its own rows, a moment ago.
-        Assert.Equal(
-            ["filtered.one"],
-            (await NamesAsync($"/api/audit?from={middle}")).Where(name => name?.StartsWith("filtered.", StringComparison.Ordinal) is true));
+        Assert.Equal(["filtered.one"], await NamesAsync($"/api/audit?from={middle}&actor=a"));
         Assert.Equal(["filtered.two", "filtered.three"], await NamesAsync($"/api/audit?to={middle}"));
         Assert.Equal(["filtered.two"], await NamesAsync("/api/audit?event=filtered.two"));
         Assert.Equal(["filtered.two", "filtered.three"], await NamesAsync($"/api/audit?actor={_actor}"));

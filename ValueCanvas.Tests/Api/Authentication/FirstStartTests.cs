@@ -109,11 +109,19 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
 
         using (var me = await api.GetAsync("/api/auth/me", operators.Access))
             Assert.Equal(HttpStatusCode.OK, me.StatusCode);
-        await AccountsApi.DataAsync(await api.PostAsync(
-            "/api/auth/password", new { currentPassword = password, newPassword = AccountsApi.Password }, operators.Access));
+        // A browser does it by its cookies.
+        using var browser = await api.PostAsync("/api/auth/login", new { email, password, cookies = true });
+        var cookies = string.Join("; ", browser.Headers.GetValues("Set-Cookie").Select(cookie => cookie.Split(';')[0]));
+        var csrf = (await AccountsApi.DataAsync(await api.SendAsync(HttpMethod.Get, "/api/auth/csrf", cookie: cookies)))
+            .GetProperty("token").GetString();
+        var change = new { currentPassword = password, newPassword = AccountsApi.Password };
+        await ApiHost.ProblemAsync(await api.SendAsync(HttpMethod.Post, "/api/auth/password", change, cookie: cookies), 403);
+        await AccountsApi.DataAsync(await api.SendAsync(HttpMethod.Post, "/api/auth/password", change, cookie: cookies, csrf: csrf));
 
-        using (var opened = await api.GetAsync("/api/audit", operators.Access))
+        using (var opened = await api.SendAsync(HttpMethod.Get, "/api/audit", cookie: cookies))
             Assert.Equal(HttpStatusCode.OK, opened.StatusCode);
+        using (var ended = await api.GetAsync("/api/auth/me", operators.Access))
+            Assert.Equal(HttpStatusCode.Unauthorized, ended.StatusCode);
         await ApiHost.ProblemAsync(await api.PostAsync("/api/auth/login", new { email, password }), 401);
         await api.SignInAsync(email);
     }

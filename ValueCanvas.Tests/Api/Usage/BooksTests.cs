@@ -15,7 +15,10 @@ namespace ValueCanvas.Tests.Api.Usage;
 public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
 {
     private const string InternalKey = "the-internal-key-of-tests";
-    private const string Stream = """{"model":"default","stream":true,"max_tokens":40,"ignore_eos":true,"messages":[{"role":"user","content":"Tell me about tea."}]}""";
+    private const string Stream =
+        """
+        {"model":"default","stream":true,"max_tokens":40,"ignore_eos":true,"messages":[{"role":"user","content":"Tell me about tea."}]}
+        """;
 
     private SimulatorServer _simulator = null!;
     private ProxyHost _proxy = null!;
@@ -53,16 +56,19 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
     public async Task Calls_OfEveryKind_HaveTheirRows_WithWhatTheClientWasToldOfThem()
     {
         // 1. The platform's own chat.
-        var chat = (await ApiHost.JsonAsync(await _api.PostAsync("/api/llm/chat", """{"prompt":"Test","maxTokens":5}"""))).GetProperty("data");
+        var chat = (await ApiHost.JsonAsync(await _api.PostAsync("/api/llm/chat",
+            """{"prompt":"Test","maxTokens":5}"""))).GetProperty("data");
         var row = await RowAsync("route = '/api/llm/chat'");
         Assert.Equal(
-            (chat.GetProperty("usage").GetProperty("inputTokens").GetInt32(), chat.GetProperty("usage").GetProperty("outputTokens").GetInt32()),
+            (chat.GetProperty("usage").GetProperty("inputTokens").GetInt32(),
+                chat.GetProperty("usage").GetProperty("outputTokens").GetInt32()),
             ((int)row["input_tokens"]!, (int)row["output_tokens"]!));
         var cost = ((int)row["input_tokens"]! * 10m + (int)row["output_tokens"]! * 100m) / 1_000_000;
         Assert.Equal((cost, cost), (chat.GetProperty("cost").GetDecimal(), (decimal)row["cost"]!));
         Assert.Equal(
             (Tenants.Development, SimulatorServer.Model, "default", "vllm", "completed", "reported", 200),
-            ((Guid)row["tenant_id"]!, (string)row["model"]!, (string)row["requested_model"]!, (string)row["provider"]!, (string)row["status"]!,
+            ((Guid)row["tenant_id"]!, (string)row["model"]!, (string)row["requested_model"]!, (string)row["provider"]!,
+                (string)row["status"]!,
                 (string)row["usage_source"]!, (int)row["http_status"]!));
         Assert.NotNull(row["api_key_id"]);
         Assert.True((double)row["replica_seconds"]! > 0);
@@ -72,9 +78,11 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         var text = await TextAsync(await _api.PostAsync("/v1/chat/completions", Stream));
         var direct = await TextAsync(await _proxy.PostAsync(Stream));
         Assert.Equal(Contents(direct), Contents(text));
-        Assert.All(text.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.StartsWith("data: ", line, StringComparison.Ordinal));
+        Assert.All(text.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.StartsWith("data: ", line,
+            StringComparison.Ordinal));
         row = await RowAsync("route = '/v1/chat/completions'");
-        Assert.Equal((40, true, "completed", "reported"), ((int)row["output_tokens"]!, (bool)row["streamed"]!, (string)row["status"]!, (string)row["usage_source"]!));
+        Assert.Equal((40, true, "completed", "reported"), ((int)row["output_tokens"]!, (bool)row["streamed"]!, (string)row["status"]!,
+            (string)row["usage_source"]!));
 
         // 3. What failed costs nothing.
         using var unknown = await _api.PostAsync("/v1/chat/completions", """{"model":"gpt-9","messages":[]}""");
@@ -82,7 +90,8 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(("failed", 404, 0m), ((string)row["status"]!, (int)row["http_status"]!, (decimal)row["cost"]!));
 
         // 4. A canvas: by its prompt.
-        using var canvas = await _api.PostAsync("/api/canvas/generate", """{"businessDescription":"A bakery in Leipzig that delivers bread by bike"}""");
+        using var canvas = await _api.PostAsync("/api/canvas/generate",
+            """{"businessDescription":"A bakery in Leipzig that delivers bread by bike"}""");
         Assert.Equal(HttpStatusCode.Created, canvas.StatusCode);
         row = await RowAsync("prompt_key = 'canvas.generate'");
         Assert.Matches("^[0-9a-f]{12}$", (string)row["prompt_version"]!);
@@ -95,7 +104,8 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(sum, report.GetProperty("total").GetProperty("cost").GetDecimal());
         Assert.Equal(
             await ScalarAsync<long>("SELECT count(*) FROM llm_usage"), report.GetProperty("total").GetProperty("calls").GetInt64());
-        var csv = (await TextAsync(await _api.GetAsync("/api/usage?by=prompt&format=csv"))).Split("\r\n", StringSplitOptions.RemoveEmptyEntries);
+        var csv = (await TextAsync(await _api.GetAsync("/api/usage?by=prompt&format=csv"))).Split("\r\n",
+            StringSplitOptions.RemoveEmptyEntries);
         Assert.StartsWith("day,model,provider,", csv[0], StringComparison.Ordinal);
         Assert.Contains(csv, line => line.StartsWith(",,,,canvas.generate,", StringComparison.Ordinal));
         await ApiHost.ProblemAsync(await _api.GetAsync("/api/usage?by=colour"), 400);
@@ -103,8 +113,10 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         await ApiHost.ProblemAsync(await _api.GetAsync("/api/usage?from=2026-02-03&to=2026-02-01"), 400);
 
         // 6. Requests are noted as well, and nothing of what they said.
-        await UsageWriterTests.UntilAsync(async () => await ScalarAsync<long>("SELECT count(*) FROM request_logs WHERE route = '/api/llm/chat'") == 1);
-        Assert.False(await ScalarAsync<bool>("SELECT EXISTS (SELECT FROM llm_usage u WHERE u::text LIKE '%bakery%' OR u::text LIKE '% tea%')"));
+        await UsageWriterTests.UntilAsync(
+            async () => await ScalarAsync<long>("SELECT count(*) FROM request_logs WHERE route = '/api/llm/chat'") == 1);
+        Assert.False(await ScalarAsync<bool>(
+            "SELECT EXISTS (SELECT FROM llm_usage u WHERE u::text LIKE '%bakery%' OR u::text LIKE '% tea%')"));
         Assert.True(await ScalarAsync<long>("SELECT count(*) FROM system_metrics WHERE name = 'process.memory.bytes' AND value > 0") > 0);
     }
 
@@ -150,7 +162,8 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
             "cancelled running, completed reported",
             await ScalarAsync<string>("SELECT string_agg(DISTINCT status || ' ' || usage_source, ', ') FROM llm_usage"));
         Assert.Equal(
-            (streams - left) * 40, await ScalarAsync<long>("SELECT coalesce(sum(output_tokens), 0) FROM llm_usage WHERE status = 'completed'"));
+            (streams - left) * 40,
+                await ScalarAsync<long>("SELECT coalesce(sum(output_tokens), 0) FROM llm_usage WHERE status = 'completed'"));
         // A step gives each sequence one token; leaving takes some of the simulator's 6 ms steps to get there on a loaded machine.
         Assert.InRange(produced - billed, 0, left * 10);
     }
@@ -171,7 +184,8 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         using var refused = await _api.PostAsync("/v1/chat/completions", Stream);
         Assert.True(refused.Headers.RetryAfter!.Delta > TimeSpan.Zero);
         var error = await ApiHost.OpenAiErrorAsync(refused, 429);
-        Assert.Equal(("insufficient_quota", "budget_exceeded"), (error.GetProperty("type").GetString(), error.GetProperty("code").GetString()));
+        Assert.Equal(("insufficient_quota", "budget_exceeded"), (error.GetProperty("type").GetString(),
+            error.GetProperty("code").GetString()));
         Assert.Contains("0.0001 US dollars for this month", error.GetProperty("message").GetString(), StringComparison.Ordinal);
 
         // Raised, it holds again; what was spent is not forgotten.
@@ -187,7 +201,8 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         // An operator's cannot be changed by the tenant.
         using var locked = await PutAsync($"/api/admin/budgets/{Tenants.Development}", """{"amount":1,"period":"day","mode":"strict"}""");
         Assert.Equal(HttpStatusCode.OK, locked.StatusCode);
-        Assert.Equal("budget-locked", CodeOf(await ApiHost.ProblemAsync(await PutAsync("/api/usage/budget", """{"amount":5,"period":"month"}"""), 403)));
+        Assert.Equal("budget-locked", CodeOf(await ApiHost.ProblemAsync(await PutAsync("/api/usage/budget",
+            """{"amount":5,"period":"month"}"""), 403)));
         await ApiHost.ProblemAsync(await PutAsync($"/api/admin/budgets/{Guid.NewGuid()}", """{"amount":5,"period":"month"}"""), 404);
         await ApiHost.ProblemAsync(await PutAsync("/api/usage/budget", """{"amount":0,"period":"year","mode":"x","alertAt":[0]}"""), 400);
     }
@@ -196,12 +211,14 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
     public async Task Price_SetLive_CountsForLaterCalls()
     {
         using var set = await PutAsync(
-            "/api/admin/prices", $$"""{"model":"{{SimulatorServer.Model}}","provider":"vllm","input":0,"cachedInput":0,"output":1000000}""");
+            "/api/admin/prices",
+            $$"""{"model":"{{SimulatorServer.Model}}","provider":"vllm","input":0,"cachedInput":0,"output":1000000}""");
         Assert.Equal(HttpStatusCode.OK, set.StatusCode);
 
         await UsageWriterTests.UntilAsync(async () =>
         {
-            var data = (await ApiHost.JsonAsync(await _api.PostAsync("/api/llm/chat", """{"prompt":"Test","maxTokens":2}"""))).GetProperty("data");
+            var data = (await ApiHost.JsonAsync(await _api.PostAsync("/api/llm/chat",
+                """{"prompt":"Test","maxTokens":2}"""))).GetProperty("data");
             return data.GetProperty("cost").GetDecimal() == data.GetProperty("usage").GetProperty("outputTokens").GetInt32();
         });
 

@@ -26,7 +26,8 @@ public sealed class KilledApiTests(ServersFixture servers)
             : FakeInference.Text(context, 200, FakeInference.Completion("Hello."));
         (string, string)[] settings =
         [
-            ("ConnectionStrings:valuecanvas", app), ("ConnectionStrings:cache", servers.Redis), ("services:inference:http:0", inference.Address),
+            ("ConnectionStrings:valuecanvas", app), ("ConnectionStrings:cache", servers.Redis), ("services:inference:http:0",
+                inference.Address),
             ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"), ("VALUECANVAS_BOOTSTRAP_EMAIL", ApiHost.OperatorEmail),
             ("VALUECANVAS_BOOTSTRAP_PASSWORD", ApiHost.OperatorPassword), ("VALUECANVAS_BOOTSTRAP_API_KEY", ApiHost.Key),
             ("Usage:Directory", UsageHost.NewDirectory()), ("RateLimiting:Enabled", "false"),
@@ -78,7 +79,8 @@ public sealed class KilledApiTests(ServersFixture servers)
                     request.Headers.Add(Streamed, "yes");
                 using var response = await http.SendAsync(request, cancellationToken);
                 var text = await response.Content.ReadAsStringAsync(cancellationToken);
-                if (response.StatusCode == HttpStatusCode.OK && (stream.Length == 0 || text.EndsWith("data: [DONE]\n\n", StringComparison.Ordinal)))
+                if (response.StatusCode == HttpStatusCode.OK && (stream.Length == 0 || text.EndsWith("data: [DONE]\n\n",
+                    StringComparison.Ordinal)))
                     whole.Enqueue(model);
             }
             catch (Exception e) when (e is HttpRequestException or OperationCanceledException)

@@ -111,11 +111,11 @@ public sealed class InferenceClientTests
         using var caller = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
 
         var call = host.Client.ChatAsync(Question, caller.Token);
-        await arrived.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancellation);
+        await arrived.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
         await caller.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
-        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(10), Cancellation);
+        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
     }
 
     [Fact]
@@ -146,7 +146,7 @@ public sealed class InferenceClientTests
         using var host = new InferenceHost(fake.Address);
 
         await using var deltas = host.Client.StreamChatAsync(Question, Cancellation).GetAsyncEnumerator(Cancellation);
-        Assert.True(await deltas.MoveNextAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(10), Cancellation));
+        Assert.True(await deltas.MoveNextAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancellation));
         Assert.Equal("first", deltas.Current.Text);
         goOn.SetResult();
         while (deltas.Current.Completion is null)

@@ -22,7 +22,8 @@ public sealed class AccountedStreamTests
             // What a model may send: also what begins like the accounts, and comments of others.
             string[] events =
             [
-                "data: {\"a\":1}\n\n", ": keep-alive\n\n", $":{Mark[..12]}\n\n", "data: :\n\n", $"data: x:{Mark[..^1]} 1\n\n", new string('z', 40_000) + "\n\n",
+                "data: {\"a\":1}\n\n", ": keep-alive\n\n", $":{Mark[..12]}\n\n", "data: :\n\n", $"data: x:{Mark[..^1]} 1\n\n",
+                    new string('z', 40_000) + "\n\n",
             ];
             var (plain, told) = (new StringBuilder(), new StringBuilder());
             for (var i = 0; i < 12; i++)
@@ -35,7 +36,8 @@ public sealed class AccountedStreamTests
             plain.Append("data: [DONE]\n\n");
             told.Append("data: [DONE]\n\n").Append($":{Mark} {{\"whole\":true,\"usage\":[7,9,3,2],\"attempts\":[]}}\n\n");
             var call = new InferenceCall(Guid.NewGuid()) { Route = "/test" };
-            await using var stream = new AccountedStream(new Pieces(Encoding.UTF8.GetBytes(told.ToString()), random), Mark, new CallMeter(call));
+            await using var stream = new AccountedStream(new Pieces(Encoding.UTF8.GetBytes(told.ToString()), random), Mark,
+                new CallMeter(call));
 
             Assert.Equal(plain.ToString(), await ReadAsync(stream, random));
             Assert.Equal(new TokenUsage(7, 9, 3, 2), call.Outcome.Usage);
@@ -98,6 +100,7 @@ public sealed class AccountedStreamTests
     private sealed class Pieces(byte[] bytes, Random random) : MemoryStream(bytes)
     {
         public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-            base.ReadAsync(buffer[..Math.Min(buffer.Length, random.Next(4) == 0 ? random.Next(1, 4) : random.Next(1, 5000))], cancellationToken);
+            base.ReadAsync(buffer[..Math.Min(buffer.Length, random.Next(4) == 0 ? random.Next(1, 4) : random.Next(1, 5000))],
+                cancellationToken);
     }
 }

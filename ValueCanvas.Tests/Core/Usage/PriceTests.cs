@@ -11,7 +11,8 @@ public sealed class PriceTests
 {
     private static readonly DateTimeOffset Now = new(2026, 11, 21, 12, 0, 0, TimeSpan.Zero);
 
-    /// <summary>Cached tokens are a part of the prompt's and cost less, reasoning is a part of the answer's and may cost more: neither counts twice.</summary>
+    /// <summary>Cached tokens are a part of the prompt's and cost less, reasoning is a part of the answer's and may cost more: neither
+    /// counts twice.</summary>
     [Theory]
     [InlineData(100_000, 90_000, 1_000, 400, "0.1483")]
     [InlineData(1, 0, 0, 0, "0.0000025")]
@@ -29,7 +30,8 @@ public sealed class PriceTests
     [Fact]
     public void Prices_ByDate_CountFromTheirDayOn()
     {
-        var prices = List(new PriceOptions { Model = "m", Input = 1 }, new PriceOptions { Model = "m", Input = 2, From = new(2026, 11, 21) });
+        var prices = List(new PriceOptions { Model = "m", Input = 1 }, new PriceOptions { Model = "m", Input = 2, From = new(2026, 11,
+            21) });
 
         Assert.Equal(1m, Cost(prices, "", "m", Now.AddDays(-1)));
         Assert.Equal(2m, Cost(prices, "", "m", Now));

@@ -24,7 +24,8 @@ public sealed class RestartedDatabaseTests : IAsyncLifetime
     {
         var admin = await _servers.CreateDatabaseAsync("restarted", Cancellation);
         var app = await ApiDatabase.MigrateAsync(admin);
-        await ExecuteAsync(admin, $"INSERT INTO tenant_budgets (tenant_id, amount, period, alert_at) VALUES ('{Tenants.Development}', 1000000, 'month', '{{}}')");
+        await ExecuteAsync(admin,
+            $"INSERT INTO tenant_budgets (tenant_id, amount, period, alert_at) VALUES ('{Tenants.Development}', 1000000, 'month', '{{}}')");
         await using var inference = await FakeInference.StartAsync();
         inference.Answer = context => FakeInference.Stream(context, "Hel", "lo.");
         await using var host = await UsageHost.StartAsync(
@@ -50,7 +51,8 @@ public sealed class RestartedDatabaseTests : IAsyncLifetime
         Assert.Equal(done.Order(), rows.Order());
         Assert.Equal(done.Count, await ScalarAsync<decimal>(admin, "SELECT sum(calls) FROM model_usage"));
         Assert.Equal(
-            await ScalarAsync<decimal>(admin, "SELECT sum(cost) FROM llm_usage"), await ScalarAsync<decimal>(admin, "SELECT sum(cost) FROM model_usage"));
+            await ScalarAsync<decimal>(admin, "SELECT sum(cost) FROM llm_usage"), await ScalarAsync<decimal>(admin,
+                "SELECT sum(cost) FROM model_usage"));
     }
 
     private static async Task LoadAsync(InferenceClient client, ConcurrentQueue<Guid> done, CancellationToken cancellationToken)
@@ -59,7 +61,8 @@ public sealed class RestartedDatabaseTests : IAsyncLifetime
         {
             var call = new InferenceCall(Tenants.Development) { Route = "/test" };
             // A call that has begun is read to its end: what is left in the middle is another matter.
-            await foreach (var delta in client.StreamChatAsync(new([new("user", "Hi")]) { Call = call, Model = "fake-model", MaxTokens = 5 }, CancellationToken.None))
+            await foreach (var delta in client.StreamChatAsync(new([new("user", "Hi")]) { Call = call, Model = "fake-model",
+                MaxTokens = 5 }, CancellationToken.None))
                 Assert.NotNull(delta.Text);
             done.Enqueue(call.Id);
         }

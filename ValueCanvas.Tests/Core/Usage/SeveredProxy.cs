@@ -13,7 +13,8 @@ internal sealed class SeveredProxy(NpgsqlConnectionStringBuilder server) : TcpFa
     {
     }
 
-    public string ConnectionString => new NpgsqlConnectionStringBuilder(server.ConnectionString) { Host = "127.0.0.1", Port = Port }.ConnectionString;
+    public string ConnectionString => new NpgsqlConnectionStringBuilder(server.ConnectionString) { Host = "127.0.0.1",
+        Port = Port }.ConnectionString;
 
     public void Cut() => _cut = true;
 

@@ -24,7 +24,8 @@ internal sealed class UsageHost : IAsyncDisposable
     public InferenceClient Client => Require<InferenceClient>();
 
     public static async Task<UsageHost> StartAsync(
-        string database, string? directory = null, string? redis = null, string? inference = null, params (string Key, string Value)[] settings)
+        string database, string? directory = null, string? redis = null, string? inference = null, params (string Key,
+            string Value)[] settings)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
         (string Key, string? Value)[] all =
@@ -32,7 +33,8 @@ internal sealed class UsageHost : IAsyncDisposable
             ("ConnectionStrings:valuecanvas", new NpgsqlConnectionStringBuilder(database) { Pooling = true }.ConnectionString),
             ("ConnectionStrings:cache", redis), ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
             ("REDIS_ENABLED", redis is null ? "false" : "true"), ("LOG_LEVEL", "none"),
-            ("Usage:Directory", directory ?? NewDirectory()), ("Usage:ReplayInterval", "00:00:00.05"), ("Usage:FollowInterval", "00:00:00.05"),
+            ("Usage:Directory", directory ?? NewDirectory()), ("Usage:ReplayInterval", "00:00:00.05"), ("Usage:FollowInterval",
+                "00:00:00.05"),
             ("Usage:Prices:0:Model", "fake-model"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
             .. settings,
         ];

@@ -37,7 +37,8 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
     {
         await using var host = await UsageHost.StartAsync(database.App);
         foreach (var cache in (string[])["hit", "hit", "hit", "miss"])
-            await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(Guid.NewGuid(), cache: cache)).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+            await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(Guid.NewGuid(), cache: cache)).WaitAsync(TimeSpan.FromSeconds(30),
+                Cancellation);
 
         var rate = await database.ScalarAsync<double>(
             """
@@ -77,10 +78,12 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
         var directory = UsageHost.NewDirectory();
         await using var proxy = new SeveredProxy(database.App);
         var rows = Enumerable.Range(0, 20).Select(_ => UsageHost.Row()).ToArray();
-        await using (var host = await UsageHost.StartAsync(proxy.ConnectionString, directory, settings: ("Usage:WriteTimeout", "00:00:00.5")))
+        await using (var host = await UsageHost.StartAsync(proxy.ConnectionString, directory, settings: ("Usage:WriteTimeout",
+            "00:00:00.5")))
         {
             proxy.Cut();
-            await Task.WhenAll(rows.Select(row => host.Require<UsageWriter>().CommitAsync(row))).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+            await Task.WhenAll(rows.Select(row => host.Require<UsageWriter>().CommitAsync(row))).WaitAsync(TimeSpan.FromSeconds(30),
+                Cancellation);
             Assert.Equal(0, await CountAsync(In(rows)));
         }
 

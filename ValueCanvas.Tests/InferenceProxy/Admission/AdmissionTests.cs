@@ -63,7 +63,7 @@ public sealed class AdmissionTests
         Assert.Equal("overloaded", (await refused.ErrorAsync()).GetProperty("code").GetString());
         Assert.Equal(TimeSpan.FromSeconds(14), refused.Headers.RetryAfter!.Delta); // one waits, and each takes seven seconds
         held.Release();
-        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
             answer.Dispose();
@@ -77,7 +77,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
         await using var proxy = Start(replica, limit: 1, ("Inference:Admission:MaxWait", "00:00:00.2"));
         var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
 
         using var refused = await proxy.PostAsync(Ask);
 
@@ -98,19 +98,19 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
         await using var proxy = Start(replica, limit: 1, ("Inference:KeepAlive", "00:00:00.1"), ("Inference:Admission:MaxWait", maxWait));
         var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
 
         using var response = await proxy.PostAsync("""{"model":"default","stream":true}""");
         Assert.Equal((HttpStatusCode.OK, "text/event-stream"), (response.StatusCode, response.Content.Headers.ContentType?.MediaType));
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
-        Assert.Equal(": keep-alive", await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(5), Cancel));
+        Assert.Equal(": keep-alive", await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancel));
         Assert.Single(replica.Received);
         if (maxWait == "00:00:30")
         {
             held.Release();
         }
 
-        var text = await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        var text = await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         if (maxWait == "00:00:30")
         {
             Assert.Contains("\"content\":\"hello\"", text);
@@ -136,7 +136,7 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(held.AnswerAsync);
         await using var proxy = Start(replica, limit: 1);
         var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         using var leave = new CancellationTokenSource();
         var waiting = proxy.PostAsync(Ask, cancel: leave.Token);
         await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
@@ -160,7 +160,7 @@ public sealed class AdmissionTests
 
         await replica.StopAsync();
 
-        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
             answer.Dispose();
@@ -185,7 +185,7 @@ public sealed class AdmissionTests
 
         first!.Dispose();
 
-        await Task.WhenAll(all).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await Task.WhenAll(all).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal(["high", "a1", "b2 urgent", "a2", "b1", "a3", "low"], order);
 
         async Task WaitAsync(string name, Caller caller)
@@ -208,19 +208,19 @@ public sealed class AdmissionTests
         Task<(Placement? Placement, ProxyError? Refused)>[] greedy = [Wait(Who("greedy")), Wait(Who("greedy")), Wait(Who("greedy"))];
 
         var high = Wait(Who("d") with { Priority = Priority.High });
-        Assert.Equal(503, (await low.WaitAsync(TimeSpan.FromSeconds(5), Cancel)).Refused!.Status);
+        Assert.Equal(503, (await low.WaitAsync(TimeSpan.FromSeconds(30), Cancel)).Refused!.Status);
 
         // Four wait again, three of them one tenant's: that one has more than its share.
-        var more = await Wait(Who("greedy")).WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        var more = await Wait(Who("greedy")).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal((429, true), (more.Refused!.Status, more.Refused.RetryAfter >= TimeSpan.FromSeconds(1)));
-        var late = await Wait(Who("a") with { Deadline = TimeProvider.System.GetUtcNow().AddSeconds(-1) }).WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        var late = await Wait(Who("a") with { Deadline = TimeProvider.System.GetUtcNow().AddSeconds(-1) }).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal((504, "deadline_exceeded"), (late.Refused!.Status, late.Refused.Code));
 
         first!.Dispose();
-        (await high.WaitAsync(TimeSpan.FromSeconds(5), Cancel)).Placement!.Dispose();
+        (await high.WaitAsync(TimeSpan.FromSeconds(30), Cancel)).Placement!.Dispose();
         foreach (var waiting in greedy)
         {
-            (await waiting.WaitAsync(TimeSpan.FromSeconds(5), Cancel)).Placement!.Dispose();
+            (await waiting.WaitAsync(TimeSpan.FromSeconds(30), Cancel)).Placement!.Dispose();
         }
 
         Assert.Equal((0, 0), (queue.Waiting, Replica(proxy).InFlight));
@@ -248,7 +248,7 @@ public sealed class AdmissionTests
         configuration["Inference:Providers:vllm:Endpoints:0"] = DeadAddress.Take();
         configuration["Inference:Providers:vllm:Endpoints:1"] = DeadAddress.Take();
         configuration.Reload();
-        using (var refused = await late.WaitAsync(TimeSpan.FromSeconds(5), Cancel))
+        using (var refused = await late.WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
             Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
@@ -256,7 +256,7 @@ public sealed class AdmissionTests
         }
 
         held.Release();
-        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             Assert.Equal(HttpStatusCode.OK, answer.StatusCode); // those under way end where they are
             answer.Dispose();
@@ -273,7 +273,7 @@ public sealed class AdmissionTests
 
         await proxy.OperateAsync($"{Replica(proxy).Name}/drain");
 
-        using var refused = await waiting.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        using var refused = await waiting.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal("no_healthy_replica", (await refused.ErrorAsync()).GetProperty("code").GetString());
         held.Release();
         using var answer = await running;
@@ -297,7 +297,7 @@ public sealed class AdmissionTests
         ProxyHost proxy, HeldReplica held)
     {
         var running = proxy.PostAsync(Ask);
-        await held.Reached.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+        await held.Reached.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         var waiting = proxy.PostAsync(Ask);
         await ProxyHost.UntilAsync(() => Task.FromResult(Queue(proxy).Waiting == 1));
         return (running, waiting);

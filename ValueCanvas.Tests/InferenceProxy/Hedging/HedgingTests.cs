@@ -26,7 +26,7 @@ public sealed class HedgingTests
         Assert.Contains("\"content\":\"hello\"", text);
         Assert.EndsWith("data: [DONE]\n\n", text);
         Assert.Equal("2", response.Headers.GetValues("x-valuecanvas-attempts").Single());
-        await fleet.Held[0].Aborted.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        await fleet.Held[0].Aborted.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.NotEqual(fleet.Held[0].Name, response.Headers.GetValues("x-valuecanvas-target").Single());
         await fleet.AssertIdleAndBlamelessAsync();
         Assert.Equal(["won"], fleet.Outcomes);
@@ -45,7 +45,7 @@ public sealed class HedgingTests
         Assert.EndsWith("data: [DONE]\n\n", await response.Content.ReadAsStringAsync(Cancel));
         Assert.Equal(fleet.Held[0].Name, response.Headers.GetValues("x-valuecanvas-target").Single());
         Assert.Equal("2", response.Headers.GetValues("x-valuecanvas-attempts").Single());
-        await fleet.Held[1].Aborted.WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        await fleet.Held[1].Aborted.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         await fleet.AssertIdleAndBlamelessAsync();
         Assert.Equal(["lost"], fleet.Outcomes);
     }
@@ -96,7 +96,7 @@ public sealed class HedgingTests
         await leave.CancelAsync();
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => asking);
-        await Task.WhenAll(fleet.Held.Select(held => held.Aborted)).WaitAsync(TimeSpan.FromSeconds(5), Cancel);
+        await Task.WhenAll(fleet.Held.Select(held => held.Aborted)).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         await fleet.AssertIdleAndBlamelessAsync();
     }
 
@@ -167,7 +167,7 @@ public sealed class HedgingTests
                 fleet.Held[i].Release();
             }
 
-            using var response = await asking.WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+            using var response = await asking.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
             await response.Content.ReadAsStringAsync(Cancel);
         }
 

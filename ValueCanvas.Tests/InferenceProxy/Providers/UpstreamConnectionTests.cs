@@ -49,7 +49,7 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
         var wait = _link.Connection.WaitAsync(Stopped).AsTask();
         Assert.False(wait.IsCompleted);
         await SendAsync(Chunk("data: 3\n\n"));
-        await wait.WaitAsync(TimeSpan.FromSeconds(10), Stopped);
+        await wait.WaitAsync(TimeSpan.FromSeconds(30), Stopped);
         var reading = _answer.ReadAsync(_buffer, Stopped);
         Assert.True(reading.IsCompleted); // what the wait is for
         Assert.Equal("data: 3\n\n", Encoding.ASCII.GetString(_buffer.AsSpan(0, await reading)));
@@ -77,7 +77,7 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
 
         await SendAsync(Last);
 
-        await wait.WaitAsync(TimeSpan.FromSeconds(10), Stopped);
+        await wait.WaitAsync(TimeSpan.FromSeconds(30), Stopped);
         Assert.Equal("", await ReadAsync());
         Assert.False(_link.Connection.CanWait);
     }
@@ -90,7 +90,7 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
 
         await _server.DisposeAsync();
 
-        await wait.WaitAsync(TimeSpan.FromSeconds(10), Stopped);
+        await wait.WaitAsync(TimeSpan.FromSeconds(30), Stopped);
         await Assert.ThrowsAnyAsync<IOException>(ReadAsync);
     }
 
@@ -131,7 +131,7 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
         var reading = ReadAsync();
         Assert.False(reading.IsCompleted);
         await SendAsync(Chunk(data) + behind);
-        Assert.Equal(data, (await reading.WaitAsync(TimeSpan.FromSeconds(10), Stopped)).TrimEnd('\0')[..data.Length]);
+        Assert.Equal(data, (await reading.WaitAsync(TimeSpan.FromSeconds(30), Stopped)).TrimEnd('\0')[..data.Length]);
     }
 
     private async Task<string> ReadAsync() => Encoding.ASCII.GetString(_buffer.AsSpan(0, await _answer.ReadAsync(_buffer, Stopped)));

@@ -26,7 +26,7 @@ public sealed class DrainTests
         while (!reached.Task.IsCompleted)
         {
             running.Add(proxy.PostAsync(Ask));
-            await Task.WhenAny(reached.Task, running[^1]).WaitAsync(TimeSpan.FromSeconds(10), Cancel);
+            await Task.WhenAny(reached.Task, running[^1]).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         }
 
         Assert.Equal("this proxy", await proxy.OperateAsync($"{name}/drain"));
@@ -42,7 +42,7 @@ public sealed class DrainTests
         Assert.Equal((true, 1), (shown.GetProperty("draining").GetBoolean(), shown.GetProperty("inFlight").GetInt32()));
 
         released.SetResult();
-        foreach (var response in await Task.WhenAll(running).WaitAsync(TimeSpan.FromSeconds(10), Cancel))
+        foreach (var response in await Task.WhenAll(running).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
         {
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
             response.Dispose();

@@ -1,0 +1,128 @@
+using System.Globalization;
+using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Usage.Budgets;
+using ValueCanvas.Core.Usage.Recording;
+using ValueCanvas.Tests.Core.Database;
+
+namespace ValueCanvas.Tests.Core.Usage;
+
+/// <summary>Budgets that several instances share, with Redis and without.</summary>
+public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<MigratedDatabase>
+{
+    // A loaded machine is not a Redis that is away.
+    private static readonly (string, string)[] AtOnce =
+    [
+        ("Usage:Budgets:Wait", "00:00:00"), ("Usage:Budgets:Refresh", "00:00:00.1"), ("Usage:Budgets:RedisTimeout", "00:00:05"),
+    ];
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task TwoInstances_AtOnce_HoldWhatFits_AndNotMore()
+    {
+        var call = await CallAsync(1, "strict");
+        await using var one = await HostAsync(call);
+        await using var two = await HostAsync(call);
+
+        var tries = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => TryAsync(i % 2 == 0 ? one : two, call, 0.1m)));
+        var held = tries.Where(answer => answer.Reservation is not null).ToArray();
+        Assert.Equal(10, held.Length);
+        Assert.All(held, answer => Assert.True(answer.Reservation!.IsShared));
+
+        // What calls did not need after all is there for others.
+        foreach (var (reservation, _) in held)
+            one.Require<BudgetBook>().Settle(reservation!, 0.05m);
+        await UsageWriterTests.UntilAsync(async () => (await TryAsync(two, call, 0.5m)).Reservation is not null);
+        var refusal = (await TryAsync(one, call, 0.01m)).Refusal;
+        Assert.Equal(0.5m, refusal!.Spent);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Spent_IsWhatTheRowsSay_ForAnInstanceThatKnowsNothing(bool redis)
+    {
+        var call = await CallAsync(1, "estimate");
+        await using (var writer = await UsageHost.StartAsync(database.App))
+        {
+            await writer.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.75m))
+                .WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+        }
+
+        await using var host = await HostAsync(call, redis);
+        Assert.Equal(0.75m, (await TryAsync(host, call, 0.3m)).Refusal?.Spent);
+        Assert.Equal(redis, (await TryAsync(host, call, 0.2m)).Reservation?.IsShared);
+    }
+
+    [Fact]
+    public async Task Redis_ThatForgets_IsToldAgain()
+    {
+        var call = await CallAsync(1, "estimate");
+        await using var host = await HostAsync(call);
+        await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.75m)).WaitAsync(TimeSpan.FromSeconds(30),
+            Cancellation);
+        var (first, _) = await TryAsync(host, call, 0.01m);
+        host.Require<BudgetBook>().Settle(first!, 0);
+
+        var redis = host.Require<StackExchange.Redis.IConnectionMultiplexer>();
+        foreach (var key in redis.GetServer(redis.GetEndPoints()[0]).Keys(pattern: $"valuecanvas:budget:*{call.TenantId:N}*").ToArray())
+            await redis.GetDatabase().KeyDeleteAsync(key);
+
+        Assert.NotNull((await TryAsync(host, call, 0.3m)).Refusal);
+    }
+
+    [Fact]
+    public async Task Thresholds_CrossedAtTwoInstances_AreToldOnceEach()
+    {
+        var call = await CallAsync(1, "estimate");
+        await using var one = await HostAsync(call);
+        await using var two = await HostAsync(call);
+        foreach (var host in new[] { one, two })
+        {
+            var (reservation, _) = await TryAsync(host, call, 0.1m);
+            await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.45m)).WaitAsync(TimeSpan.FromSeconds(30),
+                Cancellation);
+            host.Require<BudgetBook>().Settle(reservation!, 0.45m);
+        }
+
+        const string told = "SELECT coalesce(string_agg(threshold::text, ' ' ORDER BY threshold), '') FROM usage_alerts WHERE tenant_id = ";
+        await UsageWriterTests.UntilAsync(async () => (await database.ScalarAsync<string>($"{told}'{call.TenantId}'")).EndsWith("80",
+            StringComparison.Ordinal));
+        Assert.Contains(await database.ScalarAsync<string>($"{told}'{call.TenantId}'"), (string[])["50 80", "80"]);
+    }
+
+    [Fact]
+    public async Task Call_WithinNoBudget_IsNotAskedAbout()
+    {
+        await using var host = await UsageHost.StartAsync(database.App);
+
+        Assert.Empty(host.Require<BudgetBook>().Of(new InferenceCall(Guid.NewGuid()) { Route = "/test" }));
+    }
+
+    private static async Task<(Reservation? Reservation, BudgetRefusal? Refusal)> TryAsync(UsageHost host, InferenceCall call, decimal cost)
+    {
+        var book = host.Require<BudgetBook>();
+        return await book.ReserveAsync(book.Of(call), _ => cost, Cancellation);
+    }
+
+    private async Task<InferenceCall> CallAsync(decimal amount, string mode)
+    {
+        var tenant = Guid.NewGuid();
+        await MigratedDatabase.ExecuteAsync(
+            database.Admin,
+            string.Create(CultureInfo.InvariantCulture,
+                $$"""
+                INSERT INTO tenants (id, name) VALUES ('{{tenant}}', 'T');
+                INSERT INTO tenant_budgets (tenant_id, amount, period, mode, alert_at) VALUES ('{{tenant}}', {{amount}}, 'month',
+                    '{{mode}}', '{50,80}');
+                """));
+        return new InferenceCall(tenant) { Route = "/test" };
+    }
+
+    private async Task<UsageHost> HostAsync(InferenceCall call, bool redis = true)
+    {
+        var host = await UsageHost.StartAsync(database.App, redis: redis ? database.Redis : null, settings: AtOnce);
+        await UsageWriterTests.UntilAsync(() => Task.FromResult(host.Require<BudgetBook>().Of(call).Count == 1));
+        return host;
+    }
+}
