@@ -91,6 +91,8 @@ api.MapGroup("/audit").MapAuditEndpoints();
 api.MapGroup("/provider-keys").MapProviderKeyEndpoints();
 api.MapGroup("/cache").MapCacheEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
+api.MapGroup("/admin/queue").MapQueueAdmin();
+api.MapGroup("/admin/cache").MapCacheOperation();
 api.MapGroup("/admin/cache").MapCacheOperation();
 api.MapGroup("/admin/queue").MapQueueAdmin();
 api.MapGroup("/usage").MapUsageEndpoints();
