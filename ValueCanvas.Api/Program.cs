@@ -93,8 +93,6 @@ api.MapGroup("/cache").MapCacheEndpoints();
 api.MapGroup("/admin/limits").MapLimitEndpoints();
 api.MapGroup("/admin/queue").MapQueueAdmin();
 api.MapGroup("/admin/cache").MapCacheOperation();
-api.MapGroup("/admin/cache").MapCacheOperation();
-api.MapGroup("/admin/queue").MapQueueAdmin();
 api.MapGroup("/usage").MapUsageEndpoints();
 api.MapGroup("/admin/budgets").MapTenantBudgetEndpoints();
 api.MapGroup("/admin/prices").MapPriceEndpoints();
