@@ -53,7 +53,7 @@ public sealed class CacheEndpointTests(MigratedDatabase database) : IClassFixtur
         Assert.Equal(
             Count(statistics, "hits") / (double)(Count(statistics, "hits") + Count(statistics, "misses")),
             statistics.GetProperty("hitRate").GetDouble(), 0.0001);
-        Assert.Equal("m", statistics.GetProperty("byModel")[0].GetProperty("model").GetString());
+        Assert.Contains(statistics.GetProperty("byModel").EnumerateArray(), model => model.GetProperty("model").GetString() == "m");
 
         using (var dropped = await _api.PostAsync("/api/cache/invalidate", """{"tags":["model:m"]}"""))
             Assert.Equal(HttpStatusCode.OK, dropped.StatusCode);
