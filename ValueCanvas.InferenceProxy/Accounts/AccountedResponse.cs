@@ -1,4 +1,5 @@
 using System.Buffers;
+using ValueCanvas.InferenceProxy.Forwarding;
 
 namespace ValueCanvas.InferenceProxy.Accounts;
 
@@ -6,7 +7,7 @@ namespace ValueCanvas.InferenceProxy.Accounts;
 /// Stands in for the body of a response whose caller is told the accounts: as comments between the events of a stream, in a header of any
 /// other answer. What the caller would have got otherwise passes as it is.
 /// </summary>
-internal sealed class AccountedResponse : Stream
+internal sealed class AccountedResponse : WriteOnlyStream
 {
     public const string Header = "x-valuecanvas-accounts";
 
@@ -21,20 +22,6 @@ internal sealed class AccountedResponse : Stream
         (_response, _client, _accounts) = (response, response.Body, accounts);
         response.Body = this;
         response.OnStarting(Begin);
-    }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
     }
 
     private bool IsEventStream => _response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
@@ -81,22 +68,7 @@ internal sealed class AccountedResponse : Stream
         }
     }
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
     public override Task FlushAsync(CancellationToken cancellationToken) => _client.FlushAsync(cancellationToken);
-
-    public override void Flush()
-    {
-    }
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     private Task Begin()
     {

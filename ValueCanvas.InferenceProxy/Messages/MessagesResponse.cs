@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using ValueCanvas.InferenceProxy.Errors;
+using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers.Anthropic;
 using ValueCanvas.InferenceProxy.Resilience;
 
@@ -10,7 +11,7 @@ namespace ValueCanvas.InferenceProxy.Messages;
 /// Stands in for the body of a response whose writer speaks OpenAI's language, and sends on Anthropic's. A stream goes on with each write;
 /// any other answer is kept, since its status and length may still change, and goes out with <see cref="CompleteAsync"/>.
 /// </summary>
-internal sealed class MessagesResponse : Stream
+internal sealed class MessagesResponse : WriteOnlyStream
 {
     private const int LargestAnswer = 32 * 1024 * 1024;
     private const string RequestId = "request-id";
@@ -27,20 +28,6 @@ internal sealed class MessagesResponse : Stream
     {
         (_response, _client, _requestId) = (response, response.Body, requestId);
         response.Body = this;
-    }
-
-    public override bool CanRead => false;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => true;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
     }
 
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
@@ -86,23 +73,8 @@ internal sealed class MessagesResponse : Stream
         await _client.WriteAsync(body, cancellationToken);
     }
 
-    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
     public override Task FlushAsync(CancellationToken cancellationToken) =>
         _events is null ? Task.CompletedTask : _client.FlushAsync(cancellationToken);
-
-    public override void Flush()
-    {
-    }
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -1,34 +1,20 @@
 using System.Text.Json;
+using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Api.RateLimiting.Tokens;
 
 /// <summary>Finds the <c>usage</c> of an answer that passes, in its last bytes: servers write it after the content.</summary>
 internal sealed class UsageReader
 {
-    private const int Kept = 8 * 1024;
+    private readonly LastBytes _last = new();
 
-    private readonly byte[] _tail = new byte[2 * Kept];
-    private int _length;
-
-    public void Note(ReadOnlySpan<byte> bytes)
-    {
-        if (bytes.Length > Kept)
-            bytes = bytes[^Kept..];
-        if (_length + bytes.Length > _tail.Length)
-        {
-            _tail.AsSpan(_length - Kept, Kept).CopyTo(_tail);
-            _length = Kept;
-        }
-
-        bytes.CopyTo(_tail.AsSpan(_length));
-        _length += bytes.Length;
-    }
+    public void Note(ReadOnlySpan<byte> bytes) => _last.Note(bytes);
 
     public (int Prompt, int Output)? Read()
     {
         // Within a string quotes are escaped, so this is no text of the model's.
         ReadOnlySpan<byte> name = "\"usage\""u8;
-        var tail = _tail.AsSpan(0, _length);
+        var tail = _last.Bytes;
         for (var at = tail.LastIndexOf(name); at >= 0; at = tail[..at].LastIndexOf(name))
         {
             var rest = tail[(at + name.Length)..];

@@ -1,26 +1,13 @@
 using System.Runtime.ExceptionServices;
+using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Core.Caching.Flights;
 
 /// <summary>The bytes of an answer under way, as one of its readers gets them. Whoever stops reading leaves.</summary>
-internal sealed class SeatStream(Seat seat) : Stream
+internal sealed class SeatStream(Seat seat) : ReadOnlyStream
 {
     private ReadOnlyMemory<byte> _left;
     private FlightPart? _end;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -55,21 +42,6 @@ internal sealed class SeatStream(Seat seat) : Stream
         _left = _left[read..];
         return read;
     }
-
-    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException("Answers are read asynchronously.");
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {
