@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Audit;
@@ -11,6 +12,14 @@ namespace ValueCanvas.Api.Webhooks;
 /// <summary>What was, is and will be sent to an endpoint.</summary>
 internal sealed class DeliveryStore(TenantDatabase database, TimeProvider time)
 {
+    private const string Columns =
+        """
+        SELECT id AS "Id", job_id AS "JobId", event AS "Event", state AS "State", attempts AS "Attempts", next_at AS "NextAt",
+               last_status AS "LastStatus", last_error AS "LastError", created_at AS "CreatedAt", finished_at AS "FinishedAt",
+               payload AS "Payload"
+        FROM webhook_deliveries
+        """;
+
     /// <summary>The newest first, from the one after <paramref name="after"/> on.</summary>
     public Task<IReadOnlyList<DeliveryRow>> ListAsync(
         Guid tenantId, Guid endpointId, string? state, PageCursor? after, int limit, CancellationToken cancellationToken) =>
@@ -87,15 +96,8 @@ internal sealed class DeliveryStore(TenantDatabase database, TimeProvider time)
         ValueCanvasDbContext db, Guid tenantId, Guid endpointId, Guid id, CancellationToken cancellationToken) =>
         Rows(db, $"WHERE tenant_id = {tenantId} AND endpoint_id = {endpointId} AND id = {id}").SingleOrDefaultAsync(cancellationToken);
 
-    private static IQueryable<DeliveryRow> Rows(ValueCanvasDbContext db, FormattableString condition) => db.Database.SqlQueryRaw<DeliveryRow>(
-        """
-        SELECT id AS "Id", job_id AS "JobId", event AS "Event", state AS "State", attempts AS "Attempts", next_at AS "NextAt",
-               last_status AS "LastStatus", last_error AS "LastError", created_at AS "CreatedAt", finished_at AS "FinishedAt",
-               payload AS "Payload"
-        FROM webhook_deliveries
-
-        """ + condition.Format,
-        condition.GetArguments()!);
+    private static IQueryable<DeliveryRow> Rows(ValueCanvasDbContext db, FormattableString condition) => db.Database.SqlQuery<DeliveryRow>(
+        FormattableStringFactory.Create($"{Columns}\n{condition.Format}", condition.GetArguments()));
 }
 
 internal sealed record DeliveryRow(
