@@ -153,6 +153,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         {
             var lost = model.Values.Where(one => one.IsLost).ToList();
             lost.ForEach(one => one.Rescue());
+            lost.ForEach(one => one.Settle());
             return ("rescue", Number(lost.Count), Number((await leases.RescueAsync(100, MaxCrashes, Cancel)).Count));
         }
 
@@ -269,7 +270,8 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         public void Rescue()
         {
             _crashes++;
-            Set(_crashes >= MaxCrashes || _attempt >= Job.DefaultMaxAttempts ? "failed" : "retryable");
+            State = _crashes >= MaxCrashes || _attempt >= Job.DefaultMaxAttempts ? "failed" : "retryable";
+            IsLost = false;
         }
 
         public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{State} {_attempt} {_lease} {_crashes}");
@@ -280,21 +282,25 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         {
             State = state;
             IsLost = false;
-            if (!HasEnded)
-                return true;
+            Settle();
+            return true;
+        }
 
-            // What it means for its parent, and for its children.
+        /// <summary>What its end means for its parent, and for its children.</summary>
+        public void Settle()
+        {
+            if (!HasEnded)
+                return;
             if (_parent is { State: "blocked" } parent)
             {
-                if (state != "succeeded" && parent._onChildFailure != "continue")
+                if (State != "succeeded" && parent._onChildFailure != "continue")
                     parent.Set(parent._onChildFailure == "fail" ? "failed" : "cancelled");
                 else if (parent._children.TrueForAll(child => child.HasEnded))
                     parent.Set("queued");
             }
 
-            foreach (var child in _children.Where(child => state != "succeeded" && !child.HasEnded))
+            foreach (var child in _children.Where(child => State != "succeeded" && !child.HasEnded))
                 child.Set("cancelled");
-            return true;
         }
     }
 }
