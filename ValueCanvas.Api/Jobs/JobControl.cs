@@ -8,7 +8,8 @@ namespace ValueCanvas.Api.Jobs;
 internal sealed class JobControl(TenantDatabase database, JobStore jobs)
 {
     /// <summary>
-    /// Calls a job off, and with a parent its children. A worker that runs it learns so within a second and hangs up on the model; whatever it makes until then is refused.
+    /// Calls a job off, and with a parent its children. A worker that runs it learns so within a second and hangs up on the model; whatever
+    /// it makes until then is refused.
     /// </summary>
     /// <returns>Null: there is no such job. Not cancelled: it had ended.</returns>
     public Task<Job?> CancelAsync(

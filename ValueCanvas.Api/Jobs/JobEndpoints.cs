@@ -31,7 +31,7 @@ internal static class JobEndpoints
         group.WithTags("Queue").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Queue);
         group.MapPost("/llm", EnqueueAsync)
             .RequireRole(Role.Member)
-            .WithSummary("Submit a job, or one with children that it waits for; 202 says that it is stored. Idempotency-Key makes it count once")
+            .WithSummary("Submit a job, with children or without; 202 says that it is stored. The header Idempotency-Key makes it count once")
             .Produces<Envelope<JobData>>(StatusCodes.Status202Accepted)
             .Produces<Envelope<JobData>>()
             .ProducesProblem(StatusCodes.Status400BadRequest)

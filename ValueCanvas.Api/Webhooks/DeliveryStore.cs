@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Requests;
@@ -46,7 +45,7 @@ internal sealed class DeliveryStore(TenantDatabase database, TimeProvider time)
     {
         var id = Guid.NewGuid();
         var now = time.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
-        var payload = $$"""{"type":"{{WebhookEvents.Test}}","timestamp":"{{now}}","data":{"webhookId":{{JsonSerializer.Serialize(endpointId)}}}}""";
+        var payload = $$$"""{"type":"{{{WebhookEvents.Test}}}","timestamp":"{{{now}}}","data":{"webhookId":"{{{endpointId}}}"}}""";
         return database.ExecuteAsync(
             tenantId,
             async (db, ct) =>

@@ -28,8 +28,8 @@ internal sealed record WebhookData(
 internal sealed record WebhookList(IReadOnlyList<WebhookData> Items);
 
 /// <summary>
-/// A message to an endpoint: its id (which it is sent under), what it is about, how far it is (<c>pending</c>, <c>delivered</c>, <c>dead</c>),
-/// and how the last attempt went.
+/// A message to an endpoint: its id (which it is sent under), what it is about, how far it is (<c>pending</c>, <c>delivered</c>,
+/// <c>dead</c>), and how the last attempt went.
 /// </summary>
 internal sealed record DeliveryData(
     Guid Id,
@@ -48,8 +48,8 @@ internal sealed record DeliveryData(
     {
         using var payload = JsonDocument.Parse(row.Payload);
         return new(
-            row.Id, row.JobId, row.Event, row.State, row.Attempts, row.State == "pending" ? row.NextAt : null, row.LastStatus, row.LastError,
-            row.CreatedAt, row.FinishedAt, payload.RootElement.Clone());
+            row.Id, row.JobId, row.Event, row.State, row.Attempts, row.State == "pending" ? row.NextAt : null, row.LastStatus,
+            row.LastError, row.CreatedAt, row.FinishedAt, payload.RootElement.Clone());
     }
 }
 

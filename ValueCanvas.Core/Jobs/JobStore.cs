@@ -205,7 +205,7 @@ public sealed class JobStore
     /// <summary>A job of a submission: one by itself, a parent, or after it a child.</summary>
     private sealed record FamilyMember(Guid Id, NewJob Job, Guid? Parent)
     {
-        public static IReadOnlyList<FamilyMember> Of(IReadOnlyList<NewJob> jobs, DateTimeOffset now)
+        public static List<FamilyMember> Of(IReadOnlyList<NewJob> jobs, DateTimeOffset now)
         {
             List<FamilyMember> members = [];
             foreach (var job in jobs)

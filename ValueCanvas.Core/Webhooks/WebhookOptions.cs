@@ -14,7 +14,7 @@ public sealed class WebhookOptions
     /// </summary>
     public string? SecretKey { get; set; }
 
-    /// <summary>Networks in CIDR notation that may be delivered to although they are not the internet: private ones, for development.</summary>
+    /// <summary>Networks in CIDR notation that may be delivered to although they are not the internet, for development.</summary>
     public List<string> AllowedNetworks { get; set; } = [];
 
     /// <summary>How often a worker looks for deliveries.</summary>

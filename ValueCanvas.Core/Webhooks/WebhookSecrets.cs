@@ -27,7 +27,8 @@ public sealed class WebhookSecrets(IOptions<WebhookOptions> options)
     /// <exception cref="CryptographicException">It was sealed with another secret, or for another endpoint.</exception>
     public byte[] Open(Guid tenantId, Guid endpointId, byte[] box) => Box.Open(Purpose, Row(tenantId, endpointId), box);
 
-    private SecretBox Box => _box ?? throw new InvalidOperationException($"{WebhookOptions.Section}:{nameof(WebhookOptions.SecretKey)} is not set.");
+    private SecretBox Box => _box
+        ?? throw new InvalidOperationException($"{WebhookOptions.Section}:{nameof(WebhookOptions.SecretKey)} is not set.");
 
     private static string Row(Guid tenantId, Guid endpointId) => $"{tenantId}/{endpointId}";
 }

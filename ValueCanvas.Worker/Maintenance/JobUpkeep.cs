@@ -5,8 +5,8 @@ using ValueCanvas.Worker.Execution;
 namespace ValueCanvas.Worker.Maintenance;
 
 /// <summary>
-/// Ends jobs whose deadline has passed or whose parent has ended, measures the queue, and removes those that ended long ago. Every worker runs it; what one does,
-/// another skips.
+/// Ends jobs whose deadline has passed or whose parent has ended, measures the queue, and removes those that ended long ago. Every worker
+/// runs it; what one does, another skips.
 /// </summary>
 internal sealed partial class JobUpkeep(
     JobLeases leases, WorkerMetrics metrics, IOptions<JobWorkerOptions> options, TimeProvider time, ILogger<JobUpkeep> logger)

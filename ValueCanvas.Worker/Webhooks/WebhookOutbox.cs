@@ -30,7 +30,7 @@ internal sealed class WebhookOutbox(IServiceScopeFactory scopes, TenantDatabase 
             .ToListAsync(cancellationToken);
     }
 
-    /// <summary>What the delivery is now: <c>delivered</c>, <c>pending</c> or <c>dead</c>; <c>stale</c> where it is another worker's.</summary>
+    /// <summary>What the delivery is now: <c>delivered</c>, <c>pending</c>, <c>dead</c>; <c>stale</c> where it is another worker's.</summary>
     public Task<string> RecordAsync(ClaimedDelivery delivery, WebhookAnswer answer, CancellationToken cancellationToken) =>
         database.ExecuteAsync(
             delivery.TenantId,

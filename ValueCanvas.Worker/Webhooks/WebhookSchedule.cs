@@ -7,8 +7,8 @@ internal static class WebhookSchedule
     private const double Factor = 3;
 
     /// <summary>
-    /// After the n-th attempt: 5 s, 15 s, 45 s, … up to 4 h, ±20 %, so that what failed together does not come back together; longer where
-    /// the endpoint asks for it. Fourteen attempts take a day.
+    /// After the n-th attempt: 5 s, 15 s, 45 s, … up to 4 h, ±20 %, so that what failed together does not come back together; longer
+    /// where the endpoint asks for it. Fourteen attempts take a day.
     /// </summary>
     public static TimeSpan DelayAfter(int attempt, TimeSpan? retryAfter, WebhookOptions options, Random random)
     {

@@ -38,8 +38,8 @@ internal sealed class Webhooks : Migration
 
         CREATE TABLE webhook_deliveries (
             id             uuid        PRIMARY KEY,
-            tenant_id      uuid        NOT NULL REFERENCES tenants (id),
-            -- No reference: the end of a job locks no endpoint, and fails for none that is being removed.
+            -- Two that are no references: the end of a job locks no endpoint and no tenant, and fails for no endpoint that is being removed.
+            tenant_id      uuid        NOT NULL,
             endpoint_id    uuid        NOT NULL,
             -- What it is about; the job may be gone by now.
             job_id         uuid        NULL,

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
-using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using ValueCanvas.Core.Database;
@@ -380,7 +379,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             [
                 ("Webhooks:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32"), ("Webhooks:PollInterval", "00:00:00.05"),
                 ("Webhooks:RetryDelay", "00:00:00.1"),
-            ]).DistinctBy(setting => setting.Item1),
+            ]).DistinctBy(setting => setting.Key),
         ]);
 
     public sealed class Shared(ServersFixture servers) : IAsyncLifetime
