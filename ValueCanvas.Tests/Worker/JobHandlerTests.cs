@@ -291,5 +291,5 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
             builder.Services.AddCanvases();
             builder.Services.AddJobHandlers();
         },
-        settings: [.. settings.Concat([("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")]).DistinctBy(setting => setting.Key)]);
+        settings: [.. settings.Concat([("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")]).DistinctBy(setting => setting.Item1)]);
 }

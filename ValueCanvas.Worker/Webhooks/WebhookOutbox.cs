@@ -98,8 +98,9 @@ internal sealed class WebhookOutbox(IServiceScopeFactory scopes, TenantDatabase 
     }
 }
 
-/// <summary>A delivery that is this worker's for a while.</summary>
-/// <param name="PreviousSealed">The secret of before, while it still counts.</param>
-/// <param name="Attempts">This one included.</param>
+/// <summary>
+/// A delivery that is this worker's for a while; <c>PreviousSealed</c> is the secret of before, while it still counts, and <c>Attempts</c>
+/// has this one in it.
+/// </summary>
 internal sealed record ClaimedDelivery(
     Guid Id, Guid TenantId, Guid EndpointId, string Url, byte[] Sealed, byte[]? PreviousSealed, string Payload, int Attempts, long Lease);

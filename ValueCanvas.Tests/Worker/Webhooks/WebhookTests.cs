@@ -379,7 +379,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             [
                 ("Webhooks:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32"), ("Webhooks:PollInterval", "00:00:00.05"),
                 ("Webhooks:RetryDelay", "00:00:00.1"),
-            ]).DistinctBy(setting => setting.Key),
+            ]).DistinctBy(setting => setting.Item1),
         ]);
 
     public sealed class Shared(ServersFixture servers) : IAsyncLifetime
