@@ -1,8 +1,8 @@
 using System.Text;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Audit;
-using ValueCanvas.Api.Secrets;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.ProviderKeys;
 

@@ -1,3 +1,6 @@
+using Microsoft.Extensions.Options;
+using ValueCanvas.Core.Secrets;
+
 namespace ValueCanvas.Api.Secrets;
 
 internal static class SecretHosting
@@ -11,6 +14,6 @@ internal static class SecretHosting
                 $"{SecretOptions.Section}:{nameof(SecretOptions.SecretKey)} is missing or has fewer than 22 characters: "
                 + "set it to a random secret, the same in every instance, and keep it.")
             .ValidateOnStart();
-        return services.AddSingleton<SecretBox>();
+        return services.AddSingleton(provider => new SecretBox(provider.GetRequiredService<IOptions<SecretOptions>>().Value.SecretKey!));
     }
 }

@@ -1,10 +1,9 @@
 using System.Net;
-using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Protection;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Protection;
 
@@ -91,7 +90,7 @@ public sealed class ClientAddressTests(ServersFixture servers) : IAsyncLifetime
     }
 
     private static string Source(string address) => new ClientSource(
-        new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" }))).Of(IPAddress.Parse(address));
+        new SecretBox("a-secret-of-tests-that-is-long-enough")).Of(IPAddress.Parse(address));
 
     private static IEnumerable<(string, string)> Known(string? proxies) =>
         (proxies?.Split(',') ?? []).Select((proxy, i) => ($"Protection:KnownProxies:{i}", proxy));

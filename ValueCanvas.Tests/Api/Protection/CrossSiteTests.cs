@@ -5,15 +5,14 @@ using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Protection;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Tests.Api.Protection;
 
 /// <summary>What a foreign page can make a browser send does not change anything.</summary>
 public sealed class CrossSiteTests
 {
-    private static readonly CsrfTokens Tokens =
-        new(new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" })));
+    private static readonly CsrfTokens Tokens = new(new SecretBox("a-secret-of-tests-that-is-long-enough"));
 
     private static readonly Caller Session = new(Guid.NewGuid(), Role.Owner, CredentialKind.Session)
     {

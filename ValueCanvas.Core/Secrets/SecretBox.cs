@@ -1,15 +1,15 @@
 using System.Security.Cryptography;
 using System.Text;
-using Microsoft.Extensions.Options;
 
-namespace ValueCanvas.Api.Secrets;
+namespace ValueCanvas.Core.Secrets;
 
 /// <summary>
 /// Secrets at rest: AES-256-GCM under keys that HKDF derives from one secret, one for each purpose. What was sealed for one purpose and
 /// row opens for no other, so nobody who can write to the database can put one secret in the place of another.
 /// </summary>
 /// <remarks>A sealed value is a version, a nonce of 12 random bytes, the ciphertext, and a tag of 16 bytes.</remarks>
-internal sealed class SecretBox(IOptions<SecretOptions> options)
+/// <param name="rootSecret">Random, the same in every process that is to open what another sealed.</param>
+public sealed class SecretBox(string rootSecret)
 {
     private const byte Version = 1;
     private const int NonceBytes = 12;
@@ -17,8 +17,9 @@ internal sealed class SecretBox(IOptions<SecretOptions> options)
     private const int KeyBytes = 32;
 
     private readonly byte[] _root = HKDF.Extract(
-        HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(options.Value.SecretKey!), "valuecanvas secrets"u8.ToArray());
+        HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(rootSecret), "valuecanvas secrets"u8.ToArray());
 
+    /// <summary>Never the same twice.</summary>
     public byte[] Seal(string purpose, string row, ReadOnlySpan<byte> secret)
     {
         var box = new byte[1 + NonceBytes + secret.Length + TagBytes];
