@@ -13,7 +13,7 @@ internal sealed class JobCompletions(IServiceScopeFactory scopes)
     private const int MostAtOnce = 256;
 
     private readonly Lock _gate = new();
-    private readonly LinkedList<Completion> _waiting = [];
+    private readonly LinkedList<Completion> _waiting = new();
     private bool _running;
 
     /// <returns>False where the job is no longer this worker's.</returns>

@@ -39,10 +39,9 @@ internal sealed class DataServers : IAsyncDisposable
     public static async Task<DataServers> StartDurableAsync(CancellationToken cancellationToken)
     {
         // Not in the checkout: PostgreSQL's user may not be able to pass through there.
-        var directory = Directory.CreateTempSubdirectory("valuecanvas-bench-").FullName;
-        Environment.SetEnvironmentVariable("VALUECANVAS_DATA", Path.Combine(directory, "data"));
-        File.SetUnixFileMode(directory, File.GetUnixFileMode(directory) | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
-        var builder = DistributedApplication.CreateBuilder();
+        var directory = Path.Combine(Path.GetTempPath(), $"valuecanvas-bench-{Guid.NewGuid():N}");
+        Environment.SetEnvironmentVariable("VALUECANVAS_DATA", directory);
+        var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions { DisableDashboard = true });
         builder.AddRedis("cache");
         builder.AddPostgres("postgres").WithDataVolume();
         return await StartAsync(builder.Build(), directory, cancellationToken);

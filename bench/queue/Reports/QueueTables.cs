@@ -42,7 +42,7 @@ internal static class QueueTables
     public static string Time(JsonNode? micros) => (double?)micros switch
     {
         null => "–",
-        >= 1000 and var us => (us / 1000).Value.ToString(us >= 100_000 ? "#,0 ms" : "0.0 ms", CultureInfo.InvariantCulture),
+        >= 1000 and var us => (us / 1000).ToString(us >= 100_000 ? "#,0 ms" : "0.0 ms", CultureInfo.InvariantCulture),
         var us => $"{us:0} µs",
     };
 

@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.ProxyBench.Load;

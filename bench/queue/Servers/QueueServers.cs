@@ -21,7 +21,7 @@ internal sealed class QueueServers(
 
     public DataServers Data => data;
 
-    public Guid Tenant => Tenants.Development;
+    public Guid Tenant { get; } = Tenants.Development;
 
     public Guid OtherTenant { get; private set; }
 
@@ -29,7 +29,7 @@ internal sealed class QueueServers(
     public Target Api { get; } = api with { Route = "/api/queue/llm" };
 
     /// <summary>Where the second one does.</summary>
-    public Target OtherApi { get; private set; } = api;
+    public Target? OtherApi { get; private set; }
 
     /// <summary>Where a process of ours finds both servers, as variables.</summary>
     public IEnumerable<string> Connections => [$"ConnectionStrings__valuecanvas={gateway.App}", $"ConnectionStrings__cache={data.Redis}"];
@@ -41,7 +41,7 @@ internal sealed class QueueServers(
     /// <summary>Registers, signs in and makes a key, as a customer does.</summary>
     public async Task AddTenantAsync(CancellationToken cancellationToken)
     {
-        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{api.Port}") };
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{Api.Port}") };
         var account = new { email = "other@bench.example", password = "another horse battery staple", tenantName = "Other" };
         using (var registered = await client.PostAsJsonAsync("/api/auth/register", account, cancellationToken))
             registered.EnsureSuccessStatusCode();
@@ -92,12 +92,14 @@ internal sealed class QueueServers(
             processes.Stop(worker);
     }
 
-    /// <summary>Jobs of a tenant that all begin to wait at the same moment.</summary>
-    public Task SubmitAsync(Guid tenant, int count, CancellationToken cancellationToken) => data.ExecuteAsync(
+    /// <summary>As many jobs of each of these tenants that all begin to wait at the same moment.</summary>
+    public Task SubmitAsync(int count, CancellationToken cancellationToken, params Guid[] tenants) => data.ExecuteAsync(
         $$"""
           INSERT INTO llm_jobs (id, tenant_id, type, args)
-          SELECT {{IdAt("(extract(epoch FROM clock_timestamp()) * 1000)::bigint")}}, '{{tenant}}', 'chat', '{{Args}}'
-          FROM generate_series(1, {{count}}) AS i CROSS JOIN LATERAL (SELECT md5(i || random()::text) AS hex) AS r
+          SELECT {{IdAt("(extract(epoch FROM clock_timestamp()) * 1000)::bigint")}}, t.id, 'chat', '{{Args}}'
+          FROM generate_series(1, {{count}}) AS i
+          CROSS JOIN unnest('{ {{string.Join(", ", tenants)}} }'::uuid[]) AS t (id)
+          CROSS JOIN LATERAL (SELECT md5(i || t.id::text || random()) AS hex) AS r
           """,
         cancellationToken);
 
@@ -131,7 +133,7 @@ internal sealed class QueueServers(
     /// <summary>An answer of the Api to an operator.</summary>
     public async Task PutAsync(string path, object body, CancellationToken cancellationToken)
     {
-        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{api.Port}") };
+        using var client = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{Api.Port}") };
         client.DefaultRequestHeaders.Authorization = new("Bearer", GatewayServers.Key);
         using var answer = await client.PutAsJsonAsync(path, body, JsonSerializerOptions.Web, cancellationToken);
         answer.EnsureSuccessStatusCode();

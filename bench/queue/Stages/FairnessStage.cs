@@ -26,10 +26,10 @@ internal static class FairnessStage
     {
         var backlog = settings.Common.Quick ? 1_000 : 10_000;
         var workers = await queue.StartWorkersAsync(Workers, hints: true, Slots, Service, cancellationToken);
-        await queue.SubmitAsync(queue.Tenant, backlog, cancellationToken);
+        await queue.SubmitAsync(backlog, cancellationToken, queue.Tenant);
         await Task.Delay(TimeSpan.FromSeconds(2), TimeProvider.System, cancellationToken);
         var begun = await queue.NowAsync(cancellationToken);
-        var submitted = await new BodyLoad(queue.OtherApi, _ => QueueServers.Body, 10).RunAsync(10, cancellationToken);
+        var submitted = await new BodyLoad(queue.OtherApi!, _ => QueueServers.Body, 10).RunAsync(10, cancellationToken);
         var other = $"llm_jobs WHERE tenant_id = '{queue.OtherTenant}' AND created_at >= {begun}";
         while (await queue.Data.CountAsync($"SELECT count(*) FROM {other} AND state = 'succeeded'", cancellationToken) < 10)
             await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, cancellationToken);
@@ -59,8 +59,7 @@ internal static class FairnessStage
         var each = settings.Common.Quick ? 1_000 : 4_000;
         await queue.PutAsync($"/api/admin/queue/{queue.Tenant}", new { weight = 3 }, cancellationToken);
         var begun = await queue.NowAsync(cancellationToken);
-        await queue.SubmitAsync(queue.Tenant, each, cancellationToken);
-        await queue.SubmitAsync(queue.OtherTenant, each, cancellationToken);
+        await queue.SubmitAsync(each, cancellationToken, queue.Tenant, queue.OtherTenant);
         var workers = await queue.StartWorkersAsync(Workers, hints: true, Slots, ShortService, cancellationToken);
         await queue.DrainAsync(cancellationToken);
         queue.Stop(workers);

@@ -53,8 +53,7 @@ internal static class JobsStage
 
     private static async Task DrainAsync(QueueServers queue, int jobs, CancellationToken cancellationToken)
     {
-        await queue.SubmitAsync(queue.Tenant, jobs / 2, cancellationToken);
-        await queue.SubmitAsync(queue.OtherTenant, jobs / 2, cancellationToken);
+        await queue.SubmitAsync(jobs / 2, cancellationToken, queue.Tenant, queue.OtherTenant);
         await queue.DrainAsync(cancellationToken);
     }
 
