@@ -19,7 +19,7 @@ internal static class EnqueueStage
         var begun = await queue.NowAsync(cancellationToken);
         var cpu = queue.Api.Process!.CpuSeconds();
         var http = await SubmitAsync(queue.Api, settings.Time, cancellationToken);
-        http["api_cpu_us_per_job"] = Math.Round((queue.Api.Process.CpuSeconds() - cpu) * 1e6 / (double)http["answered"]!, 0);
+        http["api_cpu_us_per_job"] = Math.Round((queue.Api.Process.CpuSeconds() - cpu) * 1e6 / (int)http["answered"]!, 0);
         http["committed"] = await queue.Data.CountAsync(
             $"SELECT count(*) FROM llm_jobs WHERE tenant_id = '{queue.Tenant}' AND created_at >= {begun}", cancellationToken);
         var half = await new RateLoad(queue.Api, (double)http["requests_per_second"]! / 2, QueueSettings.Callers, QueueServers.Body)
