@@ -49,7 +49,9 @@ internal sealed class QueueThroughput : Migration
             SELECT c.id, false FROM completed c
             UNION ALL
             -- Had succeeded under this lease before: whoever asks may have lost the answer.
-            SELECT j.id, true FROM given g JOIN llm_jobs j ON j.id = g.job WHERE coalesce(j.state, '') = 'succeeded' AND j.run_lease = g.lease;
+            SELECT j.id, true
+            FROM given g JOIN llm_jobs j ON j.id = g.job
+            WHERE coalesce(j.state, '') = 'succeeded' AND j.run_lease = g.lease;
         END
         $$;
 

@@ -1,6 +1,6 @@
 namespace ValueCanvas.Core.Database.Migrations;
 
-/// <summary>The claim of the queue, with a plan that stays the same while the table grows and however few jobs waited when it was analysed.</summary>
+/// <summary>The claim of the queue, with one plan however large the table is and however few jobs waited when it was analysed.</summary>
 internal static class ClaimFunction
 {
     /// <summary>
@@ -12,7 +12,8 @@ internal static class ClaimFunction
         """
         CREATE OR REPLACE FUNCTION claim_llm_jobs(worker text, max_jobs integer, lease interval) RETURNS SETOF llm_jobs
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET jit = off
-        SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+        SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
+        SET enable_hashjoin = off SET enable_mergejoin = off AS $$
         #variable_conflict use_column
         DECLARE
             present timestamptz;
