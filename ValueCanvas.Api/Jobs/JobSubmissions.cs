@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
@@ -45,11 +46,11 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
             caller.TenantId,
             accepted,
             request,
-            async (db, added, ct) =>
-            {
-                foreach (var job in added)
-                    await audit.WriteAsync(db, context, new("job.submitted") { Subject = new("job", job.Id) }, ct);
-            },
+            (db, added, ct) => audit.WriteAsync(
+                (NpgsqlConnection)db.Database.GetDbConnection(),
+                context,
+                [.. added.Select(job => new AuditEvent("job.submitted") { Subject = new("job", job.Id) })],
+                ct),
             cancellationToken);
 
         // 3. What became of it.

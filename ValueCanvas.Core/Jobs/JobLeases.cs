@@ -10,6 +10,8 @@ namespace ValueCanvas.Core.Jobs;
 /// </summary>
 public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase database)
 {
+    private readonly JobCompletions _completions = new(scopes);
+
     /// <summary>
     /// Takes up to <paramref name="limit"/> due jobs of any tenant, first by priority, then by time. Each is this worker's for
     /// <paramref name="lease"/>, unless it renews.
@@ -57,8 +59,9 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all; an exception of
     /// <paramref name="changes"/> takes it all back.
     /// </summary>
-    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) =>
-        database.ExecuteAsync(
+    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) => changes is null
+        ? _completions.CompleteAsync(job, result).WaitAsync(cancellationToken)
+        : database.WriteAsync(
             job.TenantId,
             async (db, ct) =>
             {
@@ -75,8 +78,7 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
                     return false;
 
                 db.Add(new JobResult { JobId = job.Id, TenantId = job.TenantId, RunLease = job.RunLease, Result = result });
-                if (changes is not null)
-                    await changes(db, ct);
+                await changes(db, ct);
                 return true;
             },
             cancellationToken);
@@ -183,7 +185,7 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     }
 
     private Task<bool> UpdateAsync(Job job, FormattableString sql, CancellationToken cancellationToken) =>
-        database.ExecuteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
+        database.WriteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
 
     private sealed record RescuedRow(Guid Id, string State);
 }
