@@ -49,8 +49,9 @@ public sealed class ChaosFleet : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         Servers = await Servers.StartAsync(Cancel);
-        Admin = new NpgsqlConnectionStringBuilder(await Servers.CreateDatabaseAsync("chaos", Cancel)) { Pooling = false }.ConnectionString;
-        App = await ApiDatabase.MigrateAsync(Admin);
+        var database = await Servers.CreateDatabaseAsync("chaos", Cancel);
+        Admin = new NpgsqlConnectionStringBuilder(database) { Pooling = false }.ConnectionString;
+        App = await ApiDatabase.MigrateAsync(database);
         _inference = await FakeInference.StartAsync();
         _inference.Answer = context => ChaosJob.AnswerAsync(context, _size.Pace);
         for (var i = 0; i < _size.Workers; i++)
@@ -120,7 +121,7 @@ public sealed class ChaosFleet : IAsyncLifetime
 
     public Task<double> RateSinceAsync(string from) => ScalarAsync<double>(
         $"""
-         SELECT count(*) / extract(epoch FROM now() - '{from}')::float8 FROM llm_job_events
+         SELECT count(*) / extract(epoch FROM now() - '{from}'::timestamptz)::float8 FROM llm_job_events
          WHERE event = 'succeeded' AND at > '{from}' AND at <= now()
          """);
 

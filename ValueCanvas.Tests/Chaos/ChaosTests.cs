@@ -36,10 +36,12 @@ public sealed partial class ChaosTests(ChaosFleet fleet) : IClassFixture<ChaosFl
     {
         var frozen = fleet.Workers[0];
         var its = $"worker_id LIKE '%-{frozen.Id}-%'";
-        await fleet.UntilAsync($"SELECT count(*) > 0 FROM llm_jobs WHERE state = 'running' AND {its}");
+        await fleet.UntilAsync($"SELECT count(*) > 1 FROM llm_jobs WHERE state = 'running' AND {its}");
         var frozenAt = Stopwatch.GetTimestamp();
         await frozen.FreezeAsync();
-        await fleet.UntilAsync($"SELECT count(*) = 0 FROM llm_jobs WHERE state = 'running' AND {its}");
+        var held = await fleet.ScalarAsync<long>($"SELECT count(*) FROM llm_jobs WHERE state = 'running' AND {its}");
+        // Of one it may be in the middle of a transaction, which PostgreSQL ends after half a minute.
+        await fleet.UntilAsync($"SELECT count(*) < {Math.Max(held, 1)} FROM llm_jobs WHERE state = 'running' AND {its}");
         var left = Size.Frozen - Stopwatch.GetElapsedTime(frozenAt);
         if (left > TimeSpan.Zero)
             await Task.Delay(left, TimeProvider.System, Cancel);

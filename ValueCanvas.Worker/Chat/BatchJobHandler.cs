@@ -94,7 +94,7 @@ internal sealed class BatchJobHandler(InferenceClient inference, JobCheckpoints 
             CancellationToken.None);
     }
 
-    private static IReadOnlyList<BatchItem> Parse(string checkpoint)
+    private static List<BatchItem> Parse(string checkpoint)
     {
         try
         {
