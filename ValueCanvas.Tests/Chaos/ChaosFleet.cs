@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using Npgsql;
 using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.Api.Usage;
@@ -136,8 +135,9 @@ public sealed class ChaosFleet : IAsyncLifetime
         {
             if (Stopwatch.GetElapsedTime(startedAt) > Patience)
             {
-                Assert.Fail(string.Create(CultureInfo.InvariantCulture, $"{sql}: {await ScalarAsync<string>(
-                    "SELECT string_agg(s.state || ' ' || s.jobs, ', ') FROM (SELECT state, count(*) AS jobs FROM llm_jobs GROUP BY state) AS s")}"));
+                var states = await ScalarAsync<string>(
+                    "SELECT string_agg(s.state || ' ' || s.jobs, ', ') FROM (SELECT state, count(*) AS jobs FROM llm_jobs GROUP BY state) AS s");
+                Assert.Fail($"{sql}: {states}");
             }
 
             await Task.Delay(Poll, TimeProvider.System, Cancel);

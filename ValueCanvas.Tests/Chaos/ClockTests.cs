@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
-using System.Text.Json;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Tests.Core.Database;

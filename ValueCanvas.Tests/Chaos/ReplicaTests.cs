@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Net;
-using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using ValueCanvas.Core.Canvases;
-using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Usage;
