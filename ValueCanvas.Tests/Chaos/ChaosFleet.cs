@@ -15,7 +15,6 @@ namespace ValueCanvas.Tests.Chaos;
 /// </summary>
 public sealed class ChaosFleet : IAsyncLifetime
 {
-    private const string Model = "fake-model";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
 
@@ -168,7 +167,7 @@ public sealed class ChaosFleet : IAsyncLifetime
         App, Servers.Redis, _inference.Address,
         [
             .. _size.Leases, ("Worker:Concurrency", "4"), ("Worker:MaxCrashes", "50"), ("Usage:Directory", _books),
-            ("Usage:Prices:0:Model", Model), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
+            ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
         ]);
 
     private async Task WatchAsync()

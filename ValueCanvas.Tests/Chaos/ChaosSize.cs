@@ -29,8 +29,8 @@ internal sealed record ChaosSize
         Backlog = 60,
         Pace = TimeSpan.FromMilliseconds(80),
         Leases = [],
-        Times = 8,
-        Fault = TimeSpan.FromSeconds(15),
+        Times = 6,
+        Fault = TimeSpan.FromSeconds(12),
         Frozen = TimeSpan.FromSeconds(60),
         Window = TimeSpan.FromSeconds(10),
     };

@@ -21,7 +21,7 @@ public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
     [
         ("Worker:Lease", "00:00:01.5"), ("Worker:Heartbeat", "00:00:00.4"), ("Worker:RescueInterval", "00:00:00.4"), ("Worker:MaxCrashes", "50"),
         ("Worker:PollInterval", "00:00:00.3"), ("Worker:Concurrency", "4"),
-        ("Usage:Prices:0:Model", "fake-model"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
+        ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
     ];
 
     private readonly MigratedDatabase _database = new(servers);
