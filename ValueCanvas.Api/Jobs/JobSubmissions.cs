@@ -30,7 +30,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
 
         // 1. What cannot succeed is not accepted.
         var errors = new RequestErrors();
-        var now = time.GetUtcNow();
+        var now = await PresentAsync(bodies, caller, cancellationToken);
         var accepted = bodies.Select((body, index) => body.ToJob(caller, prompts, now, errors, isBulk ? $"jobs[{index}]." : "")).ToArray();
         var twice = bodies.Where(body => body.UniqueKey is not null).GroupBy(body => body.UniqueKey).Where(group => group.Count() > 1);
         foreach (var key in twice)
@@ -95,6 +95,12 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
                 };
         }
     }
+
+    /// <summary>The database ends jobs at their deadlines, so it says what is past; without one nothing depends on it.</summary>
+    private Task<DateTimeOffset> PresentAsync(IReadOnlyList<JobBody> bodies, Caller caller, CancellationToken cancellationToken) =>
+        bodies.Any(body => body.Deadline is not null)
+            ? database.ExecuteAsync(caller.TenantId, DatabaseClock.NowAsync, cancellationToken)
+            : Task.FromResult(time.GetUtcNow());
 
     private static RequestErrors Error(string field, string problem)
     {

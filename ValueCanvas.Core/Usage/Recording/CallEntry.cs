@@ -68,6 +68,7 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
             UserId = call.UserId,
             ApiKeyId = call.ApiKeyId,
             JobId = call.JobId,
+            JobQuestion = call.JobId is null ? null : call.JobQuestion,
             Route = call.Route,
             PromptKey = call.Prompt?.Key,
             PromptVersion = call.Prompt?.Version,
@@ -106,6 +107,9 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
 
         outcome.Attempts = [.. outcome.Attempts.Select(attempt => Ended(attempt, end))];
         (outcome.Cost, var replicaCost) = ledger.Price(outcome, asked.Model, _createdAt);
+        // A job asks again, and its tenant gets one answer: what broke is not charged.
+        if (call.JobId is not null && end == CallEnd.Failed)
+            outcome.Cost = 0;
         return Row(end) with
         {
             Cost = outcome.Cost,
