@@ -214,5 +214,5 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     }
 
     private Task UntilCountAsync(Charge charge, long count) =>
-        LimiterInstance.UntilAsync(() => (long)_redis.Database.HashGet(charge.Key, "s") == count);
+        LimiterInstance.UntilAsync(async () => await LimitTestData.WindowSumAsync(_redis.Database, charge.Key) == count);
 }
