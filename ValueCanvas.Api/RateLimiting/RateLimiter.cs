@@ -72,12 +72,12 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
 
         // 2. Memory decides, and Redis counts it when it can.
         var isTold = late is not null || redis.CanTell;
-        decision = DecideWithoutRedis(charges, id, new(instances, isTold, isLate));
-        if (late is null && isTold && decision.Allowed)
+        var made = DecideWithoutRedis(charges, id, new(instances, isTold, isLate));
+        if (late is null && isTold && made.Allowed)
             late = redis.TellAsync(charges, id);
         if (late is not null)
-            _ = redis.AdoptAsync(charges, decision, late);
-        return decision;
+            _ = redis.AdoptAsync(charges, made, late);
+        return made;
     }
 
     private LimitDecision DecideWithoutRedis(IReadOnlyList<Charge> charges, string id, Circumstances how)

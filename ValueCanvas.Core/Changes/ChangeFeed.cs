@@ -32,9 +32,11 @@ internal sealed partial class ChangeFeed(
         {
             while (true)
             {
+                var asked = time.GetTimestamp();
                 await AskAsync(stoppingToken);
-                if (await WaitAsync(stoppingToken))
-                    await Task.Delay(Breath, time, stoppingToken);
+                await WaitAsync(stoppingToken);
+                if (Breath - time.GetElapsedTime(asked) is var rest && rest > TimeSpan.Zero)
+                    await Task.Delay(rest, time, stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -91,8 +93,8 @@ internal sealed partial class ChangeFeed(
         }
     }
 
-    /// <summary>Until PostgreSQL notifies (true), or it is time to ask again.</summary>
-    private async Task<bool> WaitAsync(CancellationToken stoppingToken)
+    // Until PostgreSQL notifies, or it is time to ask again.
+    private async Task WaitAsync(CancellationToken stoppingToken)
     {
         using var period = new CancellationTokenSource(Period, time);
         using var joined = CancellationTokenSource.CreateLinkedTokenSource(period.Token, stoppingToken);
@@ -102,16 +104,14 @@ internal sealed partial class ChangeFeed(
                 await Task.Delay(Timeout.InfiniteTimeSpan, time, joined.Token);
             while (!_isTold)
                 await _connection!.WaitAsync(joined.Token);
-            return true;
         }
         catch (OperationCanceledException) when (!stoppingToken.IsCancellationRequested)
         {
-            return false;
+            // Time to ask.
         }
         catch (Exception exception) when (!stoppingToken.IsCancellationRequested && IsAway(exception))
         {
             await CloseAsync();
-            return false;
         }
     }
 

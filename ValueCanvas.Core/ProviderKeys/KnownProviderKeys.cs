@@ -22,6 +22,9 @@ public sealed partial class KnownProviderKeys(SealedProviderKeys store, TimeProv
     private volatile bool _heard;
     private volatile bool _away;
 
+    /// <summary>It is known which tenants have any.</summary>
+    public bool HasHeard => _heard;
+
     /// <summary>The tenant's keys; none for most.</summary>
     /// <exception cref="InferenceException">They cannot be opened here.</exception>
     public async ValueTask<IReadOnlyList<ProviderKey>> OfAsync(Guid tenantId, CancellationToken cancellationToken)

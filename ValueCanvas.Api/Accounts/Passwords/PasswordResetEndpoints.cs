@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http.HttpResults;
 using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Tenants;
 using ValueCanvas.Api.Authentication;
@@ -57,7 +58,7 @@ internal static class PasswordResetEndpoints
         return TypedResults.Ok(Envelope.Of(new PasswordData("The password is changed; all sessions have ended. Sign in.")));
     }
 
-    private static IResult Shown(HttpContext context, NewPasswordReset issued)
+    private static Created<Envelope<NewPasswordReset>> Shown(HttpContext context, NewPasswordReset issued)
     {
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Created((string?)null, Envelope.Of(issued));

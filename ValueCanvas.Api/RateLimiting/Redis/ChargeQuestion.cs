@@ -1,6 +1,5 @@
 using System.Buffers;
 using StackExchange.Redis;
-using ValueCanvas.Api.RateLimiting.Policies;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
