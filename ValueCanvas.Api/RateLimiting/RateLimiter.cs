@@ -62,7 +62,9 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
         if (!local.MayDecide(charges, instances))
         {
             var patience = charges.Where(charge => charge.Policy.IsStrict).Min(charge => charge.Policy.MaxWait) - time.GetElapsedTime(started);
-            if (patience > TimeSpan.Zero && (late ??= redis.TryAsk(charges, id)) is not null)
+            if (patience > TimeSpan.Zero)
+                late ??= redis.TryAsk(charges, id);
+            if (patience > TimeSpan.Zero && late is not null)
             {
                 await ((Task)late.WaitAsync(patience, time, cancellationToken)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 if (late.IsCompletedSuccessfully)
