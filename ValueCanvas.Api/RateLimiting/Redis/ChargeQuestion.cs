@@ -25,7 +25,6 @@ internal sealed record ChargeQuestion(IReadOnlyList<Charge> Charges, string Id, 
         foreach (var question in questions)
             question.Write(packed, keys);
 
-        // One copy less than it looks: the client keeps the bytes as they are.
         var numbers = PackedNumbers.Read(await RedisScript.Charge.AskAsync(database, [.. keys], [packed.WrittenSpan.ToArray()]));
         var answers = new ChargeAnswer[questions.Count];
         for (int i = 0, at = 2; i < answers.Length; i++)
