@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
 using ValueCanvas.Tests.InferenceProxy;
