@@ -27,11 +27,8 @@ var internalKey = builder.AddGeneratedSecret("internal-key");
 // By this an operator may open, close, reset and drain model servers at the proxy; the Api's operators may reset them.
 var operatorKey = builder.AddGeneratedSecret("operator-key");
 
-// From this the Api derives the keys of what it stores sealed or as keyed hashes: kept with the data.
+// From this the Api derives the keys of what it stores sealed or as keyed hashes, and the worker opens provider keys and webhooks' secrets: kept with the data.
 var accountsKey = builder.AddGeneratedSecret("accounts-key");
-
-// By this Api and Worker seal and open the secrets that webhooks are signed with: kept with the data.
-var webhooksKey = builder.AddGeneratedSecret("webhooks-key");
 
 var models = builder.AddModelServers("vllm");
 
@@ -50,7 +47,7 @@ builder.AddProject<Projects.ValueCanvas_Worker>("worker")
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
-    .WithEnvironment("Webhooks__SecretKey", webhooksKey)
+    .WithEnvironment("Accounts__SecretKey", accountsKey)
     .WithHttpHealthCheck("/health/ready");
 
 builder.AddProject<Projects.ValueCanvas_Api>("api")
@@ -62,7 +59,6 @@ builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithEnvironment("Inference__InternalKey", internalKey)
     .WithEnvironment("Inference__OperatorKey", operatorKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
-    .WithEnvironment("Webhooks__SecretKey", webhooksKey)
     .WithFirstStart()
     .WithHttpHealthCheck("/health/ready");
 

@@ -16,7 +16,8 @@ namespace ValueCanvas.Tests.Worker.Webhooks;
 /// <summary>From a tenant's endpoint that is registered at the Api to what a worker delivers there.</summary>
 public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<WebhookTests.Shared>, IAsyncLifetime
 {
-    private const string Key = "a-secret-for-webhooks-that-is-long-enough";
+    // The Api's in tests: see ApiHost.
+    private const string Key = "a-secret-of-tests-that-is-long-enough";
 
     private WebhookReceiver _receiver = null!;
 
@@ -377,7 +378,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         [
             .. settings.Concat(
             [
-                ("Webhooks:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32"), ("Webhooks:PollInterval", "00:00:00.05"),
+                ("Accounts:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32"), ("Webhooks:PollInterval", "00:00:00.05"),
                 ("Webhooks:RetryDelay", "00:00:00.1"),
             ]).DistinctBy(setting => setting.Item1),
         ]);
@@ -393,7 +394,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             await Database.InitializeAsync();
             Api = new ApiHost(
                 database: Database.App, cache: Database.Redis,
-                settings: [("RateLimiting:Enabled", "false"), ("Webhooks:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32")]);
+                settings: [("RateLimiting:Enabled", "false"), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32")]);
         }
 
         public async ValueTask DisposeAsync()
