@@ -6,7 +6,6 @@ using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
-using ValueCanvas.InferenceProxy.Telemetry;
 using ValueCanvas.ServiceDefaults.Sockets;
 using ValueCanvas.ServiceDefaults.Telemetry;
 
