@@ -7,6 +7,7 @@ namespace ValueCanvas.Core.Caching.Flights;
 internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
 {
     private const int MostUnheard = 2;
+    private const int MostEarly = 256;
 
     private static readonly TimeSpan Refresh = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
@@ -34,27 +35,21 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
     private async Task<bool> FollowAsync(Flight flight, FlightName there, ChannelReader<ExchangeMessage> messages, Action<FlightPart> onPart)
     {
         var time = exchange.Time;
-        var (next, unheard, askedAt, heardAt) = (0, 0, 0L, time.GetTimestamp());
+        var (next, last, unheard, askedAt, heardAt) = (0, -1, 0, 0L, time.GetTimestamp());
+        Dictionary<int, ExchangeMessage> early = [];
         while (true)
         {
-            // 1. Say where we are: at the start, each second, and where something is missing.
-            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (unheard > 0 ? Tick : Refresh))
-            {
-                askedAt = time.GetTimestamp();
-                unheard = await exchange.WantAsync(there, next) ? 0 : unheard + 1;
-            }
-
-            // 2. What has come.
-            while (messages.TryRead(out var message))
+            // 1. What has come. The client hands messages to several threads: what comes before its turn is kept.
+            while (early.Remove(next, out var message) || messages.TryRead(out message))
             {
                 heardAt = time.GetTimestamp();
                 if (message.Kind == MessageKind.Gone)
                     return next > 0 && Break(flight);
+                last = Math.Max(last, message.Kind == MessageKind.Beat ? message.Number - 1 : message.Number);
                 if (message.Kind == MessageKind.Beat || message.Number != next)
                 {
-                    // A gap: asked for at once, but not for each message behind it.
-                    if (message.Number > next && time.GetElapsedTime(askedAt) >= Tick)
-                        askedAt = 0;
+                    if (message.Kind == MessageKind.Step && message.Number > next && early.Count < MostEarly)
+                        early[message.Number] = message;
                     continue;
                 }
 
@@ -67,6 +62,13 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
                 flight.Add(part);
                 if (part.IsEnd)
                     return true;
+            }
+
+            // 2. Say where we are: at the start, each second, and where something is missing.
+            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (unheard > 0 || last >= next ? Tick : Refresh))
+            {
+                askedAt = time.GetTimestamp();
+                unheard = await exchange.WantAsync(there, next) ? 0 : unheard + 1;
             }
 
             // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.

@@ -39,7 +39,7 @@ internal sealed class UsageLedger(UsageWriter writer, OpenCalls open, PriceList 
         }
         finally
         {
-            Closed(row, reservation);
+            Settle(row, reservation);
         }
     }
 
@@ -47,12 +47,11 @@ internal sealed class UsageLedger(UsageWriter writer, OpenCalls open, PriceList 
     public void Add(UsageRow row, Reservation? reservation)
     {
         writer.Add(row);
-        Closed(row, reservation);
+        Settle(row, reservation);
     }
 
-    private void Closed(UsageRow row, Reservation? reservation)
+    private void Settle(UsageRow row, Reservation? reservation)
     {
-        open.Close(row.Id);
         if (reservation is not null)
             budgets.Settle(reservation, row.Cost ?? 0);
     }
