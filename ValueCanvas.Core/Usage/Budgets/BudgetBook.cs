@@ -9,7 +9,7 @@ namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
 /// Reserves of the budgets of a call's tenant and key before it is made, and settles afterwards. Instances share what is spent and held
-/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent itself since.
+/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent itself since, and of strict budgets with a share.
 /// </summary>
 internal sealed class BudgetBook(
     BudgetRedis redis, BudgetTable table, UsageMetrics metrics, IOptions<UsageOptions> options, TimeProvider time)
@@ -138,19 +138,34 @@ internal sealed class BudgetBook(
             answer = await redis.ReserveAsync(reservation);
         }
 
+        // Redis is back, and does not know yet what was spent without it.
+        if (answer is { Verdict: RedisVerdict.Held } && reservation.Parts.Any(part => part.Account.IsAlone))
+        {
+            await redis.SettleAsync(reservation, 0);
+            foreach (var (account, _) in reservation.Parts)
+                await LoadAsync(account, cancellationToken);
+            answer = await redis.ReserveAsync(reservation);
+        }
+
         if (answer is { Verdict: RedisVerdict.Refused } no)
             return (null, (reservation.Parts[no.Which].Account, no.Spent, no.Held));
         var shared = answer is { Verdict: RedisVerdict.Held };
+        var instances = redis.IsAbsent ? 1 : options.Value.Budgets.Instances;
         foreach (var (account, nanos) in shared ? [] : reservation.Parts)
         {
             if (!account.IsLoaded)
                 await LoadAsync(account, cancellationToken);
-            if (!account.Fits(nanos))
+            if (!account.Fits(nanos, instances))
                 return (null, (account, account.Spent, account.Held));
         }
 
         foreach (var (account, nanos) in reservation.Parts)
+        {
             account.Hold(nanos);
+            if (shared)
+                account.Met();
+        }
+
         return (reservation with { IsShared = shared }, null);
     }
 }
