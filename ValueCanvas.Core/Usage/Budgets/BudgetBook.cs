@@ -17,6 +17,7 @@ internal sealed class BudgetBook(
     private const int Capacity = 50_000;
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
 
+    private readonly Lock _alone = new();
     private readonly ConcurrentDictionary<(Guid Tenant, Guid? Key, DateOnly Start, BudgetPeriod Period), BudgetAccount> _accounts = new();
     private FrozenDictionary<(Guid Tenant, Guid? Key), Budget> _budgets = FrozenDictionary<(Guid, Guid?), Budget>.Empty;
 
@@ -149,23 +150,37 @@ internal sealed class BudgetBook(
 
         if (answer is { Verdict: RedisVerdict.Refused } no)
             return (null, (reservation.Parts[no.Which].Account, no.Spent, no.Held));
-        var shared = answer is { Verdict: RedisVerdict.Held };
-        var instances = redis.IsAbsent ? 1 : options.Value.Budgets.Instances;
-        foreach (var (account, nanos) in shared ? [] : reservation.Parts)
+        if (answer is { Verdict: RedisVerdict.Held })
         {
-            if (!account.IsLoaded)
-                await LoadAsync(account, cancellationToken);
-            if (!account.Fits(nanos, instances))
-                return (null, (account, account.Spent, account.Held));
-        }
-
-        foreach (var (account, nanos) in reservation.Parts)
-        {
-            account.Hold(nanos);
-            if (shared)
+            foreach (var (account, nanos) in reservation.Parts)
+            {
+                account.Hold(nanos);
                 account.Met();
+            }
+
+            return (reservation with { IsShared = true }, null);
         }
 
-        return (reservation with { IsShared = shared }, null);
+        // Without it: by what the rows say, which whoever is to have a share of what is left asks for anew.
+        foreach (var (account, _) in reservation.Parts)
+        {
+            if (!account.IsLoaded || (account.Budget.Mode == BudgetMode.Strict && !account.IsAlone))
+                await LoadAsync(account, cancellationToken);
+        }
+
+        var instances = redis.IsAbsent ? 1 : options.Value.Budgets.Instances;
+        lock (_alone)
+        {
+            foreach (var (account, nanos) in reservation.Parts)
+            {
+                if (!account.Fits(nanos, instances))
+                    return (null, (account, account.Spent, account.Held));
+            }
+
+            foreach (var (account, nanos) in reservation.Parts)
+                account.Hold(nanos);
+        }
+
+        return (reservation, null);
     }
 }
