@@ -164,7 +164,7 @@ internal sealed class BudgetBook(
         // Without it: by what the rows say, which whoever is to have a share of what is left asks for anew.
         foreach (var (account, _) in reservation.Parts)
         {
-            if (!account.IsLoaded || (account.Budget.Mode == BudgetMode.Strict && !account.IsAlone))
+            if (!account.IsLoaded || (account.Budget.Mode == BudgetMode.Strict && !account.IsAlone && !redis.IsAbsent))
                 await LoadAsync(account, cancellationToken);
         }
 
