@@ -1,6 +1,4 @@
-using Microsoft.AspNetCore.Http;
 using ValueCanvas.Core.Caching.Levels;
-using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
