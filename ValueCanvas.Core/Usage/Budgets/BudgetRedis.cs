@@ -106,7 +106,8 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
             values.Add(account.Limit);
         }
 
-        return await AskAsync(ReserveScript, Keys(reservation), [.. values]) switch
+        // One that comes too late is held for nobody: the call went on without it.
+        return await AskAsync(ReserveScript, Keys(reservation), [.. values], late => Release(reservation, late)) switch
         {
             null => null,
             [1, ..] => new(RedisVerdict.Held, 0, 0, 0),
@@ -117,10 +118,8 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
     }
 
     /// <summary>What was spent of each budget, -1 where it is not known there; null where Redis did not answer.</summary>
-    public ValueTask<long[]?> SettleAsync(Reservation reservation, long spent) => AskAsync(
-        SettleScript,
-        Keys(reservation),
-        [reservation.Id.ToString("N"), .. reservation.Parts.Select(part => (RedisValue)part.Nanos), spent]);
+    public ValueTask<long[]?> SettleAsync(Reservation reservation, long spent) =>
+        AskAsync(SettleScript, Keys(reservation), Settlement(reservation, spent));
 
     /// <summary>Tells what PostgreSQL knows; false where Redis did not answer.</summary>
     public async ValueTask<bool> SeedAsync(BudgetAccount account, long stored)
@@ -131,6 +130,19 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         account.Heard(spent);
         return true;
     }
+
+    private static RedisValue[] Settlement(Reservation reservation, long spent) =>
+        [reservation.Id.ToString("N"), .. reservation.Parts.Select(part => (RedisValue)part.Nanos), spent];
+
+    private void Release(Reservation reservation, long[]? late)
+    {
+        if (late is [1, ..])
+            Forget(redis!.GetDatabase().ScriptEvaluateAsync(SettleScript, Keys(reservation), Settlement(reservation, spent: 0)));
+    }
+
+    // Nobody waits for it; if it fails, Redis has forgotten or forgets what it was about.
+    private static void Forget(Task call) => _ = call.ContinueWith(
+        static done => done.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
     private static RedisKey[] Keys(Reservation reservation) =>
         [.. reservation.Parts.SelectMany(part => new RedisKey[] { Key(part.Account), Key(part.Account) + ":held" })];
@@ -143,21 +155,30 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
             $"valuecanvas:spent:{{{budget.TenantId:N}}}:{budget.Subject}:{account.Start:yyyyMMdd}:{budget.Period.ToName()}");
     }
 
-    private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values)
+    private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values, Action<long[]?>? late = null)
     {
         if (redis is not { IsConnected: true } || time.GetTimestamp() < Volatile.Read(ref _pausedUntil))
             return null;
+        Task<RedisResult>? asked = null;
         try
         {
-            var asked = redis.GetDatabase().ScriptEvaluateAsync(script, keys, values);
+            asked = redis.GetDatabase().ScriptEvaluateAsync(script, keys, values);
             return (long[]?)await asked.WaitAsync(options.Value.Budgets.RedisTimeout, time);
         }
         catch (Exception exception) when (
             exception is TimeoutException or RedisException or RedisCommandException or ObjectDisposedException)
         {
             Volatile.Write(ref _pausedUntil, time.GetTimestamp() + (long)(Pause.TotalSeconds * time.TimestampFrequency));
+            if (asked is not null)
+                Forget(LateAsync(asked, late));
             return null;
         }
+    }
+
+    private static async Task LateAsync(Task<RedisResult> asked, Action<long[]?>? late)
+    {
+        var answer = (long[]?)await asked;
+        late?.Invoke(answer);
     }
 }
 
