@@ -48,7 +48,7 @@ public sealed class RollingUpdateTests(AppHostFixture system)
         await stop.CancelAsync();
         await Task.WhenAll(load).WaitAsync(Limit, Cancellation);
 
-        Assert.Empty(failed);
+        AssertNone(failed);
     }
 
     /// <summary>One client after another kind of request; what has begun is read to its end.</summary>
@@ -88,7 +88,7 @@ public sealed class RollingUpdateTests(AppHostFixture system)
         var text = await response.Content.ReadAsStringAsync(CancellationToken.None);
         return response.IsSuccessStatusCode && text.Contains(expected, StringComparison.Ordinal) && !text.Contains("\"error\":{", StringComparison.Ordinal)
             ? null
-            : $"{path}: {(int)response.StatusCode} {text}";
+            : $"{path}: {(int)response.StatusCode} …{text[^Math.Min(text.Length, 500)..]}";
     }
 
     private static async Task MoreAsync(ConcurrentQueue<string> whole, ConcurrentQueue<string> failed)
@@ -99,10 +99,12 @@ public sealed class RollingUpdateTests(AppHostFixture system)
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(50));
         while (whole.Count < wanted)
         {
-            Assert.Empty(failed);
+            AssertNone(failed);
             await tick.WaitForNextTickAsync(bound.Token);
         }
     }
+
+    private static void AssertNone(ConcurrentQueue<string> failed) => Assert.True(failed.IsEmpty, string.Join('\n', failed));
 
     /// <summary>What the orchestrator calls the replicas of a project.</summary>
     private static async Task<IReadOnlyList<string>> ReplicasAsync(DistributedApplication app, string service)

@@ -10,7 +10,7 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
 
     private static readonly TimeSpan Refresh = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan UntilBack = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan UntilBack = TimeSpan.FromSeconds(10);
 
     /// <summary>How it went; a part of the answer that came is in the flight.</summary>
     /// <param name="flight">Gets the steps.</param>
@@ -35,6 +35,8 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
     {
         var time = exchange.Time;
         var (next, unheard, askedAt, heardAt) = (0, 0, 0L, time.GetTimestamp());
+        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break off.
+        var held = flight.Mode.IsStream ? null : new List<FlightPart>();
         while (true)
         {
             // 1. Say where we are: at the start, each second, and where something is missing.
@@ -49,7 +51,7 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
             {
                 heardAt = time.GetTimestamp();
                 if (message.Kind == MessageKind.Gone)
-                    return Lost(next);
+                    return Lost();
                 if (message.Kind == MessageKind.Beat || message.Number != next)
                 {
                     // A gap: asked for at once, but not for each message behind it.
@@ -59,24 +61,33 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
                 }
 
                 if (exchange.Format.Read(flight, there.Flight, next, message.Content, out var isPaid) is not { } part)
-                    return Lost(next);
+                    return Lost();
                 next++;
                 if (part.IsEnd && !isPaid && await level.ClaimAsync(there.Flight))
                     flight.PayHere();
                 onPart(part);
-                flight.Add(part);
-                if (part.IsEnd)
-                    return Followed.Whole;
+                if (held is null)
+                    flight.Add(part);
+                else
+                    held.Add(part);
+                if (!part.IsEnd)
+                    continue;
+                held?.ForEach(flight.Add);
+                return Followed.Whole;
             }
 
             // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.
             if (next == 0 && unheard >= MostUnheard)
                 return Followed.Nothing;
             var silence = time.GetElapsedTime(heardAt);
-            if (exchange.IsRedisAway ? next == 0 || canGoOn() || silence > UntilBack : silence > exchange.Options.FlightSilence)
-                return Lost(next);
+            if (exchange.IsRedisAway
+                ? Lost() == Followed.Nothing || canGoOn() || silence > UntilBack
+                : silence > exchange.Options.FlightSilence)
+                return Lost();
             await WaitAsync(messages, flight.Stop);
         }
+
+        Followed Lost() => next == 0 || held is not null ? Followed.Nothing : Followed.Part;
     }
 
     private async Task WaitAsync(ChannelReader<ExchangeMessage> messages, CancellationToken stop)
@@ -91,8 +102,6 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
         {
         }
     }
-
-    private static Followed Lost(int next) => next == 0 ? Followed.Nothing : Followed.Part;
 }
 
 internal enum Followed
