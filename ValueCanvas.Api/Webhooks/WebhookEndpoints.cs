@@ -34,8 +34,7 @@ internal static class WebhookEndpoints
             .WithSummary("Have the ends of jobs told to a URL; the answer is the only one that shows the secret")
             .Produces<Envelope<WebhookData>>(StatusCodes.Status201Created)
             .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status409Conflict)
-            .ProducesProblem(StatusCodes.Status501NotImplemented);
+            .ProducesProblem(StatusCodes.Status409Conflict);
         group.MapGet("/{id}", GetAsync)
             .WithName("GetWebhook")
             .WithSummary("One webhook")

@@ -1,3 +1,4 @@
+using System.Net;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Usage.Budgets;
 using ValueCanvas.Core.Usage.Pricing;
@@ -24,6 +25,18 @@ internal sealed class UsageLedger(UsageWriter writer, OpenCalls open, PriceList 
         open.Open(entry.Row(CallEnd.WrittenOff));
         return entry;
     }
+
+    /// <summary>An entry for an answer whose payer has left while others read on, until it is known whether one of them pays.</summary>
+    public CallEntry OpenOwed(InferenceCall payer, InferenceOutcome outcome, string? model, bool isStream)
+    {
+        var entry = new CallEntry(this, payer.Again() with { Outcome = outcome }, new AskedCall(AskedCall.Plain(model), null, 1, 0), time);
+        entry.Answered(HttpStatusCode.OK, isStream);
+        open.Open(entry.Row(CallEnd.WrittenOff));
+        return entry;
+    }
+
+    /// <summary>It is counted elsewhere.</summary>
+    public void Forget(Guid id) => open.Close(id);
 
     /// <summary>What the tenant pays, null where the model has no price; and what it cost the house.</summary>
     public (decimal? Cost, decimal? ReplicaCost) Price(InferenceOutcome outcome, string? requested, DateTimeOffset at) =>

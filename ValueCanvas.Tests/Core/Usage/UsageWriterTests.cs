@@ -94,6 +94,19 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
     }
 
     [Fact]
+    public async Task Directory_ThatCannotBeWritten_AnotherIsUsed()
+    {
+        var file = UsageHost.NewDirectory();
+        await File.WriteAllTextAsync(file, "", Cancellation);
+        await using var host = await UsageHost.StartAsync(database.App, Path.Combine(file, "in-a-file"));
+
+        using var written = host.Require<UsageDirectory>().Create("test");
+        File.Delete(written.Name);
+        Assert.False(written.Name.StartsWith(file, StringComparison.Ordinal));
+        File.Delete(file);
+    }
+
+    [Fact]
     public async Task Calls_OfAProcessThatDied_AreWrittenOff_ButThoseThatHaveTheirRow()
     {
         var directory = UsageHost.NewDirectory();
