@@ -21,7 +21,7 @@ public sealed class CanvasTests(ServersFixture servers) : IAsyncLifetime
             Assert.True(CanvasTypes.TryParse(asked.Replace("_canvas", "", StringComparison.Ordinal), out var type));
             return FakeInference.Text(context, 200, FakeInference.Completion(CanvasGeneratorTests.ValidAnswer(type).ToJsonString()));
         };
-        var database = await ApiDatabase.MigrateAsync(await servers.CreateDatabaseAsync("api"));
+        var database = ApiDatabase.AsApp(await servers.CreateMigratedDatabaseAsync("api"));
         _api = new ApiHost(_inference.Address, database, servers.Redis);
     }
 

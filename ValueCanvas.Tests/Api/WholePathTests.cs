@@ -31,7 +31,7 @@ public sealed class WholePathTests(ServersFixture servers) : IAsyncLifetime
         _simulator.StartServer();
         using var known = _simulator.CreateClient();
         _proxy = ProxyHost.Start([known.BaseAddress!.ToString().TrimEnd('/')], ("Inference:DefaultModel", Model));
-        var database = await ApiDatabase.MigrateAsync(await servers.CreateDatabaseAsync("api"));
+        var database = ApiDatabase.AsApp(await servers.CreateMigratedDatabaseAsync("api"));
         _api = new ApiHost(_proxy.Client.BaseAddress!.ToString().TrimEnd('/'), database, servers.Redis);
         await ProxyHost.UntilAsync(async () => (await _api.GetAsync("/health/ready")).StatusCode == HttpStatusCode.OK);
     }

@@ -25,8 +25,8 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
     public async ValueTask InitializeAsync()
     {
-        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateDatabaseAsync("isolation")) { Pooling = false }.ConnectionString;
-        App = new NpgsqlConnectionStringBuilder(await ApiDatabase.MigrateAsync(Admin)) { Pooling = false }.ConnectionString;
+        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateMigratedDatabaseAsync("isolation")) { Pooling = false }.ConnectionString;
+        App = ApiDatabase.AsApp(Admin);
         var columns = await ReadColumnsAsync();
         Tables = [.. columns.Select(column => column.Table).Distinct()];
         A = await FillAsync(columns);

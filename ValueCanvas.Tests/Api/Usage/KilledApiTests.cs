@@ -18,8 +18,8 @@ public sealed class KilledApiTests(ServersFixture servers)
     [Fact]
     public async Task Api_KilledUnderLoad_HasARowForEveryWholeAnswer_AndWritesTheOthersOff()
     {
-        var admin = await servers.CreateDatabaseAsync("killed");
-        var app = await ApiDatabase.MigrateAsync(admin);
+        var admin = await servers.CreateMigratedDatabaseAsync("killed");
+        var app = ApiDatabase.AsApp(admin);
         await using var inference = await FakeInference.StartAsync();
         inference.Answer = context => context.Request.Headers.ContainsKey(Streamed)
             ? FakeInference.Stream(context, "Hel", "lo", ".")

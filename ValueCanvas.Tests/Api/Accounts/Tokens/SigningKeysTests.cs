@@ -90,8 +90,7 @@ public sealed class SigningKeysTests(MigratedDatabase database) : IClassFixture<
 
     private async Task<string> EmptyAsync()
     {
-        var admin = await database.CreateEmptyAsync();
-        await database.MigrateAsync(admin);
+        var admin = await database.CreateAsync();
         return new NpgsqlConnectionStringBuilder(admin) { Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword, Pooling = true }.ConnectionString;
     }
 }
