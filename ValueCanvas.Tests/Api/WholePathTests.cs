@@ -14,11 +14,11 @@ using ValueCanvas.VllmSimulator;
 namespace ValueCanvas.Tests.Api;
 
 /// <summary>Api, inference proxy and simulator as they are, each on its own Kestrel; only the AppHost is missing.</summary>
-public sealed class WholePathTests(WholePathTests.Path path) : IClassFixture<WholePathTests.Path>
+public sealed class WholePathTests(WholePathTests.Whole whole) : IClassFixture<WholePathTests.Whole>
 {
     private const string Model = "meta-llama/Llama-3.1-8B-Instruct";
 
-    private readonly ApiHost _api = path.Api;
+    private readonly ApiHost _api = whole.Api;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -120,7 +120,7 @@ public sealed class WholePathTests(WholePathTests.Path path) : IClassFixture<Who
         Assert.Single(events, text => text.StartsWith("data: {\"error\":", StringComparison.Ordinal));
     }
 
-    public sealed class Path(ServersFixture servers) : IAsyncLifetime
+    public sealed class Whole(ServersFixture servers) : IAsyncLifetime
     {
         private readonly Simulator _simulator = new();
         private ProxyHost _proxy = null!;
