@@ -35,6 +35,6 @@ public sealed class FakedApi : IAsyncLifetime
     public void Begin()
     {
         Inference.Reset();
-        _clock.Forward(Moment);
+        _clock.Advance(Moment);
     }
 }

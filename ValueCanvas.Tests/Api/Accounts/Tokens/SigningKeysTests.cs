@@ -1,7 +1,7 @@
 using Npgsql;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Accounts.Tokens;
 

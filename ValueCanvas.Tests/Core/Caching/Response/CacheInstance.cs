@@ -9,6 +9,7 @@ using ValueCanvas.Core.Caching.Levels;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Caching.Response;
 
