@@ -54,21 +54,25 @@ public sealed class AnthropicJavaScriptTests(
 public interface IClientLibrary
 {
     static abstract string Script { get; }
+
+    static abstract TheoryData<string> Checks { get; }
 }
 
 public sealed class ClientScript<TLibrary>() : ClientScript(TLibrary.Script) where TLibrary : IClientLibrary;
 
 public sealed class ClientScriptThroughApi<TLibrary>() : ClientScript(TLibrary.Script, throughApi: true) where TLibrary : IClientLibrary;
 
-/// <summary>Each check of a library's script, against the proxy and against the Api. Whoever derives says which: <c>Checks</c>.</summary>
+/// <summary>Each check of a library's script, against the proxy and against the Api.</summary>
 public abstract class NodeClientChecks<TLibrary>(ClientScript<TLibrary> script, ClientScriptThroughApi<TLibrary> throughApi)
     : IClassFixture<ClientScript<TLibrary>>, IClassFixture<ClientScriptThroughApi<TLibrary>> where TLibrary : IClientLibrary
 {
+    public static TheoryData<string> All => TLibrary.Checks;
+
     [Theory]
-    [MemberData("Checks")]
+    [MemberData(nameof(All))]
     public void Library_ThroughTheProxy_WorksUnchanged(string check) => script.Passed(check);
 
     [Theory]
-    [MemberData("Checks")]
+    [MemberData(nameof(All))]
     public void Library_ThroughTheApi_WorksUnchanged(string check) => throughApi.Passed(check);
 }
