@@ -66,7 +66,9 @@ public sealed class ClientScriptThroughApi<TLibrary>() : ClientScript(TLibrary.S
 public abstract class NodeClientChecks<TLibrary>(ClientScript<TLibrary> script, ClientScriptThroughApi<TLibrary> throughApi)
     : IClassFixture<ClientScript<TLibrary>>, IClassFixture<ClientScriptThroughApi<TLibrary>> where TLibrary : IClientLibrary
 {
+#pragma warning disable CA1000 // it is asked of the classes that derive, not written with a type argument
     public static TheoryData<string> All => TLibrary.Checks;
+#pragma warning restore CA1000
 
     [Theory]
     [MemberData(nameof(All))]

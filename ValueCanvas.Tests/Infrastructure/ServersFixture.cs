@@ -110,8 +110,10 @@ public sealed class Servers : IAsyncDisposable
         }
     }
 
-    /// <summary>The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.</summary>
-    /// <param name="template">A database to be copied instead, to which nobody is connected.</param>
+    /// <summary>
+    /// The connection string, as superuser, of a fresh database whose name begins with <paramref name="name"/>: an empty one, or a copy of
+    /// <paramref name="template"/>, to which nobody must be connected.
+    /// </summary>
     public async Task<string> CreateDatabaseAsync(string name, CancellationToken cancellationToken, string? template = null)
     {
         var database = string.Create(CultureInfo.InvariantCulture, $"{name}_{Guid.NewGuid():N}");
