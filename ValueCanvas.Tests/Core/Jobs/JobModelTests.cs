@@ -72,7 +72,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         var random = new Random(seed);
         var leases = _host.Services.GetRequiredService<JobLeases>();
         var store = _host.Services.GetRequiredService<JobStore>();
-        await using var admin = NpgsqlDataSource.Create(_database.Admin);
+        await using var admin = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(_database.Admin) { Pooling = true });
         Dictionary<Guid, Model> model = [];
         List<Job> held = [];
         List<string> done = [];
