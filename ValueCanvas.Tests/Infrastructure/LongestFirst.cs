@@ -7,18 +7,26 @@ using Xunit.v3;
 namespace ValueCanvas.Tests.Infrastructure;
 
 /// <summary>
-/// Collections that take long, most of it waiting for processes, begin first: so others run beside them, and none is left to run alone at
-/// the end.
+/// Collections that take long, most of it waiting for processes, begin first: others run beside them, and none is left to run alone at the
+/// end. A name that is none any more does no harm.
 /// </summary>
 public sealed class LongestFirst : ITestCollectionOrderer
 {
     private static readonly string[] Long =
     [
-        nameof(EndToEnd),
-        nameof(Native.AppHostProcessTests),
-        nameof(Worker.ChaosTests),
-        nameof(Native.SupervisionTests),
-        nameof(Api.DependenciesTests),
+        "EndToEnd",
+        "ChaosTests",
+        "AppHostProcessTests",
+        "RestartedDatabaseTests",
+        "JobModelTests",
+        "TokenLimitTests",
+        "FirstStartTests",
+        "LimitHttpTests",
+        "LoginTests",
+        "DependenciesTests",
+        "HostileBodyTests",
+        "OpenAiDotNetThroughApiTests",
+        "SupervisionTests",
     ];
 
     public IReadOnlyCollection<TTestCollection> OrderTestCollections<TTestCollection>(IReadOnlyCollection<TTestCollection> testCollections)
