@@ -10,6 +10,7 @@ internal static class AuditExtensions
             .Validate(o => o.Retention >= AuditOptions.LeastRetention, "Audit:Retention must be at least 30 days.")
             .Validate(o => o.DeniedRetention >= AuditOptions.LeastRetention, "Audit:DeniedRetention must be at least 30 days.")
             .Validate(o => o.MaxQueued > 0, "Audit:MaxQueued must be positive.")
+            .Validate(o => o.StopTimeout >= TimeSpan.Zero, "Audit:StopTimeout must not be negative.")
             .Validate(o => o.MaxRefusalsPerMinute > 0, "Audit:MaxRefusalsPerMinute must be positive.")
             .Validate(o => o.MaxRefusalsPerSource > 0, "Audit:MaxRefusalsPerSource must be positive.")
             .ValidateOnStart();

@@ -22,10 +22,10 @@ internal static class ApiDatabase
         builder.AddDatabaseMigrator();
         using var host = builder.Build();
         await host.Services.GetRequiredService<DatabaseMigrator>().MigrateAsync(TestContext.Current.CancellationToken);
-        return new NpgsqlConnectionStringBuilder(admin)
-        {
-            Username = DatabaseRoles.App,
-            Password = MigratedDatabase.AppPassword,
-        }.ConnectionString;
+        return AsApp(admin);
     }
+
+    /// <summary>The connection string of the role that the Api has, to the same database.</summary>
+    public static string AsApp(string admin) =>
+        new NpgsqlConnectionStringBuilder(admin) { Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword }.ConnectionString;
 }

@@ -6,26 +6,20 @@ using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
 
-public sealed class ChatTests : IAsyncLifetime
+public sealed class ChatTests : IClassFixture<FakedApi>
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(10);
 
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+
+    public ChatTests(FakedApi faked)
+    {
+        faked.Begin();
+        (_inference, _api) = (faked.Inference, faked.Host);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address, settings: ("Inference:Client:IdleTimeout", "00:00:02"));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("/api/llm/chat")]

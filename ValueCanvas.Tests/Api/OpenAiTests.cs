@@ -7,28 +7,22 @@ using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
 
-public sealed class OpenAiTests : IAsyncLifetime
+public sealed class OpenAiTests : IClassFixture<FakedApi>
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(10);
 
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+
+    public OpenAiTests(FakedApi faked)
+    {
+        faked.Begin();
+        (_inference, _api) = (faked.Inference, faked.Host);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     private OpenAIClient OpenAi => new(new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address, settings: ("Inference:Client:IdleTimeout", "00:00:02"));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("/v1/chat/completions")]

@@ -5,13 +5,14 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.Tests.VllmSimulator;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
 public sealed class AutoscaleTests
 {
-    private readonly SettableClock _clock = new();
+    private readonly SteppedClock _clock = new();
     private readonly AutoscaleOptions _options = new() { RequestsPerReplica = 10, ScaleDownAfter = TimeSpan.FromMinutes(5) };
 
     [Fact]
@@ -37,7 +38,7 @@ public sealed class AutoscaleTests
 
         int After(TimeSpan time, int requests)
         {
-            _clock.Now += time;
+            _clock.Advance(time);
             return desired.Next(Load(requests), _options);
         }
     }
@@ -157,14 +158,5 @@ public sealed class AutoscaleTests
         listener.Start();
         listener.RecordObservableInstruments();
         return seen;
-    }
-
-    private sealed class SettableClock : TimeProvider
-    {
-        public TimeSpan Now { get; set; }
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
     }
 }

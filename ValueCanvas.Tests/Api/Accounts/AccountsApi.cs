@@ -40,7 +40,6 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         cache: cache,
         settings:
         [
-            ("Accounts:Passwords:Iterations", "100000"),
             ("Accounts:SignIn:MaxRegistrations", "100000"),
             ("Accounts:SignIn:MaxPerNetwork", "100000"),
             .. settings,

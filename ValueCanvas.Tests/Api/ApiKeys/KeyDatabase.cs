@@ -18,8 +18,8 @@ public sealed class KeyDatabase(ServersFixture servers) : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateDatabaseAsync("keys")) { Pooling = false }.ConnectionString;
-        App = await ApiDatabase.MigrateAsync(Admin);
+        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateMigratedDatabaseAsync("keys")) { Pooling = false }.ConnectionString;
+        App = ApiDatabase.AsApp(Admin);
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;

@@ -1,5 +1,5 @@
 using ValueCanvas.Api.Audit;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Audit;
 

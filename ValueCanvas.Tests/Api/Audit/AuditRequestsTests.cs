@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Audit;
 

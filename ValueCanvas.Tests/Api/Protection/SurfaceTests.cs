@@ -4,13 +4,9 @@ using Microsoft.AspNetCore.DataProtection;
 namespace ValueCanvas.Tests.Api.Protection;
 
 /// <summary>What a stranger sees of the service.</summary>
-public sealed class SurfaceTests : IAsyncLifetime
+public sealed class SurfaceTests(FakedApi faked) : IClassFixture<FakedApi>
 {
-    private readonly ApiHost _api = new();
-
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
+    private readonly ApiHost _api = faked.Host;
 
     [Fact]
     public async Task Document_ForAStranger_IsClosed()

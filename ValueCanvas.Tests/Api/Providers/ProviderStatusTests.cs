@@ -5,24 +5,18 @@ using ValueCanvas.Tests.Core.Inference;
 namespace ValueCanvas.Tests.Api.Providers;
 
 /// <summary>What the Api makes of the proxy's account of its model servers.</summary>
-public sealed class ProviderStatusTests : IAsyncLifetime
+public sealed class ProviderStatusTests : IClassFixture<FakedApi>
 {
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+
+    public ProviderStatusTests(FakedApi faked)
+    {
+        faked.Begin();
+        (_inference, _api) = (faked.Inference, faked.Host);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("closed", null, "closed", "healthy", HttpStatusCode.OK)]

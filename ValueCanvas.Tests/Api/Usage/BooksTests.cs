@@ -34,9 +34,9 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
         _proxy = ProxyHost.Start(
             [_simulator.Address.ToString().TrimEnd('/')],
             ("Inference:DefaultModel", SimulatorServer.Model), ("Inference:InternalKey", InternalKey));
-        _admin = await servers.CreateDatabaseAsync("books");
+        _admin = await servers.CreateMigratedDatabaseAsync("books");
         _api = new ApiHost(
-            _proxy.Client.BaseAddress!.ToString().TrimEnd('/'), await ApiDatabase.MigrateAsync(_admin), servers.Redis,
+            _proxy.Client.BaseAddress!.ToString().TrimEnd('/'), ApiDatabase.AsApp(_admin), servers.Redis,
             ("Inference:InternalKey", InternalKey),
             ("Usage:Prices:0:Model", SimulatorServer.Model), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
             ("Usage:ReplicaHour:vllm", "4"),

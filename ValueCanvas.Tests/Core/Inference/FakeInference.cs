@@ -14,12 +14,14 @@ internal sealed class FakeInference : IAsyncDisposable
 
     private FakeInference(WebApplication app) => _app = app;
 
-    public RequestDelegate Answer { get; set; } = context => Text(context, 200, Completion("Hello."));
+    private const string NoProviders = """{"providers":[]}""";
+
+    public RequestDelegate Answer { get; set; } = Hello;
 
     public int ReadyStatus { get; set; } = 200;
 
     /// <summary>What <c>GET /providers</c> says.</summary>
-    public string Providers { get; set; } = """{"providers":[]}""";
+    public string Providers { get; set; } = NoProviders;
 
     public ConcurrentQueue<SeenRequest> Seen { get; } = new();
 
@@ -52,6 +54,13 @@ internal sealed class FakeInference : IAsyncDisposable
         });
         await fake._app.StartAsync(TestContext.Current.CancellationToken);
         return fake;
+    }
+
+    /// <summary>As it was when it started.</summary>
+    public void Reset()
+    {
+        (Answer, ReadyStatus, Providers) = (Hello, 200, NoProviders);
+        Seen.Clear();
     }
 
     /// <summary>What this request asks; <see cref="Seen"/> has those of all.</summary>
@@ -113,6 +122,8 @@ internal sealed class FakeInference : IAsyncDisposable
         await Event(context, UsageChunk());
         await Event(context, "[DONE]");
     }
+
+    private static Task Hello(HttpContext context) => Text(context, 200, Completion("Hello."));
 
     public async ValueTask DisposeAsync()
     {

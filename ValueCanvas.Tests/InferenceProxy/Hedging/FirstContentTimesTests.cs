@@ -1,4 +1,5 @@
 using ValueCanvas.InferenceProxy.Hedging;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hedging;
 

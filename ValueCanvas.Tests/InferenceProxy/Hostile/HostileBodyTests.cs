@@ -99,8 +99,8 @@ public sealed class HostileBodyTests(HostileProxy proxy)
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         }
 
-        // Three gigabytes in all against a budget of 80 MB.
-        var statuses = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => StatusAsync(body)));
+        // More than a gigabyte in all against a budget of 80 MB.
+        var statuses = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => StatusAsync(body)));
 
         Assert.All(statuses, status => Assert.Contains(status, (int?[])[200, 503, null]));
         Assert.Contains(503, statuses);

@@ -1,4 +1,5 @@
 using System.Text;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hostile;
 
@@ -27,7 +28,7 @@ public sealed class SlowReaderTests
                 await Task.Yield();
             }
         });
-        await using var proxy = await ProxyProcess.StartAsync([replica.Address]);
+        await using var proxy = await ServiceProcess.StartProxyAsync([replica.Address]);
         using var client = new HttpClient { BaseAddress = proxy.Address };
         var responses = new List<HttpResponseMessage>();
         for (var i = 0; i < Readers; i++)

@@ -1,5 +1,6 @@
 using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Text.Json;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
@@ -17,7 +18,7 @@ public sealed class KilledProxyTests
             await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}""");
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         });
-        await using var proxy = await ProxyProcess.StartAsync([replica.Address]);
+        await using var proxy = await ServiceProcess.StartProxyAsync([replica.Address]);
         using var client = new HttpClient { BaseAddress = proxy.Address, Timeout = TimeSpan.FromSeconds(60) };
 
         var begun = Enumerable.Range(0, Streams).Select(_ => new TaskCompletionSource()).ToArray();
@@ -27,7 +28,7 @@ public sealed class KilledProxyTests
         var breaker = providers.GetProperty("providers")[0].GetProperty("replicas")[0].GetProperty("breakers").EnumerateArray().Single();
         Assert.Equal("closed", breaker.GetProperty("state").GetString());
         var killed = Stopwatch.GetTimestamp();
-        proxy.Kill();
+        await proxy.KillAsync();
 
         foreach (var (attempts, text, broken) in await Task.WhenAll(streams).WaitAsync(TimeSpan.FromSeconds(5), cancel))
         {

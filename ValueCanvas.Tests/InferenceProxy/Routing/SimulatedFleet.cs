@@ -4,6 +4,7 @@ using System.Text;
 using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
+using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.VllmSimulator;
 using ValueCanvas.VllmSimulator.Engine;
 using ValueCanvas.VllmSimulator.Metrics;
@@ -18,7 +19,7 @@ internal sealed class SimulatedFleet
     // What the servers' /metrics say is read once a second, as by default.
     private static readonly TimeSpan Reading = TimeSpan.FromSeconds(1);
 
-    private readonly VirtualClock _clock = new();
+    private readonly SteppedClock _clock = new();
     private readonly Server[] _servers;
     private readonly Topology _topology;
     private readonly ReplicaPicker _picker;
@@ -45,7 +46,7 @@ internal sealed class SimulatedFleet
 
     public long OutputTokens { get; private set; }
 
-    public TimeSpan Now => _clock.Now;
+    public TimeSpan Now => TimeSpan.FromTicks(_clock.GetTimestamp());
 
     public double HitRate => (double)CachedTokens / PromptTokens;
 
@@ -71,7 +72,7 @@ internal sealed class SimulatedFleet
                 return;
             }
 
-            _clock.Now = step?.Ends < arrival ? step.Ends.Value : arrival;
+            _clock.Advance((step?.Ends < arrival ? step.Ends.Value : arrival) - Now);
             if (Now >= _nextReading)
             {
                 Array.ForEach(_servers, server => server.Say());
@@ -121,17 +122,6 @@ internal sealed class SimulatedFleet
     private sealed record Under(Request Request, Sequence Sequence, Placement Placement)
     {
         public bool Began { get; set; }
-    }
-
-    private sealed class VirtualClock : TimeProvider
-    {
-        public TimeSpan Now { get; set; }
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch + Now;
     }
 
     private sealed class Server

@@ -32,7 +32,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
     public async Task SameRequest_AskedAgain_IsAHitWithANewIdThatCostsNothing()
     {
         var first = await _cache.AskAsync(Body);
-        _cache.Clock.Pass(TimeSpan.FromSeconds(90));
+        _cache.Clock.Advance(TimeSpan.FromSeconds(90));
         var second = await _cache.AskAsync(Body.Replace("\"model\":\"m\",", "", StringComparison.Ordinal).Replace("}]}", "}],\"model\":\"m\",\"user\":\"u\"}", StringComparison.Ordinal));
 
         Assert.Equal(("MISS", "HIT", 1), (first.Cache, second.Cache, Calls));
@@ -95,7 +95,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         Assert.Equal("HIT", (await _cache.AskAsync(Body)).Cache);
         Assert.Equal(3, Calls);
 
-        _cache.Clock.Pass(TimeSpan.FromMinutes(5));
+        _cache.Clock.Advance(TimeSpan.FromMinutes(5));
         Assert.Equal("HIT", (await _cache.AskAsync(Body, CacheControl.Always with { MaxAge = TimeSpan.FromMinutes(6) })).Cache);
         Assert.Equal("MISS", (await _cache.AskAsync(Body, CacheControl.Always with { MaxAge = TimeSpan.FromMinutes(4) })).Cache);
         Assert.Equal("HIT", (await _cache.AskAsync(Body, CacheControl.Always with { MaxAge = TimeSpan.FromMinutes(4) })).Cache);
@@ -164,7 +164,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
     public async Task ModelUnreachable_ExpiredAnswer_StandsIn_ForAWhile()
     {
         await _cache.AskAsync(Body);
-        _cache.Clock.Pass(TimeSpan.FromHours(25));
+        _cache.Clock.Advance(TimeSpan.FromHours(25));
         _model.Answer = context => FakeInference.Error(context, 503, "away");
         var stale = await _cache.AskAsync(Body);
         Assert.Equal(("STALE", 200, CacheStatus.Stale), (stale.Cache, stale.Status, stale.Outcome.Cache));
@@ -175,7 +175,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         _model.Answer = context => FakeInference.Error(context, 400, "bad");
         Assert.Equal(400, (await _cache.AskAsync(Body)).Status);
 
-        _cache.Clock.Pass(TimeSpan.FromDays(7));
+        _cache.Clock.Advance(TimeSpan.FromDays(7));
         _model.Answer = context => FakeInference.Error(context, 503, "away");
         Assert.Equal(503, (await _cache.AskAsync(Body)).Status);
     }
@@ -241,7 +241,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         await using var cache = await CacheInstance.StartAsync(_model.Address, settings: ("LLM_CACHE_TTL", ttl));
         await cache.AskAsync(Body);
         Assert.Equal("HIT", (await cache.AskAsync(Body)).Cache);
-        cache.Clock.Pass(TimeSpan.FromSeconds(seconds));
+        cache.Clock.Advance(TimeSpan.FromSeconds(seconds));
         Assert.Equal("MISS", (await cache.AskAsync(Body)).Cache);
     }
 

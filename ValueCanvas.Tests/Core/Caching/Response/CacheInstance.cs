@@ -9,6 +9,7 @@ using ValueCanvas.Core.Caching.Levels;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Caching.Response;
 
@@ -37,7 +38,7 @@ internal sealed class CacheInstance : IAsyncDisposable
         [
             KeyValuePair.Create("services:inference:http:0", (string?)inference),
             KeyValuePair.Create("ConnectionStrings:cache", redis),
-            KeyValuePair.Create("ConnectionStrings:valuecanvas", database),
+            KeyValuePair.Create("ConnectionStrings:valuecanvas", database is null ? null : $"{database};Pooling=true"),
             KeyValuePair.Create("ResponseCache:TtlSpread", (string?)"0"),
             KeyValuePair.Create(InferenceHeaders.KeySetting, (string?)"a-secret-between-the-services"),
         ]);

@@ -1,4 +1,6 @@
-namespace ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.InferenceProxy;
+
+namespace ValueCanvas.Tests.Infrastructure;
 
 /// <summary>A clock that moves only when a test moves it; timers that fall due on the way fire in their order, periodic ones again and again.</summary>
 internal sealed class SteppedClock : TimeProvider
@@ -42,6 +44,21 @@ internal sealed class SteppedClock : TimeProvider
 
         return Task.FromResult(done);
     });
+
+    /// <summary>Waits until somebody waits for the clock, and moves it to when the first timer is due.</summary>
+    public async Task AdvanceToNextTimerAsync()
+    {
+        var due = 0L;
+        await ProxyHost.UntilAsync(() =>
+        {
+            lock (_gate)
+            {
+                due = _timers.Count > 0 ? _timers.Min(t => t.Due) : 0;
+                return Task.FromResult(_timers.Count > 0);
+            }
+        });
+        Advance(TimeSpan.FromTicks(due - GetTimestamp()));
+    }
 
     /// <summary>Whether a timer that fires once is set to this timestamp.</summary>
     public bool IsSet(long due)
