@@ -133,7 +133,11 @@ internal sealed class AttemptClock : IDisposable
             var now = Elapsed;
             (over, look) = (now >= _limit, now >= _look);
             _look = look ? now + Look : _look;
-            Arm();
+            _fires = TimeSpan.MaxValue;
+            if (!over)
+            {
+                Arm();
+            }
         }
 
         if (over)
