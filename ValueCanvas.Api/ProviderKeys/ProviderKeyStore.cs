@@ -2,7 +2,6 @@ using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.ProviderKeys;
-using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.ProviderKeys;
 

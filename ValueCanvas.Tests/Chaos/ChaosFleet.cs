@@ -24,7 +24,7 @@ public sealed class ChaosFleet : IAsyncLifetime
     private readonly List<WorkerProcess> _workers = [];
     private readonly HashSet<Guid> _looked = [];
     private FakeInference _inference = null!;
-    private ApiProcess _api = null!;
+    private ServiceProcess _api = null!;
     private Task _watching = Task.CompletedTask;
     private volatile int _waiting;
 
@@ -93,7 +93,7 @@ public sealed class ChaosFleet : IAsyncLifetime
     internal async Task ReplaceApiAsync() => _api = await StartApiAsync();
 
     /// <summary>One more Api, which is the test's to dispose.</summary>
-    internal Task<ApiProcess> StartApiAsync(string? database = null) => ApiProcess.StartAsync(
+    internal Task<ServiceProcess> StartApiAsync(string? database = null) => ServiceProcess.StartApiAsync(
         ("ConnectionStrings:valuecanvas", database ?? App), ("ConnectionStrings:cache", Servers.Redis),
         ("services:inference:http:0", _inference.Address), ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"),
         ("VALUECANVAS_BOOTSTRAP_EMAIL", ApiHost.OperatorEmail), ("VALUECANVAS_BOOTSTRAP_PASSWORD", ApiHost.OperatorPassword),
