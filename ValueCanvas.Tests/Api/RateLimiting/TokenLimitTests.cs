@@ -113,7 +113,8 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
             }
         }));
 
-        Assert.InRange(used, 200, 1000);
+        // What a stream that is left may have used stays reserved, so the least is little.
+        Assert.InRange(used, 90, 1000);
     }
 
     [Fact]
