@@ -63,8 +63,9 @@ internal sealed partial class ChangeFeed(
                 Log.Back(logger);
             _away = false;
         }
-        catch (Exception exception) when (!stoppingToken.IsCancellationRequested && IsAway(exception))
+        catch (Exception exception) when (!stoppingToken.IsCancellationRequested)
         {
+            // Whatever it is, the next question may be answered: who remembers must never be left alone.
             await CloseAsync();
             foreach (var followed in _followed)
                 followed.Follower.NoAnswer();
@@ -109,8 +110,9 @@ internal sealed partial class ChangeFeed(
         {
             // Time to ask.
         }
-        catch (Exception exception) when (!stoppingToken.IsCancellationRequested && IsAway(exception))
+        catch (Exception) when (!stoppingToken.IsCancellationRequested)
         {
+            // The next question tells that it is away.
             await CloseAsync();
         }
     }

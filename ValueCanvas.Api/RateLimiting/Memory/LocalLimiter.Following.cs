@@ -60,6 +60,26 @@ internal sealed partial class LocalLimiter
         }
     }
 
+    /// <summary>Redis has exchanged what a request was charged for what it used.</summary>
+    public void Follow(LimitDecision decision, long? tokens, long[] levels)
+    {
+        Hear();
+        var at = 0;
+        foreach (var reading in decision.Readings.Where(reading => LimitDecision.NeedsSettling(reading, tokens)))
+        {
+            // Of each a level, and when nothing is left of it.
+            var level = levels[at];
+            at += 2;
+            if (!_counters.TryGetValue(reading.Charge.Key, out var counter))
+                continue;
+            lock (counter.Gate)
+            {
+                if (counter.Epoch == decision.Epoch)
+                    Follow(counter, reading.Charge, level, decision.Epoch, restored: 0);
+            }
+        }
+    }
+
     /// <summary>Redis has counted, late, what was admitted here.</summary>
     /// <param name="made">The decision here.</param>
     /// <param name="first">What Redis would have said in time.</param>

@@ -108,9 +108,32 @@ internal sealed class RedisLimiter
     {
         _leases.End(decision);
         if (!_gate.IsOpen && _redis is not null)
-            return (await _gate.AskAsync(() => _leases.SettleAsync(_redis.GetDatabase(), decision, tokens))).Answer is not null;
-        _leases.Owe(decision, tokens);
+            return (await _gate.AskAsync(() => SettleNowAsync(_redis, decision, tokens))).Answer is not null;
+        if (CanTell)
+            _ = SettleLateAsync(_redis!, decision, tokens);
+        else
+            _leases.Owe(decision, tokens);
         return false;
+    }
+
+    // Nobody waits for it.
+    private async Task SettleLateAsync(IConnectionMultiplexer redis, LimitDecision decision, long? tokens)
+    {
+        try
+        {
+            await SettleNowAsync(redis, decision, tokens);
+        }
+        catch (Exception)
+        {
+            _leases.Owe(decision, tokens);
+        }
+    }
+
+    private async Task<long[]> SettleNowAsync(IConnectionMultiplexer redis, LimitDecision decision, long? tokens)
+    {
+        var levels = await _leases.SettleAsync(redis.GetDatabase(), decision, tokens);
+        _local.Follow(decision, tokens, levels);
+        return levels;
     }
 
     private LimitDecision Follow(ChargeQuestion question, ChargeAnswer answer)
