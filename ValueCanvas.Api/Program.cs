@@ -28,14 +28,11 @@ using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.ServiceDefaults.Health;
-using ValueCanvas.ServiceDefaults.Sockets;
-using ValueCanvas.ServiceDefaults.Telemetry;
 
 // The way of a request: server span → audit → client's address → error handling → checks of path and headers → routing → origins → caller
 // and what it may do → cross-site checks → limits → body (limit, JSON, rules) → endpoint → inference, database.
 
 var builder = WebApplication.CreateBuilder(args);
-builder.UseInlineSockets();
 builder.AddServiceDefaults();
 builder.AddValueCanvasDatabase(interactive: true);
 builder.AddValueCanvasCache();
@@ -63,7 +60,6 @@ builder.Services.AddWebhookEndpoints();
 builder.Services.AddRateLimiting();
 builder.Services.AddUsageEndpoints();
 builder.Services.AddOpenApi();
-builder.Services.AddLeanMetrics();
 
 var app = builder.Build();
 app.UseAudit();

@@ -2,12 +2,12 @@ using ValueCanvas.InferenceProxy.Accounts;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Batch;
 using ValueCanvas.InferenceProxy.Forwarding;
+using ValueCanvas.InferenceProxy.Hosting;
 using ValueCanvas.InferenceProxy.Messages;
 using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
-using ValueCanvas.ServiceDefaults.Sockets;
-using ValueCanvas.ServiceDefaults.Telemetry;
+using ValueCanvas.InferenceProxy.Telemetry;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.UseInlineSockets();

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 
-namespace ValueCanvas.ServiceDefaults.Sockets;
+namespace ValueCanvas.InferenceProxy.Hosting;
 
 /// <summary>
 /// Kestrel's memory in larger blocks than its own of 4 kB, in which a prompt of 50 kB takes thirteen system calls to receive. A connection holds
