@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Npgsql;
 using ValueCanvas.Tests.Api;
-using ValueCanvas.Tests.Api.Usage;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Core.Usage;
 using ValueCanvas.Tests.Infrastructure;

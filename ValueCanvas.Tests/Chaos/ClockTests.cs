@@ -38,8 +38,8 @@ public sealed class ClockTests(ServersFixture servers) : IAsyncLifetime
     public async Task Clocks_MinutesApart_JobsStartAndEndByTheDatabases()
     {
         var (fast, slow) = (new ShiftedClock(), new ShiftedClock());
-        fast.Forward(Apart);
-        slow.Forward(-Apart);
+        fast.Advance(Apart);
+        slow.Advance(-Apart);
         await using var api = new ApiHost(fast, _inference.Address, _database.App, _database.Redis, ("RateLimiting:Enabled", "false"));
         await using var worker = await WorkerHost.StartAsync(
             _database,

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using ValueCanvas.Core.Changes;
 using ValueCanvas.Tests.Core.Database;
+using ValueCanvas.Tests.InferenceProxy;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Changes;

@@ -225,8 +225,10 @@ public sealed class FlightTests : IAsyncLifetime
         }
 
         var read = "";
-        Assert.True(await _cache.Require<FlightFollower>()
-            .FollowAsync(here, new(Guid.NewGuid(), there.Id), part => read += part.Head is null ? Encoding.UTF8.GetString(part.Bytes.Span) : "head: ")
+        Assert.Equal(Followed.Whole, await _cache.Require<FlightFollower>()
+            .FollowAsync(
+                here, new(Guid.NewGuid(), there.Id), () => false,
+                part => read += part.Head is null ? Encoding.UTF8.GetString(part.Bytes.Span) : "head: ")
             .WaitAsync(TimeSpan.FromSeconds(30), Cancel));
 
         Assert.Equal("head: Hello.", read);
