@@ -1,11 +1,10 @@
 using System.ComponentModel;
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using ValueCanvas.Tests.EndToEnd;
+using ValueCanvas.Tests.Infrastructure;
 
 [assembly: AssemblyFixture(typeof(AppHostFixture))]
 
@@ -23,7 +22,7 @@ public sealed class AppHostFixture : IAsyncLifetime
     private DistributedApplication? _app;
 
     /// <summary>Where the dashboard is, if there is one.</summary>
-    public Uri Dashboard { get; } = new($"http://localhost:{FreePort()}");
+    public Uri Dashboard { get; } = new($"http://localhost:{FreePort.Take()}");
 
     public async Task<DistributedApplication> StartedAsync()
     {
@@ -104,13 +103,6 @@ public sealed class AppHostFixture : IAsyncLifetime
                 // Not installed.
             }
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }
 

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
@@ -153,10 +154,5 @@ internal sealed record ReceivedRequest(string Path, byte[] Body, IReadOnlyDictio
 /// <summary>A port on which nothing listens.</summary>
 internal static class DeadAddress
 {
-    public static string Take()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return $"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}";
-    }
+    public static string Take() => $"http://127.0.0.1:{FreePort.Take()}";
 }

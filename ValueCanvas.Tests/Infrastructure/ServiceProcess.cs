@@ -65,7 +65,7 @@ internal sealed class ServiceProcess : IAsyncDisposable
     {
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         var folder = Path.Combine(here.Parent!.Parent!.FullName, name, here.Name);
-        var address = new Uri(DeadAddress.Take());
+        var address = new Uri($"http://127.0.0.1:{FreePort.Take()}");
         var start = new ProcessStartInfo("dotnet", [Path.Combine(folder, $"{name}.dll")])
         {
             WorkingDirectory = folder,
@@ -104,7 +104,7 @@ internal sealed class ServiceProcess : IAsyncDisposable
             using var response = await client.GetAsync(path, cancellationToken);
             return response.IsSuccessStatusCode;
         }
-        catch (HttpRequestException)
+        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             return false;
         }
