@@ -77,10 +77,19 @@ public sealed class AppHostFixture : IAsyncLifetime
         }
 
         var app = await builder.BuildAsync(limit.Token);
-        await app.StartAsync(limit.Token);
-        foreach (var resource in (string[])["api", "worker"])
-            await app.ResourceNotifications.WaitForResourceHealthyAsync(resource, limit.Token);
-        return app;
+        try
+        {
+            await app.StartAsync(limit.Token);
+            foreach (var resource in (string[])["api", "worker"])
+                await app.ResourceNotifications.WaitForResourceHealthyAsync(resource, limit.Token);
+            return app;
+        }
+        catch
+        {
+            // The next test tries again, at the same port of the dashboard.
+            await app.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>A container engine keeps volumes until it is told; without an engine there are none.</summary>
