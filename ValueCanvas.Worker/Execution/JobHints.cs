@@ -21,14 +21,16 @@ internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> opti
             _ready.Release();
     }
 
-    /// <summary>There was work of which no hint told: hints get lost on their way, so for a while they are not waited for as long.</summary>
-    public void Miss() => _distrustUntil = time.GetTimestamp() + (long)(Distrust.TotalSeconds * time.TimestampFrequency);
+    /// <summary>There was work of which no hint told: hints get lost, so for a while they are not waited for as long.</summary>
+    public void Miss() =>
+        _distrustUntil = time.GetTimestamp() + (long)(Distrust.TotalSeconds * time.TimestampFrequency);
 
     /// <returns>True for a hint, false where it was time to look.</returns>
     public Task<bool> WaitAsync(CancellationToken cancellationToken)
     {
         var trusted = _available && time.GetTimestamp() > _distrustUntil;
-        return _ready.WaitAsync(Jitter.Spread(trusted ? options.Value.PollInterval : options.Value.PollIntervalWithoutHints), cancellationToken);
+        var interval = trusted ? options.Value.PollInterval : options.Value.PollIntervalWithoutHints;
+        return _ready.WaitAsync(Jitter.Spread(interval), cancellationToken);
     }
 
     public override void Dispose()
