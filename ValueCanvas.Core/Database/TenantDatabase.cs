@@ -61,7 +61,10 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
                     await db.Database.ExecuteSqlAsync($"SELECT set_config('app.tenant_id', {tenantId.ToString()}, true)", ct);
 
                 // 3. The work.
+                db.Database.AutoSavepointsEnabled = true;
                 var result = await work(db, ct);
+                // Whoever fails from here on takes the transaction with it: two round trips for a savepoint would save nothing.
+                db.Database.AutoSavepointsEnabled = false;
                 await db.SaveChangesAsync(ct);
 
                 // 4. Commit. From here on the caller's going away changes nothing.

@@ -31,10 +31,13 @@ internal sealed partial class ClaimLoop(
     {
         try
         {
+            var told = true;
             while (true)
             {
-                if (!await RunOnceAsync(stoppingToken))
-                    await hints.WaitAsync(stoppingToken);
+                var (found, more) = await RunOnceAsync(stoppingToken);
+                if (found && !told)
+                    hints.Miss();
+                told = more || await hints.WaitAsync(stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -43,8 +46,8 @@ internal sealed partial class ClaimLoop(
         }
     }
 
-    /// <returns>True where there may be more jobs at once.</returns>
-    private async Task<bool> RunOnceAsync(CancellationToken stoppingToken)
+    /// <returns>Whether there were jobs, and whether there may be more at once.</returns>
+    private async Task<(bool Found, bool More)> RunOnceAsync(CancellationToken stoppingToken)
     {
         // 1. At least one free slot, then as many as there are.
         await _slots.WaitAsync(stoppingToken);
@@ -68,7 +71,7 @@ internal sealed partial class ClaimLoop(
             _tasks.Add(Task.Run(() => RunAsync(run), CancellationToken.None));
         }
 
-        return jobs.Count == free;
+        return (jobs.Count > 0, jobs.Count == free);
     }
 
     private async Task<IReadOnlyList<Job>> ClaimAsync(int limit)
