@@ -34,12 +34,14 @@ internal sealed record ChaosRecord(
 
     private static string Table(IReadOnlyList<ChaosRecord> faults)
     {
-        var table = new StringBuilder("| fault | s | jobs/s before | during | after | after ÷ before | back after | rescued |\n|---|---|---|---|---|---|---|---|\n");
+        var table = new StringBuilder(
+            "| fault | s | jobs/s before | during | after | after ÷ before | back after | rescued |\n|---|---|---|---|---|---|---|---|\n");
         foreach (var f in faults)
         {
             table.AppendLine(
                 CultureInfo.InvariantCulture,
-                $"| {f.Fault} | {f.Seconds:0} | {f.Before:0.0} | {f.During:0.0} | {f.After:0.0} | {f.After / f.Before:0.00} | {f.Back:0.0} s | {f.Rescued} |");
+                $"| {f.Fault} | {f.Seconds:0} | {f.Before:0.0} | {f.During:0.0} | {f.After:0.0} | {f.After / f.Before:0.00} | "
+                + $"{f.Back:0.0} s | {f.Rescued} |");
         }
 
         return table.ToString();

@@ -86,7 +86,8 @@ public sealed partial class ChaosTests
         var odd = checkpoint is not null;
         var write = odd
             ? $"""
-               INSERT INTO llm_job_checkpoints (job_id, tenant_id, run_lease, data) VALUES ('{id}', '{Tenants.Development}', 0, '{checkpoint}');
+               INSERT INTO llm_job_checkpoints (job_id, tenant_id, run_lease, data)
+               VALUES ('{id}', '{Tenants.Development}', 0, '{checkpoint}');
                """
             : "";
         await MigratedDatabase.ExecuteAsync(

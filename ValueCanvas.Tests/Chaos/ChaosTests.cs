@@ -105,7 +105,8 @@ public sealed partial class ChaosTests(ChaosFleet fleet) : IClassFixture<ChaosFl
         await fleet.ReplaceWorkerAsync(0);
         await fleet.ReplaceApiAsync();
         await fleet.MoreAsync(10);
-        await fleet.UntilAsync($"SELECT count(*) > 0 FROM llm_jobs WHERE state = 'succeeded' AND worker_id LIKE '%-{fleet.Workers[0].Id}-%'");
+        await fleet.UntilAsync(
+            $"SELECT count(*) > 0 FROM llm_jobs WHERE state = 'succeeded' AND worker_id LIKE '%-{fleet.Workers[0].Id}-%'");
 
         await fleet.Servers.StartRedisAsync(Cancel);
         using var redis = await Infrastructure.RedisConnection.OpenAsync(fleet.Servers.Redis);
@@ -198,7 +199,8 @@ public sealed partial class ChaosTests(ChaosFleet fleet) : IClassFixture<ChaosFl
                 found.Add($"{job} and {stored[key]} came of one key");
         }
 
-        found.AddRange(accepted.Where(pair => stored.GetValueOrDefault(pair.Key) != pair.Value).Select(pair => $"{pair.Value} is not its key's"));
+        found.AddRange(accepted
+            .Where(pair => stored.GetValueOrDefault(pair.Key) != pair.Value).Select(pair => $"{pair.Value} is not its key's"));
         return found;
     }
 
@@ -208,7 +210,8 @@ public sealed partial class ChaosTests(ChaosFleet fleet) : IClassFixture<ChaosFl
         var told = (string?)await redis.Database.ExecuteAsync("INFO", "server").WaitAsync(TimeSpan.FromSeconds(20), Cancel) ?? "";
         var id = told.Split('\n').First(line => line.StartsWith("process_id:", StringComparison.Ordinal)).Trim()["process_id:".Length..];
         // In a container it has another number: there it is stopped.
-        if (File.Exists($"/proc/{id}/comm") && (await File.ReadAllTextAsync($"/proc/{id}/comm", Cancel)).StartsWith("redis", StringComparison.Ordinal))
+        var name = $"/proc/{id}/comm";
+        if (File.Exists(name) && (await File.ReadAllTextAsync(name, Cancel)).StartsWith("redis", StringComparison.Ordinal))
             Process.GetProcessById(int.Parse(id, System.Globalization.CultureInfo.InvariantCulture)).Kill();
         else
             await fleet.Servers.StopRedisAsync(Cancel);

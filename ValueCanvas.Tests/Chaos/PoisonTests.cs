@@ -69,7 +69,8 @@ public sealed class PoisonTests(ServersFixture servers) : IAsyncLifetime
 
     private void Start() => _workers.Enqueue(WorkerProcess.Start(
         _database, _inference.Address,
-        ("Worker:MaxCrashes", "2"), ("Worker:Lease", "00:00:03"), ("Worker:Heartbeat", "00:00:00.5"), ("Worker:RescueInterval", "00:00:00.4"),
+        ("Worker:MaxCrashes", "2"), ("Worker:Lease", "00:00:03"), ("Worker:Heartbeat", "00:00:00.5"),
+        ("Worker:RescueInterval", "00:00:00.4"),
         ("Worker:PollInterval", "00:00:00.2"), ("Usage:Directory", _books),
         ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100")));
 

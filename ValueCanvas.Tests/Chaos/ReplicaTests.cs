@@ -34,10 +34,12 @@ public sealed class ReplicaTests(ServersFixture servers) : IAsyncLifetime
     {
         var database = _database.InitializeAsync().AsTask();
         // Slow enough that there is a middle of a stream.
-        _replicas.AddRange(await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => SimulatorProcess.StartAsync(("StepBaseMilliseconds", "20")))));
+        _replicas.AddRange(await Task.WhenAll(
+            Enumerable.Range(0, 2).Select(_ => SimulatorProcess.StartAsync(("StepBaseMilliseconds", "20")))));
         await database;
         _proxy = ProxyHost.Start(
-            _replicas.Select(replica => replica.Address), ("Inference:DefaultModel", SimulatorServer.Model), ("Inference:InternalKey", InternalKey));
+            _replicas.Select(replica => replica.Address),
+            ("Inference:DefaultModel", SimulatorServer.Model), ("Inference:InternalKey", InternalKey));
         _worker = await WorkerHost.StartAsync(
             _database,
             builder =>
@@ -102,7 +104,8 @@ public sealed class ReplicaTests(ServersFixture servers) : IAsyncLifetime
             await _worker.UntilAsync(job.Id, JobState.Cancelled);
         }
 
-        TestContext.Current.SendDiagnosticMessage("from the cancel to the replica: {0}", string.Join(", ", took.Order().Select(s => $"{s:0.00} s")));
+        TestContext.Current.SendDiagnosticMessage(
+            "from the cancel to the replica: {0}", string.Join(", ", took.Order().Select(s => $"{s:0.00} s")));
         // The machine may be busy with other tests; measured on its own, none is later.
         Assert.True((ChaosSize.Current.Window is null ? took.Min() : took.Max()) <= 1, $"It took {string.Join(", ", took)} s.");
         // What was written until then is paid: the tenant called it off.

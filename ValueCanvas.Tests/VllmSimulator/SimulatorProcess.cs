@@ -25,7 +25,8 @@ internal sealed class SimulatorProcess : IAsyncDisposable
         var here = new DirectoryInfo(AppContext.BaseDirectory);
         var folder = Path.Combine(here.Parent!.Parent!.FullName, name, here.Name);
         var address = DeadAddress.Take();
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(folder, $"{name}.dll"), $"--urls={address}", "--Logging:LogLevel:Default=None"])
+        var start = new ProcessStartInfo(
+            "dotnet", [Path.Combine(folder, $"{name}.dll"), $"--urls={address}", "--Logging:LogLevel:Default=None"])
         {
             WorkingDirectory = folder,
         };
@@ -48,8 +49,8 @@ internal sealed class SimulatorProcess : IAsyncDisposable
     public async Task<double> RunningAsync()
     {
         var text = await _client.GetStringAsync("/metrics", TestContext.Current.CancellationToken);
-        return double.Parse(
-            Regex.Match(text, @"^vllm:num_requests_running\{.*\} (.+)$", RegexOptions.Multiline).Groups[1].Value, CultureInfo.InvariantCulture);
+        var counter = Regex.Match(text, @"^vllm:num_requests_running\{.*\} (.+)$", RegexOptions.Multiline);
+        return double.Parse(counter.Groups[1].Value, CultureInfo.InvariantCulture);
     }
 
     /// <summary>SIGKILL.</summary>
