@@ -30,8 +30,7 @@ internal sealed class SecretBox(IOptions<SecretOptions> options)
         return box;
     }
 
-    /// <exception cref="CryptographicException">It was sealed with another secret, for another purpose or row, or has been
-    /// changed.</exception>
+    /// <exception cref="CryptographicException">It was sealed with another secret, for another purpose or row, or has been changed.</exception>
     public byte[] Open(string purpose, string row, ReadOnlySpan<byte> box)
     {
         if (box.Length < 1 + NonceBytes + TagBytes || box[0] != Version)
