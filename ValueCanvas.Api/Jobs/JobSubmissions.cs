@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
@@ -29,7 +30,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
 
         // 1. What cannot succeed is not accepted.
         var errors = new RequestErrors();
-        var now = time.GetUtcNow();
+        var now = await PresentAsync(bodies, caller, cancellationToken);
         var accepted = bodies.Select((body, index) => body.ToJob(caller, prompts, now, errors, isBulk ? $"jobs[{index}]." : "")).ToArray();
         var twice = bodies.Where(body => body.UniqueKey is not null).GroupBy(body => body.UniqueKey).Where(group => group.Count() > 1);
         foreach (var key in twice)
@@ -37,7 +38,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
         await CheckCanvasesAsync(bodies, isBulk, caller, errors, cancellationToken);
         if (errors.Any)
             throw JobBody.Unacceptable(errors);
-        foreach (var model in bodies.SelectMany(body => body.Models()).Distinct())
+        foreach (var model in JobBody.All(bodies, isBulk).SelectMany(item => item.Job.Models()).Distinct())
             caller.Models?.Check(model);
 
         // 2. All of it, or nothing.
@@ -45,11 +46,11 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
             caller.TenantId,
             accepted,
             request,
-            async (db, added, ct) =>
-            {
-                foreach (var job in added)
-                    await audit.WriteAsync(db, context, new("job.submitted") { Subject = new("job", job.Id) }, ct);
-            },
+            (db, added, ct) => audit.WriteAsync(
+                (NpgsqlConnection)db.Database.GetDbConnection(),
+                context,
+                [.. added.Select(job => new AuditEvent("job.submitted") { Subject = new("job", job.Id) })],
+                ct),
             cancellationToken);
 
         // 3. What became of it.
@@ -74,6 +75,16 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
                 {
                     Code = "not_unique",
                 };
+            case Submission.NoParent { State: null } missing:
+                throw JobBody.Unacceptable(Error("parentId", $"names no job: {missing.ParentId}"));
+            case Submission.NoParent late:
+                throw new RequestException(
+                    StatusCodes.Status409Conflict,
+                    $"The job {late.ParentId} does not wait for children: it is {late.State!.Value.ToName()}. "
+                    + "A job that is submitted with children takes further ones until these have ended.")
+                {
+                    Code = "parent_not_waiting",
+                };
             default:
                 throw new RequestException(
                     StatusCodes.Status429TooManyRequests,
@@ -83,6 +94,19 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
                     RetryAfter = FullWait,
                 };
         }
+    }
+
+    /// <summary>The database ends jobs at their deadlines, so it says what is past; without one nothing depends on it.</summary>
+    private Task<DateTimeOffset> PresentAsync(IReadOnlyList<JobBody> bodies, Caller caller, CancellationToken cancellationToken) =>
+        bodies.Any(body => body.Deadline is not null)
+            ? database.ExecuteAsync(caller.TenantId, DatabaseClock.NowAsync, cancellationToken)
+            : Task.FromResult(time.GetUtcNow());
+
+    private static RequestErrors Error(string field, string problem)
+    {
+        var errors = new RequestErrors();
+        errors.Add(field, problem);
+        return errors;
     }
 
     private static JobRequest? RequestOf(IReadOnlyList<JobBody> bodies, bool isBulk, HttpContext context)
@@ -100,17 +124,17 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
     private async Task CheckCanvasesAsync(
         IReadOnlyList<JobBody> bodies, bool isBulk, Caller caller, RequestErrors errors, CancellationToken cancellationToken)
     {
-        var wanted = bodies.Select(body => body.CanvasId()).OfType<Guid>().Distinct().ToArray();
+        var wanted = JobBody.All(bodies, isBulk).Select(item => item.Job.CanvasId()).OfType<Guid>().Distinct().ToArray();
         if (wanted.Length == 0)
             return;
         var found = await database.ExecuteAsync(
             caller.TenantId,
             (db, ct) => db.Set<Canvas>().Where(canvas => wanted.Contains(canvas.Id)).Select(canvas => canvas.Id).ToListAsync(ct),
             cancellationToken);
-        foreach (var (index, body) in bodies.Index())
+        foreach (var (body, prefix) in JobBody.All(bodies, isBulk))
         {
             if (body.CanvasId() is { } id && !found.Contains(id))
-                errors.Add($"{(isBulk ? $"jobs[{index}]." : "")}promptVariables.canvasId", "names no canvas");
+                errors.Add($"{prefix}promptVariables.canvasId", "names no canvas");
         }
     }
 }

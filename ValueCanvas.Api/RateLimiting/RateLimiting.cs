@@ -56,7 +56,8 @@ internal sealed class RateLimiting(
         {
             if (meter?.Told is { } told)
                 known!.Note(told.Output, told.Prompt, body.PromptBytes + cost!.HiddenPromptBytes);
-            await limits.SettleAsync(decision, meter?.Used() ?? 0);
+            // Nobody waits for it: it is on its way to Redis before anything that this client asks next.
+            _ = limits.SettleAsync(decision, meter?.Used() ?? 0).AsTask();
         }
 
         long Reserve(LimitPolicy policy)

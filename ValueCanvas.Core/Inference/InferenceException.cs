@@ -23,6 +23,9 @@ public enum InferenceFailure
 
     /// <summary>The model answered, but not with what was asked for (unreadable, or not valid against the schema).</summary>
     InvalidAnswer,
+
+    /// <summary>The tenant has keys of model providers that cannot be opened, and its requests go out under no others.</summary>
+    KeysUnreadable,
 }
 
 /// <summary>A model call that failed. The message is meant for the caller of the API and holds no prompt and no secret.</summary>
@@ -39,6 +42,12 @@ public sealed class InferenceException : Exception
 
     /// <summary>How long the refusing side asked to wait; null where it did not say.</summary>
     public TimeSpan? RetryAfter { get; }
+
+    /// <summary>
+    /// True where no model has seen the request, because the proxy could not be reached or has nobody to ask: it says nothing about the
+    /// request.
+    /// </summary>
+    public bool IsOutage { get; init; }
 
     /// <summary>
     /// True where the same request can succeed later without a change. An invalid answer counts: models are not deterministic.

@@ -10,6 +10,8 @@ namespace ValueCanvas.Core.Jobs;
 /// </summary>
 public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase database)
 {
+    private readonly JobCompletions _completions = new(scopes);
+
     /// <summary>
     /// Takes up to <paramref name="limit"/> due jobs of any tenant, first by priority, then by time. Each is this worker's for
     /// <paramref name="lease"/>, unless it renews.
@@ -18,7 +20,11 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     {
         await using var scope = scopes.CreateAsyncScope();
         return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Set<Job>()
-            .FromSql($"SELECT * FROM claim_llm_jobs({workerId}, {limit}, {lease})")
+            .FromSql(
+                $"""
+                 SELECT * FROM claim_llm_jobs(
+                     {workerId}, CASE WHEN llm_queue_paused_since() IS NULL THEN {limit} ELSE 0 END, {lease})
+                 """)
             .AsNoTracking()
             .ToListAsync(cancellationToken);
     }
@@ -53,8 +59,9 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all; an exception of
     /// <paramref name="changes"/> takes it all back.
     /// </summary>
-    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) =>
-        database.ExecuteAsync(
+    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) => changes is null
+        ? _completions.CompleteAsync(job, result).WaitAsync(cancellationToken)
+        : database.WriteAsync(
             job.TenantId,
             async (db, ct) =>
             {
@@ -71,8 +78,7 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
                     return false;
 
                 db.Add(new JobResult { JobId = job.Id, TenantId = job.TenantId, RunLease = job.RunLease, Result = result });
-                if (changes is not null)
-                    await changes(db, ct);
+                await changes(db, ct);
                 return true;
             },
             cancellationToken);
@@ -148,6 +154,17 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
             .SingleAsync(cancellationToken);
     }
 
+    /// <summary>
+    /// Calls off up to <paramref name="limit"/> jobs whose parent has ended without them and could not do so itself; says how many.
+    /// </summary>
+    public async Task<int> CancelOrphansAsync(int limit, CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<int>($"""SELECT cancel_orphaned_llm_jobs({limit}) AS "Value" """)
+            .SingleAsync(cancellationToken);
+    }
+
     /// <summary>Removes up to <paramref name="limit"/> jobs that ended longer ago than they are to be kept; says how many.</summary>
     public async Task<int> PruneAsync(TimeSpan keep, TimeSpan keepFailed, int limit, CancellationToken cancellationToken)
     {
@@ -168,7 +185,7 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     }
 
     private Task<bool> UpdateAsync(Job job, FormattableString sql, CancellationToken cancellationToken) =>
-        database.ExecuteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
+        database.WriteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
 
     private sealed record RescuedRow(Guid Id, string State);
 }

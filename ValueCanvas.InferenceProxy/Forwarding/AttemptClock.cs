@@ -5,30 +5,39 @@ namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
 /// The time that one attempt has: each wait has its limit, and the limit that ends says what went wrong. The client's leaving ends all of them.
+/// One timer serves them all, and is left as it is while the limits only move on: most attempts end before it fires.
 /// </summary>
 internal sealed class AttemptClock : IDisposable
 {
-    private readonly CancellationTokenSource _cancel;
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
+
+    private readonly CancellationTokenSource _cancel = new();
     private readonly CancellationTokenRegistration _clientGone;
-    private readonly ITimer _watch;
+    private readonly ITimer _timer;
+    private readonly Lock _gate = new();
     private readonly TimeLimits _limits;
     private readonly TimeProvider _time;
     private readonly long _started;
     private readonly bool _streamed;
     private readonly Replica _replica;
-    private volatile bool _hasBegun;
+    private TimeSpan _limit; // since the start, as the next two
+    private TimeSpan _look;
+    private TimeSpan _fires;
 
     public AttemptClock(TimeLimits limits, bool streamed, Replica replica, TimeProvider time, CancellationToken client)
     {
         (_limits, _streamed, _replica, _time, Client) = (limits, streamed, replica, time, client);
         _started = time.GetTimestamp();
-        (var first, Late) = !streamed ? (limits.Total, AttemptFailure.TotalTimeout)
+        (_limit, Late) = !streamed ? (limits.Total, AttemptFailure.TotalTimeout)
             : limits.FirstToken < limits.Headers ? (limits.FirstToken, AttemptFailure.FirstTokenTimeout)
             : (limits.Headers, AttemptFailure.HeadersTimeout);
-        _cancel = new CancellationTokenSource(first, time);
+        _look = limits.Frozen;
+        _fires = Earlier(_limit, _look);
         _clientGone = client.UnsafeRegister(static source => ((CancellationTokenSource)source!).Cancel(), _cancel);
-        // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other.
-        _watch = time.CreateTimer(static clock => ((AttemptClock)clock!).GiveUpOnFrozen(), this, limits.Frozen, TimeSpan.FromSeconds(1));
+        lock (_gate)
+        {
+            _timer = time.CreateTimer(static clock => ((AttemptClock)clock!).Fire(), this, UntilFires(), Timeout.InfiniteTimeSpan);
+        }
     }
 
     /// <summary>Ends with the client's leaving, not with the attempt's limits.</summary>
@@ -48,27 +57,37 @@ internal sealed class AttemptClock : IDisposable
     {
         if (_streamed)
         {
-            Limit(_limits.FirstToken - Elapsed, AttemptFailure.FirstTokenTimeout);
+            Limit(_limits.FirstToken, AttemptFailure.FirstTokenTimeout);
         }
     }
 
     /// <summary>The first content is there: the server is not frozen.</summary>
     public void Begin()
     {
-        _hasBegun = true;
-        _watch.Dispose();
+        lock (_gate)
+        {
+            _look = TimeSpan.MaxValue;
+        }
+
         Pause();
     }
 
     /// <summary>The wait for what comes next begins.</summary>
     public void AwaitNext()
     {
-        var left = _limits.Total - Elapsed;
-        Limit(left < _limits.Idle ? left : _limits.Idle, left < _limits.Idle ? AttemptFailure.TotalTimeout : AttemptFailure.Stall);
+        var idle = Elapsed + _limits.Idle;
+        if (idle < _limits.Total)
+        {
+            Limit(idle, AttemptFailure.Stall);
+        }
+        else
+        {
+            Limit(_limits.Total, AttemptFailure.TotalTimeout);
+        }
     }
 
     /// <summary>The client may take its time to accept what was read: only the replica is on the clock.</summary>
-    public void Pause() => _cancel.CancelAfter(Timeout.InfiniteTimeSpan);
+    public void Pause() => Limit(TimeSpan.MaxValue, Late);
 
     /// <summary>Ends what is under way, at once and for this reason.</summary>
     public void Abandon(AttemptFailure why)
@@ -89,25 +108,66 @@ internal sealed class AttemptClock : IDisposable
 
     public void Dispose()
     {
-        _watch.Dispose();
+        _timer.Dispose();
         _clientGone.Dispose();
         _cancel.Dispose();
     }
 
-    private void GiveUpOnFrozen()
+    private void Limit(TimeSpan limit, AttemptFailure late)
     {
-        // A hosted provider is not looked at: that it is down says nothing but that another request failed.
-        var state = _replica.State;
-        if (state.Status == ReplicaStatus.Down && !_replica.Upstream.Kind.IsHosted && !_hasBegun
-            && _time.GetUtcNow() - state.LastChange >= _limits.Frozen)
+        lock (_gate)
+        {
+            (_limit, Late) = (limit, late);
+            if (limit < _fires)
+            {
+                Arm();
+            }
+        }
+    }
+
+    private void Fire()
+    {
+        bool over, look;
+        lock (_gate)
+        {
+            var now = Elapsed;
+            (over, look) = (now >= _limit, now >= _look);
+            _look = look ? now + Look : _look;
+            _fires = TimeSpan.MaxValue;
+            if (!over)
+            {
+                Arm();
+            }
+        }
+
+        if (over)
+        {
+            Abandon(Late);
+        }
+        else if (look && IsFrozen())
         {
             Abandon(_streamed ? Late : AttemptFailure.HeadersTimeout);
         }
     }
 
-    private void Limit(TimeSpan limit, AttemptFailure late)
+    private void Arm()
     {
-        Late = late;
-        _cancel.CancelAfter(limit > TimeSpan.Zero ? limit : TimeSpan.Zero);
+        _fires = Earlier(_limit, _look);
+        _timer.Change(UntilFires(), Timeout.InfiniteTimeSpan);
     }
+
+    // In whole milliseconds, as timers count, and not a moment too early.
+    private TimeSpan UntilFires() => _fires == TimeSpan.MaxValue
+        ? Timeout.InfiniteTimeSpan
+        : TimeSpan.FromMilliseconds(Math.Max(0, Math.Ceiling((_fires - Elapsed).TotalMilliseconds)));
+
+    // A long answer has no status line for minutes, and neither has a frozen server: the health looks tell one from the other. A hosted provider
+    // is not looked at: that it is down says nothing but that another request failed.
+    private bool IsFrozen()
+    {
+        var state = _replica.State;
+        return state.Status == ReplicaStatus.Down && !_replica.Upstream.Kind.IsHosted && _time.GetUtcNow() - state.LastChange >= _limits.Frozen;
+    }
+
+    private static TimeSpan Earlier(TimeSpan one, TimeSpan other) => one < other ? one : other;
 }

@@ -6,6 +6,8 @@ using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.ProviderKeys;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Core.Canvases;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
@@ -52,6 +54,40 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         var asked = Assert.Single(_inference.Seen).Json;
         Assert.Equal(("m", 0.5, 9), (asked.GetProperty("model").GetString(), asked.GetProperty("temperature").GetDouble(), asked.GetProperty("max_tokens").GetInt32()));
         Assert.Equal(["system", "user"], asked.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString()));
+    }
+
+    [Fact]
+    public async Task Chat_OfATenantWithAProviderKey_GoesOutUnderIt_AndNeverUnderAnotherWhereItCannotBeOpened()
+    {
+        const string header = "x-valuecanvas-key-openai";
+        _inference.Answer = context => FakeInference.Stream(context, "Hello");
+        await using var worker = await StartAsync(("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"));
+        async Task<Job> RunAsync() =>
+            (await worker.UntilAsync((await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""")).Id, JobState.Succeeded)).Job;
+        async Task UntilKeyAsync(string? key) => await InferenceProxy.ProxyHost.UntilAsync(async () =>
+        {
+            await RunAsync();
+            return _inference.Seen.Last().Headers.GetValueOrDefault(header) == key;
+        });
+
+        await UntilKeyAsync(null);
+        var box = worker.Services.GetRequiredService<SealedProviderKeys>().Seal(Tenants.Development, "openai", "sk-a-tenants-own-0123456789");
+        await MigratedDatabase.ExecuteAsync(_database.Admin,
+            $"""
+             INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)
+             VALUES ('{Tenants.Development}', 'openai', '\x{Convert.ToHexString(box)}', '6789')
+             """);
+        await UntilKeyAsync("sk-a-tenants-own-0123456789");
+
+        // A worker that has another secret, or none.
+        var asked = _inference.Seen.Count;
+        await worker.StopAsync();
+        await using var other = await StartAsync();
+        await InferenceProxy.ProxyHost.UntilAsync(() => Task.FromResult(other.Services.GetRequiredService<KnownProviderKeys>().HasHeard));
+        var job = await other.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""");
+        var failed = await other.UntilAsync(job.Id, JobState.Retryable, JobState.Failed, JobState.Succeeded);
+        Assert.NotEqual(JobState.Succeeded, failed.Job.State);
+        Assert.Equal(asked, _inference.Seen.Count);
     }
 
     [Fact]
@@ -154,6 +190,42 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Chat_ProxyIsAwayAndThenBack_WaitsItOutWithItsOnlyAttempt()
+    {
+        var nowhere = new Uri(FakeInference.NowhereAddress());
+        await using var worker = await StartAsync(("services:inference:http:0", nowhere.ToString()), ("Worker:PollInterval", "00:00:00.2"));
+        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""", new("", null, "") { MaxAttempts = 1 });
+        using (var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50)))
+        {
+            using var patience = new CancellationTokenSource(Patience);
+            while (await _database.ScalarAsync<int>("SELECT snoozes FROM llm_jobs") < 2)
+                await timer.WaitForNextTickAsync(patience.Token);
+        }
+
+        await using var back = await FakeInference.StartAsync(nowhere.Port);
+        back.Answer = context => FakeInference.Stream(context, "at last");
+
+        var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
+        Assert.Equal((JobState.Succeeded, 1), (done.Job.State, done.Job.Attempt));
+    }
+
+    [Fact]
+    public async Task Chat_ProxyStaysAway_FailsAtItsDeadlineAlone()
+    {
+        await using var worker = await StartAsync(
+            ("services:inference:http:0", FakeInference.NowhereAddress()), ("Worker:PollInterval", "00:00:00.2"),
+            ("Worker:RescueInterval", "00:00:00.2"));
+
+        var job = await worker.EnqueueAsync(
+            JobTypes.Chat, """{"prompt":"Hi"}""",
+            new("", null, "") { MaxAttempts = 1, DeadlineAt = TimeProvider.System.GetUtcNow().AddSeconds(3) });
+
+        var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
+        Assert.Equal((JobState.Failed, "deadline_exceeded"), (done.Job.State, done.Job.ErrorCode));
+        Assert.True(done.Job.Snoozes > 0);
+    }
+
+    [Fact]
     public async Task Chat_DeadlinePassesWhileItRuns_FailsForGood()
     {
         _inference.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted)
@@ -252,8 +324,9 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         {
             builder.AddServiceDefaults();
             builder.AddInference();
+            builder.Services.AddSecrets(isRequired: false).AddProviderKeysOfTenants();
             builder.Services.AddCanvases();
             builder.Services.AddJobHandlers();
         },
-        settings: [("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none"), .. settings]);
+        settings: [.. settings.Concat([("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")]).DistinctBy(setting => setting.Item1)]);
 }

@@ -59,7 +59,7 @@ internal sealed partial class ClaimLoop(
             _slots.Release(free - jobs.Count);
 
         // 3. Run them. What was claimed while the worker began to stop goes back at once.
-        foreach (var job in jobs)
+        foreach (var job in await PartAsync(jobs))
         {
             var run = new RunningJob(job, options.Value.AttemptTimeout, time);
             running.Add(run);
@@ -90,6 +90,32 @@ internal sealed partial class ClaimLoop(
             return [];
         }
     }
+
+    /// <summary>
+    /// Of jobs that one more lost worker would end, a worker runs one at a time. One of them may be the cause; those that merely ran beside
+    /// it would otherwise go under with it, each time.
+    /// </summary>
+    private async Task<IReadOnlyList<Job>> PartAsync(IReadOnlyList<Job> jobs)
+    {
+        var taken = running.Snapshot().Any(run => IsLastChance(run.Job));
+        List<Job> parted = new(jobs.Count);
+        foreach (var job in jobs)
+        {
+            if (taken && IsLastChance(job))
+            {
+                await executor.PutOffAsync(job);
+                _slots.Release();
+                continue;
+            }
+
+            taken |= IsLastChance(job);
+            parted.Add(job);
+        }
+
+        return parted;
+    }
+
+    private bool IsLastChance(Job job) => job.CrashCount > 0 && job.CrashCount >= options.Value.MaxCrashes - 1;
 
     private async Task RunAsync(RunningJob run)
     {

@@ -17,6 +17,12 @@ internal sealed partial class JobExecutor(
     private static readonly TimeSpan RecordBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RecordPause = TimeSpan.FromSeconds(1);
 
+    // Until a job that must run apart is looked at again.
+    private static readonly TimeSpan ApartPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestApartPause = TimeSpan.FromSeconds(30);
+    private static readonly JobError Apart = new(
+        "worker_lost", "The workers that ran this job stopped answering; it waits to run apart from others of which that is true.");
+
     private readonly Dictionary<string, IJobHandler> _handlers = handlers.ToDictionary(handler => handler.Type);
 
     public async Task ExecuteAsync(RunningJob running)
@@ -32,8 +38,10 @@ internal sealed partial class JobExecutor(
         // 2. The work, ended early by a lost lease, the end of this worker, or the attempt's deadline.
         var outcome = await PerformAsync(running);
 
-        // 3. The record, which counts only while the lease is ours.
+        // 3. The record, which counts only while the lease is ours. It may be what a parent has waited for.
         var recorded = await RecordAsync(job, outcome);
+        if (job.ParentId is not null && JobStates.TryParse(recorded, out var state) && state.IsFinal())
+            await signal.PublishAsync();
 
         // 4. The report.
         metrics.Ended(type, recorded, time.GetElapsedTime(startedAt));
@@ -41,6 +49,13 @@ internal sealed partial class JobExecutor(
         if (recorded is "failed" or "retryable" or "stale" or "unrecorded")
             activity?.SetStatus(ActivityStatusCode.Error, recorded);
         Log.Ended(logger, job.Id, job.Type, job.Attempt, recorded);
+    }
+
+    /// <summary>Hands back a job that was not begun, with its attempt uncounted.</summary>
+    public Task PutOffAsync(Job job)
+    {
+        var pause = ApartPause * Math.Pow(2, Math.Min(job.Snoozes, 5));
+        return RecordAsync(job, new JobOutcome.Snoozed(Apart, pause < LongestApartPause ? pause : LongestApartPause));
     }
 
     private static Activity? StartProcess(Job job)

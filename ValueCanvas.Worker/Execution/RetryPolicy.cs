@@ -1,3 +1,4 @@
+using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 
@@ -13,12 +14,17 @@ internal static class RetryPolicy
     /// <summary>What an exception of a handler means for its job. The submitter sees the messages.</summary>
     public static JobOutcome Classify(Exception exception) => exception switch
     {
-        // Nobody tried: the limit is reached, or the proxy knows that it has nobody to ask and says when that may change (an open breaker).
+        // Nobody tried: the limit is reached, or the proxy is away, or has nobody to ask, whether it says when that may change (an open
+        // breaker) or not. An outage uses up no attempts, however long it is: the job's deadline bounds it.
         InferenceException { Kind: InferenceFailure.RateLimited } failure => new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
+        InferenceException { IsOutage: true } failure => new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
         InferenceException { Kind: InferenceFailure.Unavailable, RetryAfter: not null } failure =>
             new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
         InferenceException { IsTransient: true } failure => new JobOutcome.Faulted(ErrorOf(failure), failure.RetryAfter),
         InferenceException failure => new JobOutcome.Rejected(ErrorOf(failure)),
+        // Ours, and not the job's: as long as PostgreSQL is away no attempt is used up.
+        _ when DatabaseErrors.IsUnavailable(exception) =>
+            new JobOutcome.Snoozed(new JobError("internal", "The database could not be reached."), Shortest),
         _ => new JobOutcome.Faulted(new JobError("internal", "The worker failed unexpectedly.")),
     };
 
@@ -53,6 +59,7 @@ internal static class RetryPolicy
             InferenceFailure.BadRequest => "bad_request",
             InferenceFailure.BudgetExceeded => "budget_exceeded",
             InferenceFailure.ModelNotFound => "model_not_found",
+            InferenceFailure.KeysUnreadable => "provider_keys_unreadable",
             _ => "invalid_answer",
         },
         failure.Message);

@@ -43,13 +43,13 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
         await connection.OpenAsync(Cancel);
         await using (var transaction = await connection.BeginTransactionAsync(Cancel))
         {
-            await audit.Log.WriteAsync(connection, null, new("rolled.back"), Cancel);
+            await audit.Log.WriteAsync(connection, null, new AuditEvent("rolled.back"), Cancel);
             await transaction.RollbackAsync(Cancel);
         }
 
         await using (var transaction = await connection.BeginTransactionAsync(Cancel))
         {
-            await audit.Log.WriteAsync(connection, null, new("rolled.on"), Cancel);
+            await audit.Log.WriteAsync(connection, null, new AuditEvent("rolled.on"), Cancel);
             await transaction.CommitAsync(Cancel);
         }
 

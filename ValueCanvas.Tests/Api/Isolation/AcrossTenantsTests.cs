@@ -8,14 +8,21 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
     private static readonly string[] Functions =
     [
         // The queue serves every tenant.
-        "claim_llm_jobs", "heartbeat_llm_jobs", "lost_llm_jobs", "rescue_llm_jobs", "expire_llm_jobs", "prune_llm_jobs",
-        "due_llm_job_schedules", "measure_llm_jobs",
+        "claim_llm_jobs", "complete_llm_jobs", "heartbeat_llm_jobs", "lost_llm_jobs", "rescue_llm_jobs", "expire_llm_jobs", "prune_llm_jobs",
+        "due_llm_job_schedules", "measure_llm_jobs", "cancel_orphaned_llm_jobs",
+        // The pause of the whole queue, which is nobody's.
+        "llm_queue_paused_since", "pause_llm_queue",
+        // What the end of a job means for its parent, its children and its tenant's webhooks, whoever ends it.
+        "settle_llm_job_family", "announce_llm_job_end",
+        // Workers deliver for every tenant.
+        "claim_webhook_deliveries", "prune_webhook_deliveries",
         // Writes the history of each job, which nobody else may.
         "note_llm_job_change",
         // Before it is known who calls.
         "access_of_session", "end_session_of_token", "find_api_key", "rotate_refresh_token", "user_of_login",
+        "user_of_password_reset", "redeem_password_reset",
         // Of a user, who may belong to several tenants.
-        "accept_invitation", "memberships_of_caller",
+        "accept_invitation", "issue_password_reset", "memberships_of_caller",
         // What ended, for every instance; and what notes it.
         "changed_access", "note_api_key_change", "note_api_key_secret_change", "note_membership_change", "note_session_change",
         "note_user_change",

@@ -20,11 +20,17 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
         ["/api/queue/jobs/{id}/retry"] = "llm_jobs",
         ["/api/queue/jobs/{id}/events"] = "llm_jobs",
         ["/api/queue/schedules/{id}"] = "llm_job_schedules",
+        ["/api/queue/webhooks/{id}"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/rotate"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/test"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/deliveries"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/deliveries/{deliveryId}/redeliver"] = "webhook_deliveries",
         ["/api/keys/{id}"] = "api_keys",
         ["/api/keys/{id}/rotate"] = "api_keys",
         ["/api/auth/sessions/{id}"] = "sessions",
         ["/api/tenants/{tenantId}/members"] = "tenants",
         ["/api/tenants/{tenantId}/members/{userId}"] = "users",
+        ["/api/tenants/{tenantId}/members/{userId}/password-reset"] = "users",
         ["/api/tenants/{tenantId}/invitations"] = "tenants",
         ["/api/tenants/{tenantId}/invitations/{id}"] = "invitations",
     };
@@ -36,6 +42,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
     {
         ["PUT /api/queue/schedules/{id}"] =
             """{"name":"n","cron":"* * * * *","job":{"type":"chat","promptVariables":{"prompt":"x"}}}""",
+        ["PUT /api/queue/webhooks/{id}"] = """{"url":"https://hooks.tests.example/"}""",
         ["PATCH /api/tenants/{tenantId}/members/{userId}"] = """{"role":"viewer"}""",
         ["POST /api/tenants/{tenantId}/invitations"] = """{"email":"somebody@tests.example","role":"viewer"}""",
     };
@@ -104,7 +111,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
         [
             "/.well-known/jwks.json",
             "/api/auth/login", "/api/auth/logout", "/api/auth/oidc", "/api/auth/oidc/{provider}", "/api/auth/oidc/{provider}/callback",
-            "/api/auth/refresh", "/api/auth/register",
+            "/api/auth/password/reset", "/api/auth/refresh", "/api/auth/register",
             "/api/health", "/api/health/live", "/api/health/ready", "/api/llm/health", "/health", "/health/live", "/health/ready", "/ready",
         ];
         var found = Endpoints()
@@ -140,6 +147,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
     private static string Fill(string path, IsolationDatabase.Owner tenant, IsolationDatabase.Owner row, string table) => path
         .Replace("{tenantId}", tenant.Tenant.ToString(), StringComparison.Ordinal)
         .Replace("{userId}", row.User.ToString(), StringComparison.Ordinal)
+        .Replace("{deliveryId}", row.Rows["webhook_deliveries"].Literals["id"].Trim('\''), StringComparison.Ordinal)
         .Replace("{id}", row.Rows[table].Literals["id"].Trim('\''), StringComparison.Ordinal);
 
     private static async Task IsAsync(HttpClient client, string method, string route, string path, HttpStatusCode expected)

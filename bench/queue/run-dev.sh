@@ -1,0 +1,1 @@
+/tmp/run-dev.sh
