@@ -20,7 +20,9 @@ internal sealed class AuditOptions
     /// <summary>How long the end of the service waits for a database that is away.</summary>
     public TimeSpan StopTimeout { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Rows per minute about what was done in vain, by strangers and by callers each; further ones are counted in one row.</summary>
+    /// <summary>
+    /// Rows per minute about what was done in vain, by strangers and by callers each; further ones are counted in one row.
+    /// </summary>
     public int MaxRefusalsPerMinute { get; set; } = 60;
 
     /// <summary>The same of one caller, or of strangers from one network address.</summary>

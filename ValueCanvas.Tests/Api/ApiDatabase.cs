@@ -13,7 +13,8 @@ internal static class ApiDatabase
     public static async Task<string> MigrateAsync(string admin)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
-        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(admin) { Pooling = false }.ConnectionString;
+        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(
+            admin) { Pooling = false }.ConnectionString;
         // Roles belong to the server, which other tests share: the password must be the same everywhere.
         builder.Configuration["Database:AppPassword"] = MigratedDatabase.AppPassword;
         builder.Configuration["Database:OperatorPassword"] = MigratedDatabase.OperatorPassword;

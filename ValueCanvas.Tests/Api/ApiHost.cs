@@ -38,7 +38,8 @@ internal sealed class ApiHost : IAsyncDisposable
 
     /// <summary>With a clock of the test's own.</summary>
     public ApiHost(
-        TimeProvider time, string? inference = null, string? database = null, string? cache = null, params (string Key, string Value)[] settings)
+        TimeProvider time, string? inference = null, string? database = null, string? cache = null,
+            params (string Key, string Value)[] settings)
     {
         _factory = new Factory(
             time,

@@ -65,7 +65,8 @@ public sealed class ChatTests : IClassFixture<FakedApi>
         Assert.Equal("low", headers["x-valuecanvas-risk"]);
         Assert.Equal(ValueCanvas.Core.Database.Tenants.Development.ToString(), headers["x-valuecanvas-tenant"]);
         var sent = Assert.Single(_inference.Seen).Json;
-        Assert.Equal(["system", "user", "assistant", "user"], sent.GetProperty("messages").EnumerateArray().Select(m => m.GetProperty("role").GetString()));
+        Assert.Equal(["system", "user", "assistant", "user"], sent.GetProperty("messages").EnumerateArray()
+            .Select(m => m.GetProperty("role").GetString()));
         Assert.Equal(("default", 0d, 9, "u-1"), (
             sent.GetProperty("model").GetString(), sent.GetProperty("temperature").GetDouble(), sent.GetProperty("max_tokens").GetInt32(),
             sent.GetProperty("user").GetString()));
@@ -140,7 +141,8 @@ public sealed class ChatTests : IClassFixture<FakedApi>
     [Fact]
     public async Task ChatStream_RefusedBeforeTheFirstDelta_HasAStatus()
     {
-        _inference.Answer = context => FakeInference.Error(context, 404, "The model 'x' does not exist. Available: fake-model.", "model_not_found");
+        _inference.Answer = context => FakeInference.Error(
+            context, 404, "The model 'x' does not exist. Available: fake-model.", "model_not_found");
 
         using var response = await StreamAsync();
 
@@ -218,7 +220,8 @@ public sealed class ChatTests : IClassFixture<FakedApi>
     }
 
     private static async Task<IAsyncEnumerator<SseItem<string>>> EventsAsync(HttpResponseMessage response) =>
-        SseParser.Create(await response.Content.ReadAsStreamAsync(Cancellation)).EnumerateAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        SseParser.Create(await response.Content.ReadAsStreamAsync(Cancellation)).EnumerateAsync(Cancellation)
+            .GetAsyncEnumerator(Cancellation);
 
     private static async Task<(string Name, string Data)> NextAsync(IAsyncEnumerator<SseItem<string>> events)
     {

@@ -81,7 +81,8 @@ public sealed class DependenciesTests
         await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
 
         var health = await ApiHost.JsonAsync(await api.GetAsync("/health"));
-        Assert.Contains("migrated", health.GetProperty("services").GetProperty("database").GetProperty("error").GetString(), StringComparison.Ordinal);
+        Assert.Contains("migrated", health.GetProperty("services").GetProperty("database")
+            .GetProperty("error").GetString(), StringComparison.Ordinal);
     }
 
     [Fact]

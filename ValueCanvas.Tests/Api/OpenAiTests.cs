@@ -22,7 +22,8 @@ public sealed class OpenAiTests : IClassFixture<FakedApi>
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private OpenAIClient OpenAi => new(new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
+    private OpenAIClient OpenAi => new(
+        new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
 
     [Theory]
     [InlineData("/v1/chat/completions")]
@@ -60,7 +61,8 @@ public sealed class OpenAiTests : IClassFixture<FakedApi>
         using var list = await _api.GetAsync("/v1/models?limit=2");
         using var one = await _api.GetAsync("/v1/models/meta-llama/Llama-3-70b-chat-hf");
 
-        Assert.Equal(["/v1/models?limit=2", "/v1/models/meta-llama/Llama-3-70b-chat-hf"], _inference.Seen.Select(request => request.Target));
+        Assert.Equal(["/v1/models?limit=2", "/v1/models/meta-llama/Llama-3-70b-chat-hf"], _inference.Seen.Select(
+            request => request.Target));
     }
 
     [Fact]
@@ -237,8 +239,10 @@ public sealed class OpenAiTests : IClassFixture<FakedApi>
 
     private async Task<HttpResponseMessage> StreamAsync()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("{\"stream\":true}") };
-        var response = await _api.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancellation).WaitAsync(Bound, Cancellation);
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("{\"stream\":true}") };
+        var response = await _api.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancellation)
+            .WaitAsync(Bound, Cancellation);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return response;
     }
@@ -247,7 +251,8 @@ public sealed class OpenAiTests : IClassFixture<FakedApi>
     private static async Task<string> ReadAsync(Stream body, int length)
     {
         var buffer = new byte[length];
-        var read = await body.ReadAtLeastAsync(buffer, length, throwOnEndOfStream: false, Cancellation).AsTask().WaitAsync(Bound, Cancellation);
+        var read = await body.ReadAtLeastAsync(buffer, length, throwOnEndOfStream: false, Cancellation).AsTask()
+            .WaitAsync(Bound, Cancellation);
         return Encoding.UTF8.GetString(buffer, 0, read);
     }
 }

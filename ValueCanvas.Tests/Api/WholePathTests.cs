@@ -82,7 +82,8 @@ public sealed class WholePathTests(WholePathTests.Whole whole) : IClassFixture<W
     [Fact]
     public async Task OfficialClient_ChatStreamAndEmbeddings_Work()
     {
-        var client = new OpenAIClient(new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
+        var client = new OpenAIClient(
+            new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
         var chat = client.GetChatClient("default");
 
         ChatCompletion completion = await chat.CompleteChatAsync([new UserChatMessage("Hi")], cancellationToken: Cancellation);

@@ -74,9 +74,7 @@ internal sealed class FakeReplica : IAsyncDisposable
     public static async Task EventAsync(HttpContext context, string data)
     {
         if (!context.Response.HasStarted)
-        {
             context.Response.ContentType = "text/event-stream; charset=utf-8";
-        }
 
         await context.Response.WriteAsync($"data: {data}\n\n", context.RequestAborted);
         await context.Response.Body.FlushAsync(context.RequestAborted);
@@ -111,9 +109,7 @@ internal sealed class FakeReplica : IAsyncDisposable
     public async Task ServeAsync(HttpContext context)
     {
         if (Frozen)
-        {
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
-        }
 
         switch (context.Request.Path.Value)
         {
@@ -125,7 +121,8 @@ internal sealed class FakeReplica : IAsyncDisposable
                 await context.Response.WriteAsync(Metrics ?? "", context.RequestAborted);
                 return;
             case "/v1/models":
-                var list = new { @object = "list", data = _models.Select(m => new { id = m, @object = "model", created = 7, owned_by = "fake" }) };
+                var list = new { @object = "list", data = _models.Select(
+                    m => new { id = m, @object = "model", created = 7, owned_by = "fake" }) };
                 await context.Response.WriteAsync(JsonSerializer.Serialize(list), context.RequestAborted);
                 return;
             default:

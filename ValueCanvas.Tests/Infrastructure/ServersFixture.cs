@@ -27,7 +27,9 @@ public sealed class ServersFixture : IAsyncLifetime
 
     private Servers Running => _servers ?? throw new InvalidOperationException("The servers have not been started.");
 
-    /// <summary>The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.</summary>
+    /// <summary>
+    /// The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.
+    /// </summary>
     public Task<string> CreateDatabaseAsync(string name) => Running.CreateDatabaseAsync(name, TestContext.Current.CancellationToken);
 
     /// <summary>The same with everything that the migrations make: a copy of one database that was migrated for all tests.</summary>
@@ -129,7 +131,8 @@ public sealed class Servers : IAsyncDisposable
         return new NpgsqlConnectionStringBuilder(Postgres) { Database = database }.ConnectionString;
     }
 
-    public Task StopRedisAsync(CancellationToken cancellationToken) => CommandAsync("cache", KnownResourceCommands.StopCommand, cancellationToken);
+    public Task StopRedisAsync(CancellationToken cancellationToken) => CommandAsync(
+        "cache", KnownResourceCommands.StopCommand, cancellationToken);
 
     public Task StartRedisAsync(CancellationToken cancellationToken) => StartAsync("cache", cancellationToken);
 

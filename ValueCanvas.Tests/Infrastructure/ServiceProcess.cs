@@ -38,7 +38,8 @@ internal sealed class ServiceProcess : IAsyncDisposable
         StartAsync("ValueCanvas.Api", "/health/live", settings);
 
     /// <summary>With these replicas behind it.</summary>
-    public static Task<ServiceProcess> StartProxyAsync(IEnumerable<string> endpoints, params (string Key, string Value)[] settings) => StartAsync(
+    public static Task<ServiceProcess> StartProxyAsync(IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+        StartAsync(
         "ValueCanvas.InferenceProxy",
         "/health/ready",
         [

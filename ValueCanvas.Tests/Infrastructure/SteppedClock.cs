@@ -2,7 +2,9 @@ using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Infrastructure;
 
-/// <summary>A clock that moves only when a test moves it; timers that fall due on the way fire in their order, periodic ones again and again.</summary>
+/// <summary>
+/// A clock that moves only when a test moves it; timers that fall due on the way fire in their order, periodic ones again and again.
+/// </summary>
 internal sealed class SteppedClock : TimeProvider
 {
     private readonly Lock _gate = new();
@@ -26,9 +28,7 @@ internal sealed class SteppedClock : TimeProvider
     {
         var end = GetTimestamp() + by.Ticks;
         while (Take(end) is { } timer)
-        {
             timer.Fire();
-        }
 
         Interlocked.Exchange(ref _now, end);
     }
@@ -38,9 +38,7 @@ internal sealed class SteppedClock : TimeProvider
     {
         var done = condition();
         if (!done)
-        {
             Advance(step);
-        }
 
         return Task.FromResult(done);
     });
@@ -64,9 +62,7 @@ internal sealed class SteppedClock : TimeProvider
     public bool IsSet(long due)
     {
         lock (_gate)
-        {
             return _timers.Exists(t => t.Due == due && t.Period <= 0);
-        }
     }
 
     private Timer? Take(long end)
@@ -74,16 +70,12 @@ internal sealed class SteppedClock : TimeProvider
         lock (_gate)
         {
             if (_timers.Where(t => t.Due <= end).MinBy(t => t.Due) is not { } timer)
-            {
                 return null;
-            }
 
             Interlocked.Exchange(ref _now, Math.Max(_now, timer.Due));
             timer.Due += timer.Period;
             if (timer.Period <= 0)
-            {
                 _timers.Remove(timer);
-            }
 
             return timer;
         }
@@ -115,9 +107,7 @@ internal sealed class SteppedClock : TimeProvider
         public void Dispose()
         {
             lock (clock._gate)
-            {
                 clock._timers.Remove(this);
-            }
         }
 
         public ValueTask DisposeAsync()

@@ -6,8 +6,8 @@ namespace ValueCanvas.Bench;
 internal static class BenchProgram
 {
     /// <returns>
-    /// What the benchmark returns; 130 where SIGTERM or SIGINT stopped it, 1 where it was asked for what makes no sense or cannot be had, which
-    /// is said.
+    /// What the benchmark returns; 130 where SIGTERM or SIGINT stopped it, 1 where it was asked for what makes no sense or cannot be had,
+    /// which is said.
     /// </returns>
     public static async Task<int> RunAsync(Func<CancellationToken, Task<int>> run)
     {

@@ -56,7 +56,8 @@ public sealed class AuditRequestsTests
 
     [Fact]
     public async Task Change_OfWhichTheFeatureSpoke_IsRecordedOnce() =>
-        Assert.Equal("thing.made", Assert.Single(await RowsAsync("POST", 200, (context, log) => log.Record(context, new("thing.made")))).Event);
+        Assert.Equal("thing.made", Assert.Single(
+            await RowsAsync("POST", 200, (context, log) => log.Record(context, new("thing.made")))).Event);
 
     [Fact]
     public async Task Change_OnARouteThatNeedsNoRow_IsNotRecorded() =>

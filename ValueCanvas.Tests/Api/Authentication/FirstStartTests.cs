@@ -41,7 +41,8 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
         var hash = await _database.ScalarAsync<string>("SELECT password_hash FROM users");
         Assert.Equal(
             PasswordVerificationResult.Success,
-            new PasswordHasher<object>(Options.Create(new PasswordHasherOptions())).VerifyHashedPassword(this, hash, ApiHost.OperatorPassword));
+            new PasswordHasher<object>(Options.Create(new PasswordHasherOptions()))
+                .VerifyHashedPassword(this, hash, ApiHost.OperatorPassword));
     }
 
     [Fact]

@@ -28,7 +28,8 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
     public async ValueTask InitializeAsync()
     {
-        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateMigratedDatabaseAsync("isolation")) { Pooling = false }.ConnectionString;
+        Admin = new NpgsqlConnectionStringBuilder(
+            await servers.CreateMigratedDatabaseAsync("isolation")) { Pooling = false }.ConnectionString;
         App = ApiDatabase.AsApp(Admin);
         (_admin, _app) = (Pooled(Admin), Pooled(App));
         var columns = await ReadColumnsAsync();
@@ -187,7 +188,8 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
         return columns;
 
-        string? Text(int column) => reader.IsDBNull(column) ? null : Convert.ToString(reader.GetValue(column), CultureInfo.InvariantCulture);
+        string? Text(int column) => reader.IsDBNull(column) ? null
+            : Convert.ToString(reader.GetValue(column), CultureInfo.InvariantCulture);
     }
 
     [GeneratedRegex("= ANY \\(ARRAY\\['([^']*)'")]

@@ -33,7 +33,9 @@ public sealed class SurfaceTests(FakedApi faked) : IClassFixture<FakedApi>
         Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
     }
 
-    /// <summary>What is sealed is sealed by SecretBox; keys of the framework's own would have to be shared by all instances as well.</summary>
+    /// <summary>
+    /// What is sealed is sealed by SecretBox; keys of the framework's own would have to be shared by all instances as well.
+    /// </summary>
     [Fact]
     public void DataProtection_OfTheFramework_IsNotUsed() => Assert.Null(_api.Services.GetService(typeof(IDataProtectionProvider)));
 }

@@ -85,7 +85,8 @@ internal sealed class FakeInference : IAsyncDisposable
     public static Task Error(HttpContext context, int status, string message, string? code = null) => Text(
         context,
         status,
-        System.Text.Json.JsonSerializer.Serialize(new { error = new { message, type = "invalid_request_error", param = (string?)null, code } }));
+        System.Text.Json.JsonSerializer.Serialize(
+            new { error = new { message, type = "invalid_request_error", param = (string?)null, code } }));
 
     public static string Completion(string content, string finishReason = "stop") =>
         $$$"""

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hostile;
 
-/// <summary>Bodies that are meant to hurt, at the proxy as it is built: refused with an error object, cheaply, or passed on as they are.</summary>
+/// <summary>
+/// Bodies that are meant to hurt, at the proxy as it is built: refused with an error object, cheaply, or passed on as they are.
+/// </summary>
 [Collection(nameof(Hostile))]
 public sealed class HostileBodyTests(HostileProxy proxy)
 {
@@ -50,9 +52,7 @@ public sealed class HostileBodyTests(HostileProxy proxy)
             using var response = await PostAsync(Encoding.UTF8.GetBytes(body), path);
             Assert.Equal((what, status), (what, (int)response.StatusCode));
             if (status != 200)
-            {
                 await response.ErrorAsync();
-            }
         }
 
         // Fifty times what the largest of them takes.

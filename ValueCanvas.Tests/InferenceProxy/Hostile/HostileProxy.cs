@@ -45,7 +45,8 @@ public sealed class HostileProxy : IAsyncLifetime
     {
         var client = new TcpClient();
         await client.ConnectAsync(Process.Address.Host, Process.Address.Port, TestContext.Current.CancellationToken);
-        await client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(head.ReplaceLineEndings("\r\n")), TestContext.Current.CancellationToken);
+        await client.GetStream().WriteAsync(
+            Encoding.Latin1.GetBytes(head.ReplaceLineEndings("\r\n")), TestContext.Current.CancellationToken);
         return client;
     }
 
@@ -55,14 +56,10 @@ public sealed class HostileProxy : IAsyncLifetime
     {
         Client.Dispose();
         if (_process is not null)
-        {
             await _process.DisposeAsync();
-        }
 
         foreach (var replica in _replicas)
-        {
             await replica.DisposeAsync();
-        }
 
         _once.Dispose();
     }

@@ -19,8 +19,8 @@ public sealed class SlowReaderTests
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
             context.Response.ContentType = "text/event-stream";
-            // A write to somebody who has gone succeeds at once: this loop would never leave the threads to those who can tell it so, and the
-            // pool of all the tests would stand still.
+            // A write to somebody who has gone succeeds at once: this loop would never leave the threads to those who can tell it so, and
+            // the pool of all the tests would stand still.
             while (!context.RequestAborted.IsCancellationRequested)
             {
                 await context.Response.BodyWriter.WriteAsync(chunk, context.RequestAborted);

@@ -44,9 +44,11 @@ public sealed class KilledProxyTests
         FaultTableTests.AssertDocumented("| proxy killed under 500 streams | part, broken | 1 | ≤ 5 s | gone with the proxy | none |");
     }
 
-    private static async Task<(string Attempts, string Text, bool Broken)> ReadAsync(HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
+    private static async Task<(string Attempts, string Text, bool Broken)> ReadAsync(
+        HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(FaultyPair.AskStream) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(FaultyPair.AskStream) };
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
         await using var stream = await response.Content.ReadAsStreamAsync(cancel);
         using var text = new MemoryStream();
@@ -59,6 +61,7 @@ public sealed class KilledProxyTests
                 begun.TrySetResult();
             }
         });
-        return (response.Headers.GetValues("x-valuecanvas-attempts").Single(), System.Text.Encoding.UTF8.GetString(text.ToArray()), broken is HttpIOException or IOException);
+        return (response.Headers.GetValues("x-valuecanvas-attempts").Single(), System.Text.Encoding.UTF8.GetString(
+            text.ToArray()), broken is HttpIOException or IOException);
     }
 }

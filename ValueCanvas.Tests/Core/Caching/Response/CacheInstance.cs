@@ -13,7 +13,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Caching.Response;
 
-/// <summary>What one instance of the Api or the worker asks models with, pointed at an address; Redis and PostgreSQL where they are named.</summary>
+/// <summary>
+/// What one instance of the Api or the worker asks models with, pointed at an address; Redis and PostgreSQL where they are named.
+/// </summary>
 internal sealed class CacheInstance : IAsyncDisposable
 {
     public static readonly Guid Tenant = Tenants.Development;
@@ -44,7 +46,8 @@ internal sealed class CacheInstance : IAsyncDisposable
         ]);
         // The last one counts.
         builder.Configuration.AddInMemoryCollection(
-            settings.Reverse().DistinctBy(setting => setting.Key).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
+            settings.Reverse().DistinctBy(setting => setting.Key)
+                .Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
         var clock = new ShiftedClock();
         builder.Services.AddSingleton<TimeProvider>(clock);
         builder.AddServiceDefaults();
@@ -66,7 +69,8 @@ internal sealed class CacheInstance : IAsyncDisposable
 
     /// <summary>Sends it and reads the whole answer.</summary>
     public async Task<CacheReply> AskAsync(
-        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions", Action<HttpRequestMessage>? adapt = null,
+        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions",
+        Action<HttpRequestMessage>? adapt = null,
         (string Key, string Version)? prompt = null)
     {
         using var bound = Bounded();
@@ -77,10 +81,12 @@ internal sealed class CacheInstance : IAsyncDisposable
 
     /// <summary>Sends it and returns with the head.</summary>
     public async Task<(HttpResponseMessage Response, InferenceCall Call)> SendAsync(
-        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions", Action<HttpRequestMessage>? adapt = null,
+        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions",
+        Action<HttpRequestMessage>? adapt = null,
         (string Key, string Version)? prompt = null, CancellationToken cancellationToken = default)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        var request = new HttpRequestMessage(
+            HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         var call = new InferenceCall(tenant ?? Tenant) { Route = "/" + path, Cache = cache ?? CacheControl.Always, Prompt = prompt };
         call.AttachTo(request);
         adapt?.Invoke(request);
@@ -119,7 +125,8 @@ internal sealed class CacheInstance : IAsyncDisposable
 /// <summary>A whole answer, and what it cost.</summary>
 internal sealed record CacheReply(int Status, string Cache, string Text, TimeSpan? Age, string? Type, InferenceOutcome Outcome)
 {
-    public static async Task<CacheReply> ReadAsync(HttpResponseMessage response, InferenceCall call, CancellationToken cancellationToken) => new(
+    public static async Task<CacheReply> ReadAsync(HttpResponseMessage response, InferenceCall call, CancellationToken cancellationToken) =>
+        new(
         (int)response.StatusCode,
         response.Headers.TryGetValues("x-cache", out var said) ? string.Join(",", said) : "",
         await response.Content.ReadAsStringAsync(cancellationToken),

@@ -83,7 +83,8 @@ public sealed class CanonicalRequestTests
         string[] texts =
         [
             """{"a":"b"}""", """{"ab":""}""", """{"a":["b"]}""", """{"a":{"b":null}}""", """{"a":{},"b":null}""", """{"a":[],"b":null}""",
-            """{"a":[{}],"b":null}""", """{"a":["b","c"]}""", """{"a":["bc"]}""", """{"a":[["b"],"c"]}""", """{"a":[["b","c"]]}""", """{"a":true}""",
+            """{"a":[{}],"b":null}""", """{"a":["b","c"]}""", """{"a":["bc"]}""", """{"a":[["b"],"c"]}""", """{"a":[["b","c"]]}""",
+            """{"a":true}""",
             """{"a":"true"}""", """{"a":null}""", """{"a":"null"}""", """{"a":false}""", "{}",
         ];
         Assert.Equal(texts.Length, texts.Select(Key).Distinct().Count());
