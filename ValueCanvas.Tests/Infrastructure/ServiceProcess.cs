@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Infrastructure;
 
