@@ -8,21 +8,22 @@ namespace ValueCanvas.Tests.Infrastructure;
 
 /// <summary>
 /// Collections that take long, most of it waiting for processes, begin first: others run beside them, and none is left to run alone at the
-/// end. A name that is none any more does no harm.
+/// end. Those that start whole systems follow each other at a distance: each start alone takes all processors. A
+/// name that is none any more does no harm.
 /// </summary>
 public sealed class LongestFirst : ITestCollectionOrderer
 {
     private static readonly string[] Long =
     [
         "EndToEnd",
-        "ChaosTests",
-        "AppHostProcessTests",
         "RestartedDatabaseTests",
         "JobModelTests",
         "TokenLimitTests",
+        "ChaosTests",
         "FirstStartTests",
         "LimitHttpTests",
         "LoginTests",
+        "AppHostProcessTests",
         "DependenciesTests",
         "HostileBodyTests",
         "OpenAiDotNetThroughApiTests",
