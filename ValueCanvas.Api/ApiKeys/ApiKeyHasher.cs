@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.ApiKeys;
 

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.Health;
 

@@ -1,6 +1,6 @@
 using System.Net;
 using System.Security.Cryptography;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.Protection;
 

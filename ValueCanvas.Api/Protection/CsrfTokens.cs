@@ -2,7 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 using ValueCanvas.Api.Authentication;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.Protection;
 

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.Accounts.Users;
 using ValueCanvas.Api.Protection;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.Accounts.Sessions;
 

@@ -1,7 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Protection;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.Tests.InferenceProxy;

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using Microsoft.Extensions.Options;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Tests.Api.Secrets;
 

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.Accounts.Tokens;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Api.Accounts.Tokens;

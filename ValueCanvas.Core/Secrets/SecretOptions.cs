@@ -1,8 +1,9 @@
-namespace ValueCanvas.Api.Secrets;
+namespace ValueCanvas.Core.Secrets;
 
 /// <summary>Section <c>Accounts</c>, its one secret.</summary>
-internal sealed class SecretOptions
+public sealed class SecretOptions
 {
+    /// <summary>Where it is configured.</summary>
     public const string Section = "Accounts";
 
     /// <summary>Fewer characters than a generated secret has are a word that somebody typed.</summary>
