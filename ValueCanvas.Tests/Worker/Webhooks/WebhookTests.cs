@@ -278,7 +278,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         await MigratedDatabase.ExecuteAsync(
             Database.Admin,
             "INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event, payload) SELECT id, tenant_id, id, 'job.failed', '{}' FROM webhook_endpoints");
-        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddWebhookDelivery());
+        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
         var outbox = worker.Services.GetRequiredService<WebhookOutbox>();
         var frozen = Assert.Single(await outbox.ClaimAsync(10, Cancel));
         Assert.Empty(await outbox.ClaimAsync(10, Cancel));
@@ -302,7 +302,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             (gen_random_uuid(), '{{Tenants.Development}}', '{{id}}', 'new', '{}', 'dead', now() - interval '13 days', now()),
             (gen_random_uuid(), '{{Tenants.Development}}', gen_random_uuid(), 'removed', '{}', 'pending', NULL, now() - interval '2 days')
             """);
-        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddWebhookDelivery());
+        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
 
         Assert.Equal(1, await worker.Services.GetRequiredService<WebhookOutbox>().PruneAsync(100, Cancel));
 
