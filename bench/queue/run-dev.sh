@@ -1,1 +1,0 @@
-/tmp/run-dev.sh
