@@ -27,7 +27,7 @@ var internalKey = builder.AddGeneratedSecret("internal-key");
 // By this an operator may open, close, reset and drain model servers at the proxy; the Api's operators may reset them.
 var operatorKey = builder.AddGeneratedSecret("operator-key");
 
-// From this the Api derives the keys of what it stores sealed or as keyed hashes: kept with the data.
+// From this the Api derives the keys of what it stores sealed or as keyed hashes, and the worker opens tenants' provider keys: kept with the data.
 var accountsKey = builder.AddGeneratedSecret("accounts-key");
 
 // By this Api and Worker seal and open the secrets that webhooks are signed with: kept with the data.
@@ -50,6 +50,7 @@ builder.AddProject<Projects.ValueCanvas_Worker>("worker")
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
+    .WithEnvironment("Accounts__SecretKey", accountsKey)
     .WithEnvironment("Webhooks__SecretKey", webhooksKey)
     .WithHttpHealthCheck("/health/ready");
 

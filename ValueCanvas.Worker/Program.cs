@@ -2,6 +2,8 @@ using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.ProviderKeys;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Core.Usage;
 using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Worker.Execution;
@@ -19,6 +21,8 @@ builder.AddValueCanvasDatabase();
 builder.AddValueCanvasCache();
 builder.AddInference();
 builder.Services.AddUsage();
+builder.Services.AddSecrets(isRequired: false);
+builder.Services.AddProviderKeysOfTenants();
 
 builder.Services.AddJobQueue();
 builder.Services.AddJobExecution();

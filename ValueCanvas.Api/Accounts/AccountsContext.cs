@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using ValueCanvas.Api.Accounts.OpenIdConnect;
+using ValueCanvas.Api.Accounts.Passwords;
 using ValueCanvas.Api.Accounts.Sessions;
 using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Tenants;
@@ -11,6 +12,9 @@ namespace ValueCanvas.Api.Accounts;
 [JsonSerializable(typeof(RegisterBody))]
 [JsonSerializable(typeof(LoginBody))]
 [JsonSerializable(typeof(PasswordBody))]
+[JsonSerializable(typeof(IssueResetBody))]
+[JsonSerializable(typeof(RedeemResetBody))]
+[JsonSerializable(typeof(Envelope<NewPasswordReset>))]
 [JsonSerializable(typeof(RefreshBody))]
 [JsonSerializable(typeof(LogoutBody))]
 [JsonSerializable(typeof(TenantBody))]

@@ -45,6 +45,7 @@ internal static class AccountsHosting
         services.AddSingleton<SignInGuard>();
         services.AddSingleton<Registration>();
         services.AddSingleton<PasswordSignIn>();
+        services.AddSingleton<PasswordResets>();
         services.AddSingleton<SessionStore>();
         services.AddSingleton<SessionCookies>();
         services.AddSingleton<SessionAnswers>();
@@ -58,6 +59,7 @@ internal static class AccountsHosting
     {
         group.WithTags("Accounts").WithMetadata(BodyLimit.Accounts);
         group.MapSignInEndpoints();
+        group.MapPasswordReset();
         group.MapSessionEndpoints();
         group.MapOpenIdConnectEndpoints();
         group.MapCsrfEndpoints();
@@ -84,6 +86,9 @@ internal static class AccountsHosting
                 options => options.Grace >= TimeSpan.Zero && options.Grace <= TimeSpan.FromMinutes(1),
                 $"{AccountSessionOptions.Section}:Grace must be between 0 and a minute.")
             .Validate(options => options.Invitation > TimeSpan.Zero, $"{AccountSessionOptions.Section}:Invitation must be positive.")
+            .Validate(
+                options => options.PasswordReset > TimeSpan.Zero && options.PasswordReset <= TimeSpan.FromDays(7),
+                $"{AccountSessionOptions.Section}:PasswordReset must be positive, and at most 7 days.")
             .Validate(options => options.KeepEnded >= TimeSpan.FromDays(1), $"{AccountSessionOptions.Section}:KeepEnded must be at least a day.")
             .ValidateOnStart();
         services.AddOptions<GuardOptions>()

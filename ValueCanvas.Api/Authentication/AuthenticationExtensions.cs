@@ -1,3 +1,5 @@
+using ValueCanvas.Core.Changes;
+
 namespace ValueCanvas.Api.Authentication;
 
 internal static class AuthenticationExtensions
@@ -8,7 +10,7 @@ internal static class AuthenticationExtensions
         services.AddSingleton<KnownKeys>();
         services.AddSingleton<ApiKeyLookups>();
         services.AddSingleton<Callers>();
-        services.AddHostedService<AccessChanges>();
+        services.AddChangeFollower<AccessChanges>();
         return services.AddHostedService<LastUse>();
     }
 

@@ -45,6 +45,7 @@ internal static class Failures
         InferenceFailure.BudgetExceeded => new(429, "budget_exceeded", exception.Message, RetryAfter: exception.RetryAfter),
         InferenceFailure.Timeout => new(504, "inference_timeout", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),
         InferenceFailure.InvalidAnswer => new(502, "invalid_answer", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),
+        InferenceFailure.KeysUnreadable => new(503, "provider_keys_unreadable", exception.Message),
         _ => new(503, "inference_unavailable", exception.Message, RetryAfter: exception.RetryAfter ?? ShortWait),
     };
 

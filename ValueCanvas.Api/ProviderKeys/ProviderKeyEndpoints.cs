@@ -5,7 +5,7 @@ using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
-using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.ProviderKeys;
 
 namespace ValueCanvas.Api.ProviderKeys;
 
@@ -14,12 +14,7 @@ internal static partial class ProviderKeyEndpoints
     public static IServiceCollection AddProviderKeys(this IServiceCollection services)
     {
         services.AddSingleton<ProviderKeyStore>();
-        services.AddSingleton<KnownProviderKeys>();
-        services.AddHostedService<ProviderKeyChanges>();
-        services.AddTransient<ProviderKeyHandler>();
-        services.AddHttpClient(InferenceClient.HttpClientName)
-            .AddHttpMessageHandler<ProviderKeyHandler>()
-            .RedactLoggedHeaders(name => name.StartsWith(InferenceHeaders.Prefix, StringComparison.OrdinalIgnoreCase));
+        services.AddProviderKeysOfTenants();
         return services.ConfigureHttpJsonOptions(
             options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ProviderKeyContext.Default));
     }

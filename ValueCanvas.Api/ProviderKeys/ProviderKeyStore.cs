@@ -1,16 +1,13 @@
-using System.Text;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Core.Database;
-using ValueCanvas.Core.Secrets;
+using ValueCanvas.Core.ProviderKeys;
 
 namespace ValueCanvas.Api.ProviderKeys;
 
 /// <summary>The tenants' keys of providers, sealed for their row. What changes one also notes it in the same transaction.</summary>
-internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secrets)
+internal sealed class ProviderKeyStore(TenantDatabase database, SealedProviderKeys keys)
 {
-    private const string Purpose = "provider keys";
-
     public Task<IReadOnlyList<ProviderKeyData>> ListAsync(Guid tenantId, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
         async (db, ct) => (IReadOnlyList<ProviderKeyData>)await db.Database.SqlQuery<ProviderKeyData>(
@@ -23,7 +20,7 @@ internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secret
     public Task<ProviderKeyData> SetAsync(
         Guid tenantId, string provider, string secret, AuditNote note, CancellationToken cancellationToken)
     {
-        var box = secrets.Seal(Purpose, Row(tenantId, provider), Encoding.ASCII.GetBytes(secret));
+        var box = keys.Seal(tenantId, provider, secret);
         return database.ExecuteAsync(
             tenantId,
             async (db, ct) =>
@@ -58,22 +55,4 @@ internal sealed class ProviderKeyStore(TenantDatabase database, SecretBox secret
             return deleted > 0;
         },
         cancellationToken);
-
-    /// <exception cref="System.Security.Cryptography.CryptographicException">A row is not what this service sealed there.</exception>
-    public async Task<IReadOnlyList<ProviderKey>> OpenAsync(Guid tenantId, CancellationToken cancellationToken)
-    {
-        var rows = await database.ExecuteAsync(
-            tenantId,
-            (db, ct) => db.Database.SqlQuery<SealedKey>(
-                $"""
-                 SELECT provider AS "Provider", sealed AS "Box" FROM provider_keys WHERE tenant_id = {tenantId} AND sealed IS NOT NULL
-                 """).ToListAsync(ct),
-            cancellationToken);
-        return [.. rows.Select(row =>
-            new ProviderKey(row.Provider, Encoding.ASCII.GetString(secrets.Open(Purpose, Row(tenantId, row.Provider), row.Box))))];
-    }
-
-    private static string Row(Guid tenantId, string provider) => $"{tenantId}/{provider}";
-
-    private sealed record SealedKey(string Provider, byte[] Box);
 }

@@ -25,8 +25,14 @@ internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, 
     /// <summary>In Redis: after a flush it is another.</summary>
     public long Epoch => epoch;
 
-    /// <summary>Memory decided because Redis was late. What Redis says when it answers is brought into line with this.</summary>
+    /// <summary>Memory decided because Redis, which was waited for, was late.</summary>
     public bool IsLate { get; init; }
+
+    /// <summary>Memory decided, and Redis counts it when it comes to it: what it says then is brought into line with this.</summary>
+    public bool IsTold { get; init; }
+
+    /// <summary>Memory decided: among so many instances it shared the limits.</summary>
+    public int Instances { get; init; }
 
     /// <summary>Completes when the request is over, with the tokens that it used; null: it is to be as if it had not been charged.</summary>
     public Task<long?> Over => _over.Task;

@@ -13,7 +13,7 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
         var started = time.GetTimestamp();
         while (true)
         {
-            var decision = await TryChargeAsync(charges);
+            var decision = await TryChargeAsync(charges, started, cancellationToken);
             if (decision.Binding is not { Wait: not Reading.Never } binding)
                 return decision;
             var patience = decision.Readings.Where(reading => reading.Denied && !reading.Charge.Policy.Shadow)
@@ -48,31 +48,58 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
 
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(1);
 
-    private async ValueTask<LimitDecision> TryChargeAsync(IReadOnlyList<Charge> charges)
+    private async ValueTask<LimitDecision> TryChargeAsync(IReadOnlyList<Charge> charges, long started, CancellationToken cancellationToken)
     {
         var id = Guid.NewGuid().ToString("N");
         if (!redis.Exists)
-            return Decide(id, local.Charge(charges, heart.Instances, id, isLate: false), isLate: false);
+            return DecideInMemory(charges, id, new(heart.Instances, IsTold: false, IsLate: false));
         var (decision, late) = await redis.ChargeAsync(charges, id);
         if (decision is not null)
             return decision;
 
-        decision = DecideWithoutRedis(charges, id, late is not null);
+        // 1. Under a strict policy Redis is waited for longer, for a guess might be too much.
+        var (instances, isLate) = (heart.Instances, late is not null);
+        if (!local.MayDecide(charges, instances))
+        {
+            var patience = charges.Where(charge => charge.Policy.IsStrict).Min(charge => charge.Policy.MaxWait) - time.GetElapsedTime(started);
+            if (patience > TimeSpan.Zero)
+                late ??= redis.TryAsk(charges, id);
+            if (patience > TimeSpan.Zero && late is not null)
+            {
+                await ((Task)late.WaitAsync(patience, time, cancellationToken)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (late.IsCompletedSuccessfully)
+                    return redis.Take(charges, late.Result);
+            }
+        }
+
+        // 2. Memory decides, and Redis counts it when it can.
+        var isTold = late is not null || redis.CanTell;
+        var made = DecideWithoutRedis(charges, id, new(instances, isTold, isLate));
+        if (late is null && isTold && made.Allowed)
+            late = redis.TellAsync(charges, id);
         if (late is not null)
-            _ = redis.AdoptAsync(charges, decision, late);
-        return decision;
+            _ = redis.AdoptAsync(charges, made, late);
+        return made;
     }
 
-    private LimitDecision DecideWithoutRedis(IReadOnlyList<Charge> charges, string id, bool isLate)
+    private LimitDecision DecideWithoutRedis(IReadOnlyList<Charge> charges, string id, Circumstances how)
     {
         var closed = charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Closed)
             .Select(charge => new Reading(charge, true, 0, 0, LimitMath.ConcurrencyWait, 0, 0)).ToArray();
         if (closed.Any(reading => !reading.Charge.Policy.Shadow))
-            return Decide(id, closed, isLate);
+            return Decide(id, closed, how);
         var counted = charges.Where(charge => charge.Policy.WithoutRedis == WithoutRedis.Degraded).ToArray();
-        return Decide(id, local.Charge(counted, heart.Instances, id, isLate), isLate);
+        return DecideInMemory(counted, id, how);
     }
 
-    private static LimitDecision Decide(string id, IReadOnlyList<Reading> readings, bool isLate) =>
-        new(id, readings, LimitDecision.FindBinding(readings), counted: false, epoch: 0) { IsLate = isLate };
+    private LimitDecision DecideInMemory(IReadOnlyList<Charge> charges, string id, Circumstances how) =>
+        Decide(id, local.Charge(charges, how.Instances, id, how.IsTold), how);
+
+    private static LimitDecision Decide(string id, IReadOnlyList<Reading> readings, Circumstances how) =>
+        new(id, readings, LimitDecision.FindBinding(readings), counted: false, epoch: 0)
+        {
+            IsTold = how.IsTold, IsLate = how.IsLate, Instances = how.Instances,
+        };
+
+    private readonly record struct Circumstances(int Instances, bool IsTold, bool IsLate);
 }

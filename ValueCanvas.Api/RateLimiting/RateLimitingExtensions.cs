@@ -7,6 +7,7 @@ using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
 using ValueCanvas.Api.RateLimiting.Subjects;
 using ValueCanvas.Api.RateLimiting.Tokens;
+using ValueCanvas.Core.Changes;
 using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting;
@@ -22,7 +23,7 @@ internal static class RateLimitingExtensions
         services.AddSingleton<SubjectNames>();
         services.AddSingleton<PolicyCatalog>();
         services.AddSingleton<LivePolicyStore>();
-        services.AddHosted<LivePolicyFollower>();
+        services.AddChangeFollower<LivePolicyFollower>();
 
         services.AddSingleton(LimiterGate);
         services.AddSingleton<LeaseKeeper>();

@@ -39,9 +39,6 @@ internal sealed class RateLimitingOptions
     /// <summary>A subject that has used this share of a limit is counted as near it.</summary>
     public double NearLimit { get; set; } = 0.8;
 
-    /// <summary>How often PostgreSQL is asked for changed policies.</summary>
-    public TimeSpan FollowInterval { get; set; } = TimeSpan.FromMilliseconds(500);
-
     /// <summary>How often counted refusals are written to PostgreSQL.</summary>
     public TimeSpan LogInterval { get; set; } = TimeSpan.FromSeconds(5);
 

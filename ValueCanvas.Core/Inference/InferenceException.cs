@@ -23,6 +23,9 @@ public enum InferenceFailure
 
     /// <summary>The model answered, but not with what was asked for (unreadable, or not valid against the schema).</summary>
     InvalidAnswer,
+
+    /// <summary>The tenant has keys of model providers that cannot be opened, and its requests go out under no others.</summary>
+    KeysUnreadable,
 }
 
 /// <summary>A model call that failed. The message is meant for the caller of the API and holds no prompt and no secret.</summary>

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.Extensions.Options;
 
 namespace ValueCanvas.Core.Secrets;
 
@@ -8,18 +9,18 @@ namespace ValueCanvas.Core.Secrets;
 /// row opens for no other, so nobody who can write to the database can put one secret in the place of another.
 /// </summary>
 /// <remarks>A sealed value is a version, a nonce of 12 random bytes, the ciphertext, and a tag of 16 bytes.</remarks>
-/// <param name="rootSecret">Random, the same in every process that is to open what another sealed.</param>
-public sealed class SecretBox(string rootSecret)
+public sealed class SecretBox(IOptions<SecretOptions> options)
 {
     private const byte Version = 1;
     private const int NonceBytes = 12;
     private const int TagBytes = 16;
     private const int KeyBytes = 32;
 
-    private readonly byte[] _root = HKDF.Extract(
-        HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(rootSecret), "valuecanvas secrets"u8.ToArray());
+    private readonly byte[]? _root = options.Value.SecretKey is { } secret
+        ? HKDF.Extract(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(secret), "valuecanvas secrets"u8.ToArray())
+        : null;
 
-    /// <summary>Never the same twice.</summary>
+    /// <summary>Sealed for this purpose and row.</summary>
     public byte[] Seal(string purpose, string row, ReadOnlySpan<byte> secret)
     {
         var box = new byte[1 + NonceBytes + secret.Length + TagBytes];
@@ -31,7 +32,8 @@ public sealed class SecretBox(string rootSecret)
         return box;
     }
 
-    /// <exception cref="CryptographicException">It was sealed with another secret, for another purpose or row, or has been changed.</exception>
+    /// <summary>What was sealed for this purpose and row.</summary>
+    /// <exception cref="CryptographicException">There is no secret here; or it was sealed with another, for another purpose or row, or was changed.</exception>
     public byte[] Open(string purpose, string row, ReadOnlySpan<byte> box)
     {
         if (box.Length < 1 + NonceBytes + TagBytes || box[0] != Version)
@@ -45,7 +47,9 @@ public sealed class SecretBox(string rootSecret)
 
     /// <summary>32 bytes that are the same in every instance: a key for HMACs, say. No two purposes may share a name.</summary>
     public byte[] DeriveKey(string purpose) =>
-        HKDF.Expand(HashAlgorithmName.SHA256, _root, KeyBytes, Encoding.UTF8.GetBytes(purpose));
+        HKDF.Expand(
+            HashAlgorithmName.SHA256, _root ?? throw new CryptographicException("Accounts:SecretKey is not set."), KeyBytes,
+            Encoding.UTF8.GetBytes(purpose));
 
     private static byte[] About(string purpose, string row) => Encoding.UTF8.GetBytes($"{purpose}\0{row}");
 }

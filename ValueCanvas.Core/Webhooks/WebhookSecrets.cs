@@ -11,7 +11,9 @@ public sealed class WebhookSecrets(IOptions<WebhookOptions> options)
     private const string Purpose = "webhook secrets";
     private const int Bytes = 32;
 
-    private readonly SecretBox? _box = options.Value.SecretKey is { Length: > 0 } key ? new SecretBox(key) : null;
+    private readonly SecretBox? _box = options.Value.SecretKey is { Length: > 0 } key
+        ? new SecretBox(Options.Create(new SecretOptions { SecretKey = key }))
+        : null;
 
     /// <summary>False: there is nothing to seal them with, so there are no webhooks.</summary>
     public bool AreConfigured => _box is not null;

@@ -29,6 +29,7 @@ public sealed class OpenApiTests
         "/api/queue/jobs/{id}/cancel", "/api/queue/jobs/{id}/retry", "/api/queue/pause", "/api/queue/resume",
         "/api/admin/queue/pause", "/api/admin/queue/resume", "/api/queue/webhooks/{id}/rotate", "/api/queue/webhooks/{id}/test",
         "/api/queue/webhooks/{id}/deliveries/{deliveryId}/redeliver",
+        "/api/tenants/{tenantId}/members/{userId}/password-reset",
     ];
 
     [Fact]

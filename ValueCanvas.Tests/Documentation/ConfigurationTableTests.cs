@@ -9,7 +9,7 @@ using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.RateLimiting;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;

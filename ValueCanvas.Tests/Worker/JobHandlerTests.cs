@@ -6,6 +6,8 @@ using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.ProviderKeys;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Core.Canvases;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
@@ -52,6 +54,40 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         var asked = Assert.Single(_inference.Seen).Json;
         Assert.Equal(("m", 0.5, 9), (asked.GetProperty("model").GetString(), asked.GetProperty("temperature").GetDouble(), asked.GetProperty("max_tokens").GetInt32()));
         Assert.Equal(["system", "user"], asked.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString()));
+    }
+
+    [Fact]
+    public async Task Chat_OfATenantWithAProviderKey_GoesOutUnderIt_AndNeverUnderAnotherWhereItCannotBeOpened()
+    {
+        const string header = "x-valuecanvas-key-openai";
+        _inference.Answer = context => FakeInference.Stream(context, "Hello");
+        await using var worker = await StartAsync(("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"));
+        async Task<Job> RunAsync() =>
+            (await worker.UntilAsync((await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""")).Id, JobState.Succeeded)).Job;
+        async Task UntilKeyAsync(string? key) => await InferenceProxy.ProxyHost.UntilAsync(async () =>
+        {
+            await RunAsync();
+            return _inference.Seen.Last().Headers.GetValueOrDefault(header) == key;
+        });
+
+        await UntilKeyAsync(null);
+        var box = worker.Services.GetRequiredService<SealedProviderKeys>().Seal(Tenants.Development, "openai", "sk-a-tenants-own-0123456789");
+        await MigratedDatabase.ExecuteAsync(_database.Admin,
+            $"""
+             INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)
+             VALUES ('{Tenants.Development}', 'openai', '\x{Convert.ToHexString(box)}', '6789')
+             """);
+        await UntilKeyAsync("sk-a-tenants-own-0123456789");
+
+        // A worker that has another secret, or none.
+        var asked = _inference.Seen.Count;
+        await worker.StopAsync();
+        await using var other = await StartAsync();
+        await InferenceProxy.ProxyHost.UntilAsync(() => Task.FromResult(other.Services.GetRequiredService<KnownProviderKeys>().HasHeard));
+        var job = await other.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""");
+        var failed = await other.UntilAsync(job.Id, JobState.Retryable, JobState.Failed, JobState.Succeeded);
+        Assert.NotEqual(JobState.Succeeded, failed.Job.State);
+        Assert.Equal(asked, _inference.Seen.Count);
     }
 
     [Fact]
@@ -288,6 +324,7 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         {
             builder.AddServiceDefaults();
             builder.AddInference();
+            builder.Services.AddSecrets(isRequired: false).AddProviderKeysOfTenants();
             builder.Services.AddCanvases();
             builder.Services.AddJobHandlers();
         },

@@ -55,6 +55,7 @@ internal static class RetryPolicy
             InferenceFailure.BadRequest => "bad_request",
             InferenceFailure.BudgetExceeded => "budget_exceeded",
             InferenceFailure.ModelNotFound => "model_not_found",
+            InferenceFailure.KeysUnreadable => "provider_keys_unreadable",
             _ => "invalid_answer",
         },
         failure.Message);

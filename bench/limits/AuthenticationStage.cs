@@ -11,7 +11,7 @@ using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.RateLimiting;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.LimitsBench;

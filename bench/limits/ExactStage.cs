@@ -30,9 +30,7 @@ internal static class ExactStage
         {
             "TokenBucket" => limit * burst + limit / (double)window * elapsed,
             // Any window holds at most the limit: so many that begin within the time.
-            "SlidingWindow" => limit * Math.Ceiling(elapsed / window),
-            // And one that had begun before.
-            "FixedWindow" => limit * (Math.Ceiling(elapsed / window) + 1),
+            "SlidingWindow" or "FixedWindow" => limit * Math.Ceiling(elapsed / window),
             _ => limit,
         };
         return new JsonObject

@@ -26,7 +26,7 @@ internal sealed class Instance : IAsyncDisposable
         Gate = new RedisGate("Bench", settings.RedisTimeout, settings.RedisFailures, TimeProvider.System, NullLogger.Instance);
         var local = new LocalLimiter(options, TimeProvider.System);
         var leases = new LeaseKeeper(options);
-        _heart = new RedisHeart(Gate, leases, options, TimeProvider.System, redis);
+        _heart = new RedisHeart(Gate, local, leases, options, TimeProvider.System, redis);
         Limiter = new RateLimiter(new RedisLimiter(Gate, local, leases, options, redis), local, _heart, TimeProvider.System);
     }
 

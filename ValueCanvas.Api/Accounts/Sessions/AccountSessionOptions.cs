@@ -17,6 +17,9 @@ internal sealed class AccountSessionOptions
     /// <summary>How long an invitation holds.</summary>
     public TimeSpan Invitation { get; set; } = TimeSpan.FromDays(7);
 
+    /// <summary>How long a code for a forgotten password holds.</summary>
+    public TimeSpan PasswordReset { get; set; } = TimeSpan.FromHours(1);
+
     /// <summary>What is over is kept so long for people to look at.</summary>
     public TimeSpan KeepEnded { get; set; } = TimeSpan.FromDays(30);
 }

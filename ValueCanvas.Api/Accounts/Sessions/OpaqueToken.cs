@@ -9,6 +9,7 @@ internal sealed class OpaqueToken
 {
     public const string Refresh = "vcr_";
     public const string Invitation = "vci_";
+    public const string PasswordReset = "vcp_";
 
     private const int Bytes = 32;
 

@@ -1,3 +1,4 @@
+using ValueCanvas.Api.Accounts.Passwords;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Requests;
@@ -27,6 +28,7 @@ internal static class MemberEndpoints
             .ProducesProblem(StatusCodes.Status403Forbidden)
             .ProducesProblem(StatusCodes.Status404NotFound)
             .ProducesProblem(StatusCodes.Status409Conflict);
+        group.MapMemberPasswordReset();
     }
 
     private static async Task<IResult> ListAsync(string tenantId, Caller caller, MemberStore members, CancellationToken cancellationToken)

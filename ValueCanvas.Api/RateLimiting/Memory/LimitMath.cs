@@ -1,9 +1,15 @@
+using ValueCanvas.Api.RateLimiting.Policies;
+
 namespace ValueCanvas.Api.RateLimiting.Memory;
 
 /// <summary>The arithmetic that Redis' script does, with the same numbers: integer microseconds, rounded against who asks.</summary>
 internal static class LimitMath
 {
-    public const int Slots = 100;
+    /// <summary>
+    /// While Redis may be counting for others, memory admits a quarter of a limit, all instances together: so whatever each of the two knows of
+    /// the other, no more than 1.25 times the limit passes.
+    /// </summary>
+    public const int Quarter = 4;
 
     public const long ConcurrencyWait = 1_000_000;
 
@@ -14,6 +20,10 @@ internal static class LimitMath
 
     public static long Remaining(long time, long limit, long window) => Math.Max(0, (long)Math.Floor((double)time * limit / window));
 
-    /// <summary>Sliding window: the width of a slot.</summary>
-    public static long Slot(long window) => (window + Slots - 1) / Slots;
+    /// <summary>A window is counted by hundredths, a fixed one by tenths: the width of one.</summary>
+    public static long Slot(LimitAlgorithm algorithm, long window)
+    {
+        var slots = algorithm == LimitAlgorithm.FixedWindow ? 10 : 100;
+        return (window + slots - 1) / slots;
+    }
 }

@@ -6,11 +6,11 @@ internal sealed class LocalBucket : LocalCounter
     private long _full;
     private long _refunded;
 
-    public override Reading Look(Charge charge, long cost, long now)
+    public override Reading Look(Charge charge, long cost, long asked, long now)
     {
         if (charge.Limit == 0)
             return new(charge, true, 0, 0, Reading.Never, 0, 0);
-        var from = Math.Max(_full, now);
+        var from = Math.Max(_full, now) + LimitMath.Increment(asked, charge.Limit, charge.Policy.WindowMicros);
         var takes = LimitMath.Increment(cost, charge.Limit, charge.Policy.WindowMicros);
         var wait = Math.Max(0, from + takes - charge.BurstMicros - now);
         if (takes > charge.BurstMicros)
@@ -38,11 +38,11 @@ internal sealed class LocalBucket : LocalCounter
     public override void Add(Charge charge, long amount, long now) =>
         _full = Math.Max(_full, now) + LimitMath.Increment(amount, charge.Limit, charge.Policy.WindowMicros);
 
-    public override void Follow(Charge charge, long level, long reset, long now) => _full = now + level;
+    public override void Follow(Charge charge, long level, long now) => _full = now + level;
 
     public override long Level(Charge charge, long now) => Math.Max(0, _full - now);
 
-    public override bool IsEmpty(long now) => _full <= now;
+    protected override bool IsEmpty(long now) => _full <= now;
 
     private Reading Read(Charge charge, long full, long now) => new(
         charge,

@@ -1,3 +1,5 @@
+using ValueCanvas.Api.RateLimiting.Policies;
+
 namespace ValueCanvas.Api.RateLimiting.Memory;
 
 /// <summary>
@@ -7,6 +9,7 @@ namespace ValueCanvas.Api.RateLimiting.Memory;
 internal abstract class LocalCounter
 {
     private static long _last;
+    private LocalWindow? _aside;
 
     /// <summary>Counters are locked in this order.</summary>
     public long Order { get; } = Interlocked.Increment(ref _last);
@@ -16,6 +19,12 @@ internal abstract class LocalCounter
     /// <summary>Has counted something that Redis does not know.</summary>
     public bool IsAhead { get; set; }
 
+    /// <summary>What Redis was asked for and has not answered yet; it may have been admitted there.</summary>
+    public long Asked { get; set; }
+
+    /// <summary>What was admitted here and Redis is being told of: counted here until it is counted there.</summary>
+    public long Taken { get; set; }
+
     /// <summary>Nobody finds it any more.</summary>
     public bool IsGone { get; set; }
 
@@ -23,7 +32,11 @@ internal abstract class LocalCounter
     public long Epoch { get; set; }
 
     /// <summary>Whether a cost fits; nothing is changed but what time changes.</summary>
-    public abstract Reading Look(Charge charge, long cost, long now);
+    /// <param name="charge">Whose limit it is.</param>
+    /// <param name="cost">In the units of the whole system.</param>
+    /// <param name="asked">What may come beside it.</param>
+    /// <param name="now">The time.</param>
+    public abstract Reading Look(Charge charge, long cost, long asked, long now);
 
     /// <summary>Counts what fits, and says how it stands then.</summary>
     public abstract Reading Take(Charge charge, long cost, long now, string id);
@@ -35,17 +48,36 @@ internal abstract class LocalCounter
     public abstract void Add(Charge charge, long amount, long now);
 
     /// <summary>Takes over the level that Redis told.</summary>
-    public abstract void Follow(Charge charge, long level, long reset, long now);
+    public abstract void Follow(Charge charge, long level, long now);
 
     /// <summary>The level, as Redis' script takes it to restore it.</summary>
     public abstract long Level(Charge charge, long now);
 
+    /// <summary>Whether memory may admit it though Redis may be counting: see <see cref="LimitMath.Quarter"/>.</summary>
+    public virtual bool FitsAside(Charge charge, int instances, long now)
+    {
+        var cost = Aside(charge, instances);
+        // Requests are small: one at each instance is never too many. Tokens may be.
+        return (cost <= charge.Limit || charge.Policy.Unit == LimitUnit.Requests) && !(_aside ??= new()).Look(charge, cost, 0, now).Denied;
+    }
+
+    public virtual void TakeAside(Charge charge, int instances, long now, string id) =>
+        (_aside ??= new()).Add(charge, Aside(charge, instances), now);
+
+    /// <summary>Redis had room for it after all.</summary>
+    public virtual void ReturnAside(Charge charge, int instances, string id) => _aside?.Remove(Aside(charge, instances));
+
+    /// <summary>Nothing is counted any more, and nothing is under way.</summary>
+    public bool IsIdle(long now) => Asked == 0 && Taken == 0 && IsEmpty(now) && (_aside is null || _aside.IsEmpty(now));
+
     /// <summary>Nothing is counted any more.</summary>
-    public abstract bool IsEmpty(long now);
+    protected abstract bool IsEmpty(long now);
 
     /// <summary>
     /// A single instance's share of a small limit may be less than one request: that one is admitted where nothing else is counted, unless
     /// nothing may ever be over.
     /// </summary>
     protected static bool MayPassAlone(Charge charge, long cost) => charge.Limit > 0 && cost > charge.Cost && !charge.Policy.IsStrict;
+
+    private static long Aside(Charge charge, int instances) => charge.Cost * instances * LimitMath.Quarter;
 }

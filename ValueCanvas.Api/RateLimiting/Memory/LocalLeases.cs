@@ -4,12 +4,13 @@ namespace ValueCanvas.Api.RateLimiting.Memory;
 internal sealed class LocalLeases : LocalCounter
 {
     private readonly HashSet<string> _running = [];
+    private readonly HashSet<string> _aside = [];
 
-    public override Reading Look(Charge charge, long cost, long now)
+    public override Reading Look(Charge charge, long cost, long asked, long now)
     {
         // The cost is that at every instance together: so many times must what runs here fit into the limit.
         var share = charge.Limit == 0 ? 0 : Math.Max(1, charge.Limit / cost);
-        var denied = _running.Count + 1 > share;
+        var denied = _running.Count + asked + 1 > share;
         return Read(charge, share) with { Denied = denied, Wait = denied ? LimitMath.ConcurrencyWait : 0 };
     }
 
@@ -19,7 +20,11 @@ internal sealed class LocalLeases : LocalCounter
         return Read(charge, Math.Max(1, charge.Limit / cost));
     }
 
-    public void Release(string id) => _running.Remove(id);
+    public void Release(string id)
+    {
+        _running.Remove(id);
+        _aside.Remove(id);
+    }
 
     /// <summary>Redis admitted it: it runs here, too.</summary>
     public void Note(string id) => _running.Add(id);
@@ -32,13 +37,20 @@ internal sealed class LocalLeases : LocalCounter
     {
     }
 
-    public override void Follow(Charge charge, long level, long reset, long now)
+    public override void Follow(Charge charge, long level, long now)
     {
     }
 
+    public override bool FitsAside(Charge charge, int instances, long now) =>
+        _aside.Count + 1 <= Math.Max(1, charge.Limit / (LimitMath.Quarter * instances));
+
+    public override void TakeAside(Charge charge, int instances, long now, string id) => _aside.Add(id);
+
+    public override void ReturnAside(Charge charge, int instances, string id) => _aside.Remove(id);
+
     public override long Level(Charge charge, long now) => 0;
 
-    public override bool IsEmpty(long now) => _running.Count == 0;
+    protected override bool IsEmpty(long now) => _running.Count == 0;
 
     private Reading Read(Charge charge, long share) => new(charge, false, Math.Max(0, share - _running.Count), 0, 0, 0, 0);
 }

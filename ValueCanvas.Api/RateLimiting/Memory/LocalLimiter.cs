@@ -8,7 +8,7 @@ namespace ValueCanvas.Api.RateLimiting.Memory;
 /// The counts of this instance: all policies of a request checked, then all charged or none, under the locks of their counts. Bounded: what
 /// is empty is dropped, and where too many subjects are left, new ones share a count.
 /// </summary>
-internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimeProvider time)
+internal sealed partial class LocalLimiter(IOptions<RateLimitingOptions> options, TimeProvider time)
 {
     private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(10);
 
@@ -17,15 +17,15 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
     private long _sweptAt;
     private int _count;
 
-    public long Now => (long)(time.GetTimestamp() * (1_000_000.0 / time.TimestampFrequency));
+    public long Now => Micros(time);
 
     public int Count => Volatile.Read(ref _count);
 
     /// <param name="charges">All that the request costs.</param>
     /// <param name="instances">Among so many the limits are shared.</param>
     /// <param name="id">The request's.</param>
-    /// <param name="isLate">Redis was asked, and will count it when it answers.</param>
-    public IReadOnlyList<Reading> Charge(IReadOnlyList<Charge> charges, int instances, string id, bool isLate)
+    /// <param name="isTold">Redis is, or will be, asked to count what is admitted.</param>
+    public IReadOnlyList<Reading> Charge(IReadOnlyList<Charge> charges, int instances, string id, bool isTold)
     {
         while (true)
         {
@@ -33,28 +33,52 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
             using var locks = new Locks(counters);
             // Swept away between the look-up and the lock: it would count for nobody.
             if (!Array.Exists(counters, counter => counter.IsGone))
-                return Charge(charges, counters, instances, id, isLate);
+                return Charge(charges, counters, instances, id, isTold);
         }
     }
 
-    private Reading[] Charge(IReadOnlyList<Charge> charges, LocalCounter[] counters, int instances, string id, bool isLate)
+    /// <summary>Whether anything but Redis may decide: a strict policy is not guessed at while Redis may be counting what is not known here.</summary>
+    public bool MayDecide(IReadOnlyList<Charge> charges, int instances) => charges.All(charge => !charge.Policy.IsStrict
+        || charge.Policy.WithoutRedis == WithoutRedis.Open
+        || !MayRedisCount(charge, Now)
+        || (Counter(charge, shared: false) is { } counter && IsAlone(counter, instances)));
+
+    private Reading[] Charge(IReadOnlyList<Charge> charges, LocalCounter[] counters, int instances, string id, bool isTold)
     {
         var readings = new Reading[charges.Count];
         var now = Now;
         for (var i = 0; i < readings.Length; i++)
-            readings[i] = counters[i].Look(charges[i], charges[i].Cost * instances, now);
+            readings[i] = Look(charges[i], counters[i], instances, now);
         if (LimitDecision.FindBinding(readings) >= 0)
             return readings;
         for (var i = 0; i < readings.Length; i++)
         {
             if (readings[i].Denied)
                 continue;
-            readings[i] = counters[i].Take(charges[i], charges[i].Cost * instances, now, id);
-            counters[i].IsAhead |= !isLate;
+            var (charge, counter) = (charges[i], counters[i]);
+            readings[i] = counter.Take(charge, charge.Cost * instances, now, id);
+            if (isTold)
+                counter.Taken += charge.Cost * instances;
+            else
+                counter.IsAhead = true;
+            if (!IsAlone(counter, instances) && MayRedisCount(charge, now))
+                counter.TakeAside(charge, instances, now, id);
         }
 
         return readings;
     }
+
+    private Reading Look(Charge charge, LocalCounter counter, int instances, long now)
+    {
+        var reading = counter.Look(charge, charge.Cost * instances, counter.Asked, now);
+        if (reading.Denied || IsAlone(counter, instances) || !MayRedisCount(charge, now)
+            || (!charge.Policy.IsStrict && counter.FitsAside(charge, instances, now)))
+            return reading;
+        return reading with { Denied = true, Wait = LimitMath.ConcurrencyWait };
+    }
+
+    // Nobody else counts, and all that was counted is known.
+    private static bool IsAlone(LocalCounter counter, int instances) => instances == 1 && counter.Epoch != 0;
 
     /// <summary>Exchanges what was reserved here for what was used, and ends leases.</summary>
     public void Settle(LimitDecision decision, long? tokens, int instances)
@@ -79,20 +103,8 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
                     counter.Add(charge, more * (reservedHere ? instances : 1), Now);
                 else if (reservedHere)
                     counter.Refund(charge, -more * instances, Now, reading.Place, reading.Refunds);
-                counter.IsAhead |= !decision.IsLate && (reservedHere || more > 0);
+                counter.IsAhead |= !decision.IsTold && (reservedHere || more > 0);
             }
-        }
-    }
-
-    /// <summary>Redis never heard of a request that was late there: it is told with the next question.</summary>
-    public void Tell(IReadOnlyList<Reading> readings)
-    {
-        foreach (var reading in readings.Where(reading => !reading.Denied))
-        {
-            if (!_counters.TryGetValue(reading.Charge.Key, out var counter))
-                continue;
-            lock (counter.Gate)
-                counter.IsAhead = true;
         }
     }
 
@@ -102,52 +114,6 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
         {
             lock (leases.Gate)
                 leases.Release(id);
-        }
-    }
-
-    /// <summary>Redis has counted: remembers how it stands there, so that a count in memory can begin with it.</summary>
-    /// <param name="charge">What it was asked.</param>
-    /// <param name="level">How full it is.</param>
-    /// <param name="reset">Until nothing of it is left.</param>
-    /// <param name="epoch">Redis'.</param>
-    /// <param name="restored">The level that Redis was told with the question.</param>
-    /// <param name="id">The request's, where it was admitted.</param>
-    public void Follow(Charge charge, long level, long reset, long epoch, long restored, string? id)
-    {
-        if (Counter(charge, shared: false) is not { } counter)
-            return;
-        lock (counter.Gate)
-        {
-            if (counter is LocalLeases leases && id is not null)
-                leases.Note(id);
-            // An answer that was under way while something was counted here does not know of it.
-            else if (counter.Epoch != 0 && counter.Epoch != epoch && restored == 0)
-            {
-                // Redis has forgotten what is known here; the next question tells it.
-                (counter.IsAhead, counter.Epoch) = (true, epoch);
-                return;
-            }
-            else if (!counter.IsAhead || restored > 0)
-                counter.Follow(charge, level, reset, Now);
-            else
-                return;
-            counter.IsAhead = false;
-            counter.Epoch = epoch;
-        }
-    }
-
-    /// <summary>What Redis does not know, or has forgotten: the level to restore there; 0 where there is nothing to say.</summary>
-    public long LevelToRestore(Charge charge, long epoch)
-    {
-        if (charge.Policy.Algorithm == LimitAlgorithm.Concurrency || !_counters.TryGetValue(charge.Key, out var counter))
-            return 0;
-        lock (counter.Gate)
-        {
-            if (!counter.IsAhead && (counter.Epoch == 0 || counter.Epoch == epoch))
-                return 0;
-            var level = counter.Level(charge, Now);
-            counter.IsAhead &= level > 0;
-            return level;
         }
     }
 
@@ -167,9 +133,8 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
         LocalCounter made = algorithm switch
         {
             LimitAlgorithm.TokenBucket => new LocalBucket(),
-            LimitAlgorithm.SlidingWindow => new LocalSlidingWindow(),
-            LimitAlgorithm.FixedWindow => new LocalFixedWindow(),
-            _ => new LocalLeases(),
+            LimitAlgorithm.Concurrency => new LocalLeases(),
+            _ => new LocalWindow(),
         };
         var kept = _counters.GetOrAdd(key, made);
         if (ReferenceEquals(kept, made))
@@ -187,13 +152,15 @@ internal sealed class LocalLimiter(IOptions<RateLimitingOptions> options, TimePr
         {
             lock (counter.Gate)
             {
-                if (!counter.IsEmpty(Now) || !_counters.TryRemove(KeyValuePair.Create(key, counter)))
+                if (!counter.IsIdle(Now) || !_counters.TryRemove(KeyValuePair.Create(key, counter)))
                     continue;
                 counter.IsGone = true;
                 Interlocked.Decrement(ref _count);
             }
         }
     }
+
+    private static long Micros(TimeProvider time) => (long)(time.GetTimestamp() * (1_000_000.0 / time.TimestampFrequency));
 
     /// <summary>Takes the locks of all counters in one order, whatever the order of the policies.</summary>
     private readonly ref struct Locks

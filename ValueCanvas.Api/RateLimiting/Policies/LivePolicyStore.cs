@@ -9,7 +9,13 @@ internal sealed class LivePolicyStore(NpgsqlDataSource database)
 {
     public async Task<long> RevisionAsync(CancellationToken cancellationToken)
     {
-        await using var command = database.CreateCommand("SELECT revision FROM rate_limit_revision");
+        await using var connection = await database.OpenConnectionAsync(cancellationToken);
+        return await RevisionAsync(connection, cancellationToken);
+    }
+
+    public static async Task<long> RevisionAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT revision FROM rate_limit_revision", connection);
         return (long)(await command.ExecuteScalarAsync(cancellationToken) ?? 0L);
     }
 

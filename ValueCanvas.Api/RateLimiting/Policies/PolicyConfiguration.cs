@@ -67,7 +67,6 @@ internal sealed class RateLimitingOptionsCheck(IConfiguration configuration) : I
         Check(options.MaxBufferedBytes >= 1, nameof(options.MaxBufferedBytes), "must be at least 1");
         Check(options.DefaultOutputTokens >= 1, nameof(options.DefaultOutputTokens), "must be at least 1");
         Check(options.NearLimit is > 0 and <= 1, nameof(options.NearLimit), "must be above 0 and at most 1");
-        Check(options.FollowInterval >= TimeSpan.FromMilliseconds(10), nameof(options.FollowInterval), "must be at least 10 ms");
         Check(options.LogInterval >= TimeSpan.FromMilliseconds(10), nameof(options.LogInterval), "must be at least 10 ms");
         Check(options.LogRetention >= TimeSpan.FromHours(1), nameof(options.LogRetention), "must be at least one hour");
         return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);

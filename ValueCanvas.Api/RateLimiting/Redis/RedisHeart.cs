@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
+using ValueCanvas.Api.RateLimiting.Memory;
 using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
@@ -9,7 +10,8 @@ namespace ValueCanvas.Api.RateLimiting.Redis;
 /// away or slow, is back, and settles there what has ended meanwhile.
 /// </summary>
 internal sealed class RedisHeart(
-    RedisGate gate, LeaseKeeper leases, IOptions<RateLimitingOptions> options, TimeProvider time, IConnectionMultiplexer? redis = null)
+    RedisGate gate, LocalLimiter local, LeaseKeeper leases, IOptions<RateLimitingOptions> options, TimeProvider time,
+    IConnectionMultiplexer? redis = null)
     : BackgroundService
 {
     private const int LifetimeInBeats = 5;
@@ -27,6 +29,7 @@ internal sealed class RedisHeart(
     {
         if (redis is null)
             return;
+        local.Expect();
         try
         {
             while (true)
@@ -48,9 +51,17 @@ internal sealed class RedisHeart(
         // A frozen server would collect them: one is under way at a time.
         if (_pending is { IsCompleted: false } || !connection.IsConnected)
             return;
-        var answer = await gate.ProbeAsync(() => _pending = CallAsync(connection, Lifetime));
+        var answer = await gate.ProbeAsync(() => _pending = HearAsync(CallAsync(connection, Lifetime)));
         if (answer is [var count, ..])
             Volatile.Write(ref _instances, (int)count);
+    }
+
+    // Also when it is late: it lives.
+    private async Task<long[]> HearAsync(Task<long[]> calling)
+    {
+        var answer = await calling;
+        local.Hear();
+        return answer;
     }
 
     // What ended while Redis was away.

@@ -1,8 +1,6 @@
-using System.Globalization;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting.Memory;
-using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
@@ -14,14 +12,14 @@ namespace ValueCanvas.Api.RateLimiting.Redis;
 /// </remarks>
 internal sealed class RedisLimiter
 {
-    private const int ArgumentsOfACharge = 8;
-    private const int NumbersOfAReading = 7;
+    // More than Redis will soon be told is not told one by one, but as a level when it is back.
+    private const int MostToTell = 1000;
 
     private readonly IConnectionMultiplexer? _redis;
+    private readonly ChargeBatches? _batches;
     private readonly RedisGate _gate;
     private readonly LocalLimiter _local;
     private readonly LeaseKeeper _leases;
-    private readonly RedisKey _clock;
     private readonly long _lifetime;
     private long _epoch;
 
@@ -29,144 +27,131 @@ internal sealed class RedisLimiter
         RedisGate gate, LocalLimiter local, LeaseKeeper leases, IOptions<RateLimitingOptions> options, IConnectionMultiplexer? redis = null)
     {
         (_redis, _gate, _local, _leases) = (redis, gate, local, leases);
-        _clock = KeyNames.Clock(options.Value.Prefix);
+        _batches = redis is null ? null : new(redis, KeyNames.Clock(options.Value.Prefix));
         _lifetime = (long)options.Value.LeaseLifetime.TotalMicroseconds;
     }
 
     /// <summary>False where Redis is switched off.</summary>
     public bool Exists => _redis is not null;
 
+    /// <summary>What memory admits while Redis is not waited for can be counted there all the same.</summary>
+    public bool CanTell => _redis is { IsConnected: true } && _batches!.Backlog < MostToTell;
+
     /// <summary>The decision; or the question that is still under way, for <see cref="AdoptAsync"/>; or neither.</summary>
-    public async ValueTask<(LimitDecision? Decision, Task<long[]>? Late)> ChargeAsync(IReadOnlyList<Charge> charges, string id)
+    public async ValueTask<(LimitDecision? Decision, Task<ChargeAnswer>? Late)> ChargeAsync(IReadOnlyList<Charge> charges, string id)
     {
-        if (_gate.IsOpen || _redis is null)
+        if (_gate.IsOpen || _batches is null)
             return default;
-        var (keys, values) = Question(charges, id);
-        var (answer, late) = await _gate.AskAsync(() => RedisScript.Charge.RunAsync(_redis.GetDatabase(), keys, values));
-        if (answer is null)
-            return (null, late);
-
-        var decision = Decide(charges, answer, id);
-        Volatile.Write(ref _epoch, decision.Epoch);
-        for (var i = 0; i < charges.Count; i++)
-        {
-            var admitted = decision.Allowed && !decision.Readings[i].Denied;
-            var level = answer[4 + i * NumbersOfAReading + 4];
-            var restored = (long)values[2 + i * ArgumentsOfACharge + 7];
-            _local.Follow(charges[i], level, decision.Readings[i].Reset, decision.Epoch, restored, admitted ? id : null);
-        }
-
-        if (decision.Allowed)
-            _leases.Begin(decision);
-        return (decision, null);
+        var question = Question(charges, id);
+        _local.Ask(charges);
+        var (answer, late) = await _gate.AskAsync(() => _batches.AskAsync(question));
+        if (answer is not null)
+            return (Follow(question, answer), null);
+        _local.GiveUp(charges);
+        return (null, late);
     }
+
+    /// <summary>Asks though Redis is left alone; null where it cannot hear.</summary>
+    public Task<ChargeAnswer>? TryAsk(IReadOnlyList<Charge> charges, string id) => CanTell ? _batches!.AskAsync(Question(charges, id)) : null;
+
+    /// <summary>A late answer that somebody waited for after all is one like any other.</summary>
+    public LimitDecision Take(IReadOnlyList<Charge> charges, ChargeAnswer answer)
+    {
+        _local.Ask(charges);
+        return Follow(Question(charges, answer.Decision.Id) with { Restored = new long[charges.Count] }, answer);
+    }
+
+    /// <summary>Memory has admitted it: it is counted for all instances when Redis comes to it.</summary>
+    public Task<ChargeAnswer> TellAsync(IReadOnlyList<Charge> charges, string id) => _batches!.AskAsync(Question(charges, id, isAdmitted: true));
 
     /// <summary>
     /// Waits, when memory has decided already, for what Redis says after all, and brings it into line: so every request is counted for all
     /// instances just once, however late Redis was. Nobody waits for this.
     /// </summary>
-    public async Task AdoptAsync(IReadOnlyList<Charge> charges, LimitDecision made, Task<long[]> late)
+    public async Task AdoptAsync(IReadOnlyList<Charge> charges, LimitDecision made, Task<ChargeAnswer> late)
     {
+        ChargeAnswer counted;
         try
         {
             // 1. What it holds now of a request that was refused is given back; what was admitted without room there is a debt.
-            var counted = Decide(charges, await late, made.Id);
+            counted = await late;
             if (!made.Allowed)
             {
-                if (counted.Allowed)
-                    await _leases.SettleAsync(_redis!.GetDatabase(), counted, tokens: null);
+                if (counted.Decision.Allowed)
+                    await _leases.SettleAsync(_redis!.GetDatabase(), counted.Decision, tokens: null);
                 return;
             }
 
-            if (!counted.Allowed)
-            {
-                var (keys, values) = Question(charges, made.Id, isAdmitted: true);
-                counted = Decide(charges, await RedisScript.Charge.RunAsync(_redis!.GetDatabase(), keys, values), made.Id);
-            }
-
-            // 2. From here it is a request like any other.
-            _leases.Begin(counted);
-            var tokens = await made.Over;
-            _leases.End(counted);
-            if (counted.NeedsSettling(tokens))
-                await _leases.SettleAsync(_redis!.GetDatabase(), counted, tokens);
+            var first = counted.Decision;
+            if (!first.Allowed)
+                counted = await TellAsync(charges, made.Id);
+            Volatile.Write(ref _epoch, counted.Decision.Epoch);
+            _local.Adopt(made, first, counted);
         }
         catch (Exception)
         {
             // It broke off: what memory has counted is told when Redis is back.
-            _local.Tell(made.Readings);
+            _local.Tell(made);
+            return;
         }
+
+        // 2. From here it is a request like any other.
+        _leases.Begin(counted.Decision);
+        var tokens = await made.Over;
+        if (counted.Decision.NeedsSettling(tokens))
+            await SettleAsync(counted.Decision, tokens);
+        else
+            _leases.End(counted.Decision);
     }
 
     public async ValueTask<bool> SettleAsync(LimitDecision decision, long? tokens)
     {
         _leases.End(decision);
         if (!_gate.IsOpen && _redis is not null)
-            return (await _gate.AskAsync(() => _leases.SettleAsync(_redis.GetDatabase(), decision, tokens))).Answer is not null;
-        _leases.Owe(decision, tokens);
+            return (await _gate.AskAsync(() => SettleNowAsync(_redis, decision, tokens))).Answer is not null;
+        if (CanTell)
+            _ = SettleLateAsync(_redis!, decision, tokens);
+        else
+            _leases.Owe(decision, tokens);
         return false;
     }
 
-    private (RedisKey[] Keys, RedisValue[] Values) Question(IReadOnlyList<Charge> charges, string id, bool isAdmitted = false)
+    // Nobody waits for it.
+    private async Task SettleLateAsync(IConnectionMultiplexer redis, LimitDecision decision, long? tokens)
     {
-        var reclaimable = 0;
-        foreach (var charge in charges)
-            reclaimable += charge.Policy.IsReclaimable ? 1 : 0;
-        var keys = new RedisKey[1 + charges.Count + reclaimable];
-        var values = new RedisValue[2 + charges.Count * ArgumentsOfACharge];
-        keys[0] = _clock;
-        (values[0], values[1]) = (charges.Count, id);
-        var epoch = Volatile.Read(ref _epoch);
-        for (int i = 0, at = 2, extra = 1 + charges.Count; i < charges.Count; i++)
+        try
         {
-            var charge = charges[i];
-            var policy = charge.Policy;
-            keys[i + 1] = charge.Key;
-            if (policy.IsReclaimable)
-                keys[extra++] = KeyNames.Records(charge.Key);
-            values[at++] = Letter(policy.Algorithm);
-            values[at++] = charge.Limit;
-            values[at++] = policy.WindowMicros;
-            values[at++] = charge.BurstMicros;
-            values[at++] = charge.Cost;
-            values[at++] = (policy.Shadow ? 1 : 0) + (policy.IsReclaimable ? 2 : 0) + (isAdmitted ? 4 : 0);
-            values[at++] = _lifetime;
-            values[at++] = isAdmitted ? 0 : _local.LevelToRestore(charge, epoch);
+            await SettleNowAsync(redis, decision, tokens);
         }
-
-        return (keys, values);
+        catch (Exception)
+        {
+            _leases.Owe(decision, tokens);
+        }
     }
 
-    private static LimitDecision Decide(IReadOnlyList<Charge> charges, long[] answer, string id)
+    private async Task<long[]> SettleNowAsync(IConnectionMultiplexer redis, LimitDecision decision, long? tokens)
     {
-        var readings = new Reading[charges.Count];
-        for (int i = 0, at = 4; i < readings.Length; i++, at += NumbersOfAReading)
-            readings[i] = new(charges[i], answer[at] == 1, answer[at + 1], answer[at + 2], answer[at + 3], answer[at + 5], answer[at + 6]);
-        return new LimitDecision(id, readings, answer[0] == 1 ? (int)answer[1] - 1 : -1, counted: true, answer[3]);
+        var levels = await _leases.SettleAsync(redis.GetDatabase(), decision, tokens);
+        _local.Follow(decision, tokens, levels);
+        return levels;
     }
 
-    private static RedisValue Letter(LimitAlgorithm algorithm) => KeyNames.Letter(algorithm);
-}
-
-/// <summary>How the keys are called; one hash tag for all.</summary>
-internal static class KeyNames
-{
-    public static string Clock(string prefix) => $"{{{prefix}:limits}}:clock";
-
-    public static string Instances(string prefix) => $"{{{prefix}:limits}}:instances";
-
-    /// <summary>Another algorithm or window is another count: a change of these begins anew.</summary>
-    public static string Count(string prefix, LimitPolicy policy, string subject, int resets) => string.Create(
-        CultureInfo.InvariantCulture,
-        $"{{{prefix}:limits}}:{Letter(policy.Algorithm)}{policy.WindowMicros / 1000}:{policy.Name}:{subject}{(resets == 0 ? "" : $"#{resets}")}");
-
-    public static string Records(string count) => count + ":open";
-
-    public static string Letter(LimitAlgorithm algorithm) => algorithm switch
+    private LimitDecision Follow(ChargeQuestion question, ChargeAnswer answer)
     {
-        LimitAlgorithm.TokenBucket => "b",
-        LimitAlgorithm.SlidingWindow => "s",
-        LimitAlgorithm.FixedWindow => "f",
-        _ => "c",
-    };
+        var decision = answer.Decision;
+        Volatile.Write(ref _epoch, decision.Epoch);
+        _local.Follow(question, answer);
+        if (decision.Allowed)
+            _leases.Begin(decision);
+        return decision;
+    }
+
+    private ChargeQuestion Question(IReadOnlyList<Charge> charges, string id, bool isAdmitted = false)
+    {
+        var restored = new long[charges.Count];
+        var epoch = Volatile.Read(ref _epoch);
+        for (var i = 0; i < restored.Length && !isAdmitted; i++)
+            restored[i] = _local.LevelToRestore(charges[i], epoch);
+        return new(charges, id, _lifetime, restored, isAdmitted);
+    }
 }

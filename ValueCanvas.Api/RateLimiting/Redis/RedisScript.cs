@@ -3,7 +3,7 @@ using Script = ValueCanvas.Core.Redis.RedisScript;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
-/// <summary>The scripts of the limits, which all answer with numbers.</summary>
+/// <summary>The scripts of the limits.</summary>
 internal sealed class RedisScript
 {
     private readonly Script _script;
@@ -20,6 +20,10 @@ internal sealed class RedisScript
 
     public async Task<long[]> RunAsync(IDatabase database, RedisKey[] keys, RedisValue[] values) =>
         (long[]?)await _script.RunAsync(database, keys, values) ?? [];
+
+    /// <summary>The answer of one that packs it.</summary>
+    public async Task<byte[]> AskAsync(IDatabase database, RedisKey[] keys, RedisValue[] values) =>
+        (byte[]?)await _script.RunAsync(database, keys, values) ?? [];
 
     private static string Read(string name)
     {

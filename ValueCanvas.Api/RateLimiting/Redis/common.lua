@@ -1,17 +1,19 @@
--- Shared by the scripts. Time and amounts of time are integer microseconds; numbers stay below 2^53, so doubles hold them exactly.
+-- Shared by the scripts. Time and amounts of time are whole microseconds; numbers stay below 2^53, so doubles hold them exactly. Counts are
+-- kept as packed doubles, and arguments come packed: both are read faster than text.
 
-local SLOTS = 100
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
+local call, pack, read = redis.call, struct.pack, struct.unpack
 
 local function int(x) return string.format('%.0f', x) end
 
-local function millis(micros) return int(math.max(1, math.ceil(micros / 1000)) + 1000) end
+local function millis(micros) return max(1, ceil(micros / 1000)) + 1000 end
 
 -- The server's time, which never goes back: after a jump of the clock it goes on from where it was. The epoch is another one after a flush.
 local function clock(key)
-  local t = redis.call('TIME')
+  local t = call('TIME')
   local raw = tonumber(t[1]) * 1000000 + tonumber(t[2])
   local last, offset, epoch = 0, 0, raw
-  local kept = redis.call('GET', key)
+  local kept = call('GET', key)
   if kept then
     local a, b, c = string.match(kept, '^(%d+) (%d+) (%d+)$')
     if a then last, offset, epoch = tonumber(a), tonumber(b), tonumber(c) end
@@ -21,108 +23,107 @@ local function clock(key)
     offset = offset + last - now
     now = last
   end
-  redis.call('SET', key, int(now) .. ' ' .. int(offset) .. ' ' .. int(epoch))
+  call('SET', key, int(now) .. ' ' .. int(offset) .. ' ' .. int(epoch))
   return now, epoch
 end
 
 -- Token bucket: the time at which the bucket is full again, and how much of it was ever refunded.
 
-local function increment(amount, limit, window) return math.ceil(amount * window / limit) end
+local function increment(amount, limit, window) return ceil(amount * window / limit) end
 
 local function bucket(key)
-  local kept = redis.call('GET', key)
-  if kept then
-    local tat, refunded = string.match(kept, '^(%d+) (%d+)$')
-    if tat then return tonumber(tat), tonumber(refunded) end
-  end
-  return 0, 0
+  local kept = call('GET', key)
+  if not kept then return 0, 0 end
+  local tat, refunded = read('<dd', kept)
+  return tat, refunded
 end
 
 local function keep_bucket(key, tat, refunded, now)
-  redis.call('SET', key, int(tat) .. ' ' .. int(refunded), 'PX', millis(tat - now))
+  call('SET', key, pack('<dd', tat, refunded), 'PX', millis(tat - now))
 end
 
--- Sliding window: counts by slot, counted whole until the last instant of the slot has left the window. 's' is their sum, 'o' and 'l' the
--- oldest and the latest slot.
+-- Windows: counts by slot, counted whole until the last instant of the slot has left the window; hundredths of a sliding window, tenths of
+-- a fixed one, which begin and end with the clock's. Kept: the sum, the latest slot and its count, then the earlier ones, oldest first.
 
-local function slot_of(window) return math.ceil(window / SLOTS) end
+local SLOTS = { s = 100, f = 10 }
+local HEAD, ENTRY = 24, 16
 
-local function slots(first, last)
-  local fields = {}
-  for slot = first, last do fields[#fields + 1] = int(slot) end
-  return fields
-end
-
-local function sliding(key, now, window)
-  local kept = redis.call('HMGET', key, 's', 'o', 'l')
-  if not kept[1] then return 0, nil, nil end
-  local sum, oldest, latest = tonumber(kept[1]), tonumber(kept[2]), tonumber(kept[3])
-  local first = math.floor((now - window) / slot_of(window))
-  if latest < first then
-    redis.call('DEL', key)
-    return 0, nil, nil
+local function open_window(algorithm, key, now, window)
+  local w = { key = key, slot = ceil(window / SLOTS[algorithm]), window = window, sum = 0, gone = 0, count = 0, from = HEAD + 1, kept = '' }
+  local kept = call('GET', key)
+  if not kept then return w end
+  local sum, latest, count = read('<ddd', kept)
+  local first = floor((now - window) / w.slot)
+  if latest < first then return w end
+  local at, gone = HEAD + 1, 0
+  while at < #kept do
+    local slot, amount = read('<dd', kept, at)
+    if slot >= first then break end
+    gone = gone + amount
+    at = at + ENTRY
   end
-  if oldest < first then
-    local gone = slots(oldest, first - 1)
-    for _, count in ipairs(redis.call('HMGET', key, unpack(gone))) do
-      if count then sum = sum - tonumber(count) end
-    end
-    redis.call('HDEL', key, unpack(gone))
-    redis.call('HSET', key, 's', int(sum), 'o', int(first))
-    oldest = first
-  end
-  return sum, oldest, latest
+  w.sum, w.gone, w.latest, w.count, w.from, w.kept = sum - gone, gone, latest, count, at, kept
+  return w
 end
 
-local function add_sliding(key, now, window, amount)
-  local slot = slot_of(window)
-  local current = math.floor(now / slot)
-  redis.call('HINCRBY', key, int(current), int(amount))
-  redis.call('HINCRBY', key, 's', int(amount))
-  redis.call('HSETNX', key, 'o', int(current))
-  redis.call('HSET', key, 'l', int(current))
-  redis.call('PEXPIRE', key, millis(window + slot))
+-- What has gone is still there, and in the sum that is kept, until a slot is added.
+local function keep_head(w)
+  call('SETRANGE', w.key, 0, pack('<ddd', w.sum + w.gone, w.latest, w.count))
+end
+
+local function add_to_window(w, now, amount)
+  local current = floor(now / w.slot)
+  w.sum = w.sum + amount
+  if w.latest == current then
+    w.count = w.count + amount
+    keep_head(w)
+  else
+    local earlier = string.sub(w.kept, w.from)
+    if w.latest then earlier = earlier .. pack('<dd', w.latest, w.count) end
+    w.kept, w.from, w.gone, w.latest, w.count = '', HEAD + 1, 0, current, amount
+    call('SET', w.key, pack('<ddd', w.sum, current, amount) .. earlier, 'PX', millis(w.window + w.slot))
+  end
   return current
 end
 
-local function wait_sliding(key, now, window, oldest, latest, needed)
-  local slot, freed = slot_of(window), 0
-  for i, count in ipairs(redis.call('HMGET', key, unpack(slots(oldest, latest)))) do
-    if count then
-      freed = freed + tonumber(count)
-      if freed >= needed then return (oldest + i) * slot + window - now end
+-- Until so much has left, or 0 where it never was so much.
+local function window_frees(w, now, needed)
+  local at, freed = w.from, 0
+  while at < #w.kept do
+    local slot, amount = read('<dd', w.kept, at)
+    freed = freed + amount
+    if freed >= needed then return (slot + 1) * w.slot + w.window - now end
+    at = at + ENTRY
+  end
+  return w.latest and (w.latest + 1) * w.slot + w.window - now or 0
+end
+
+local function refund_window(w, amount, place)
+  if w.latest == place then
+    local back = min(amount, w.count)
+    w.sum, w.count = w.sum - back, w.count - back
+    keep_head(w)
+    return
+  end
+  for at = #w.kept - ENTRY + 1, w.from, -ENTRY do
+    local slot, count = read('<dd', w.kept, at)
+    if slot == place then
+      local back = min(amount, count)
+      w.sum = w.sum - back
+      call('SETRANGE', w.key, at - 1, pack('<dd', slot, count - back))
+      keep_head(w)
+      return
     end
   end
-  return window
-end
-
--- Fixed window: its number and the count in it.
-
-local function fixed(key, now, window)
-  local current = math.floor(now / window)
-  local kept = redis.call('GET', key)
-  if kept then
-    local index, count = string.match(kept, '^(%d+) (%d+)$')
-    if index and tonumber(index) == current then return tonumber(count), current end
-  end
-  return 0, current
-end
-
-local function keep_fixed(key, current, count, now, window)
-  redis.call('SET', key, int(current) .. ' ' .. int(count), 'PX', millis((current + 1) * window - now))
 end
 
 -- What is charged whatever the limit says: a debt.
 local function add(algorithm, key, now, limit, window, amount)
   if algorithm == 'b' then
     local tat, refunded = bucket(key)
-    keep_bucket(key, math.max(tat, now) + increment(amount, limit, window), refunded, now)
-  elseif algorithm == 's' then
-    sliding(key, now, window)
-    add_sliding(key, now, window, amount)
-  elseif algorithm == 'f' then
-    local count, current = fixed(key, now, window)
-    keep_fixed(key, current, count + amount, now, window)
+    keep_bucket(key, max(tat, now) + increment(amount, limit, window), refunded, now)
+  elseif algorithm ~= 'c' then
+    add_to_window(open_window(algorithm, key, now, window), now, amount)
   end
 end
 
@@ -131,34 +132,22 @@ local function refund(algorithm, key, now, limit, window, amount, place, refunde
   if algorithm == 'b' then
     local tat, refunded = bucket(key)
     -- Where the charge ends now: every refund since may have moved it.
-    local left = place - math.max(0, refunded - refunded_before) - now
-    local back = math.min(math.floor(amount * window / limit), left, tat - now)
+    local left = place - max(0, refunded - refunded_before) - now
+    local back = min(floor(amount * window / limit), left, tat - now)
     if back > 0 then keep_bucket(key, tat - back, refunded + back, now) end
-  elseif algorithm == 's' then
-    local _, oldest = sliding(key, now, window)
-    local count = oldest and place >= oldest and redis.call('HGET', key, int(place))
-    local back = count and math.min(amount, tonumber(count)) or 0
-    if back > 0 then
-      redis.call('HINCRBY', key, int(place), int(-back))
-      redis.call('HINCRBY', key, 's', int(-back))
-    end
-  elseif algorithm == 'f' then
-    local count, current = fixed(key, now, window)
-    if current == place then keep_fixed(key, current, math.max(0, count - amount), now, window) end
+  elseif algorithm ~= 'c' then
+    refund_window(open_window(algorithm, key, now, window), amount, place)
   end
 end
 
 -- How full it is (token bucket: in microseconds until it is full again, else a count), and when nothing of it is left.
 local function level(algorithm, key, now, window)
   if algorithm == 'b' then
-    local tat = math.max(0, bucket(key) - now)
+    local tat = max(0, bucket(key) - now)
     return tat, tat
-  elseif algorithm == 's' then
-    local sum, _, latest = sliding(key, now, window)
-    return sum, latest and (latest + 1) * slot_of(window) + window - now or 0
-  elseif algorithm == 'f' then
-    local count, current = fixed(key, now, window)
-    return count, (current + 1) * window - now
+  elseif algorithm == 'c' then
+    return call('ZCARD', key), 0
   end
-  return redis.call('ZCARD', key), 0
+  local w = open_window(algorithm, key, now, window)
+  return w.sum, w.latest and (w.latest + 1) * w.slot + w.window - now or 0
 end

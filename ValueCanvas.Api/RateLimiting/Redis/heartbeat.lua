@@ -1,10 +1,10 @@
 -- Says that an instance lives and how many do. KEYS: clock, instances. ARGV: instance, lifetime (0: it leaves)
 local now, epoch = clock(KEYS[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', int(now))
+call('ZREMRANGEBYSCORE', KEYS[2], '-inf', int(now))
 if tonumber(ARGV[2]) > 0 then
-  redis.call('ZADD', KEYS[2], int(now + tonumber(ARGV[2])), ARGV[1])
-  redis.call('PEXPIRE', KEYS[2], millis(tonumber(ARGV[2])))
+  call('ZADD', KEYS[2], int(now + tonumber(ARGV[2])), ARGV[1])
+  call('PEXPIRE', KEYS[2], millis(tonumber(ARGV[2])))
 else
-  redis.call('ZREM', KEYS[2], ARGV[1])
+  call('ZREM', KEYS[2], ARGV[1])
 end
-return { redis.call('ZCARD', KEYS[2]), now, epoch }
+return { call('ZCARD', KEYS[2]), now, epoch }

@@ -4,11 +4,11 @@ for i = 2, #KEYS do
   local at = (i - 2) * 3
   local lifetime = tonumber(ARGV[at + 2])
   if ARGV[at + 3] == '1' then
-    redis.call('ZADD', KEYS[i], int(now + lifetime), ARGV[at + 1])
-    redis.call('PEXPIRE', KEYS[i], millis(lifetime))
+    call('ZADD', KEYS[i], int(now + lifetime), ARGV[at + 1])
+    call('PEXPIRE', KEYS[i], millis(lifetime))
   else
-    redis.call('ZADD', KEYS[i], 'XX', int(now + lifetime), ARGV[at + 1])
-    redis.call('PEXPIRE', KEYS[i], 86400000)
+    call('ZADD', KEYS[i], 'XX', int(now + lifetime), ARGV[at + 1])
+    call('PEXPIRE', KEYS[i], 86400000)
   end
 end
 return #KEYS - 1

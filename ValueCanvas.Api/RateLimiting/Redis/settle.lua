@@ -12,13 +12,13 @@ for i = 1, (#KEYS - 1) / 2 do
   local at = 2 + (i - 1) * 8
   local algorithm, limit, window = ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   if algorithm == 'c' then
-    redis.call('ZREM', key, id)
+    call('ZREM', key, id)
   else
     local reserved, used = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
     -- A charge that was reclaimed or flushed is there no more, so that all of what was used is owed.
     local there = charged_in == epoch
     if tonumber(ARGV[at + 8]) >= 2 then
-      there = redis.call('ZREM', records, id .. ':' .. ARGV[at + 4] .. ':' .. ARGV[at + 6] .. ':' .. ARGV[at + 7]) == 1
+      there = call('ZREM', records, id .. ':' .. ARGV[at + 4] .. ':' .. ARGV[at + 6] .. ':' .. ARGV[at + 7]) == 1
     end
     if not there then reserved = 0 end
     if used < reserved then

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Protection;
-using ValueCanvas.Api.Secrets;
+using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Tests.Api.Audit;
 

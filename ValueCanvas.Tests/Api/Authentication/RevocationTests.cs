@@ -11,9 +11,6 @@ namespace ValueCanvas.Tests.Api.Authentication;
 /// <summary>What ended is refused everywhere within a second, whatever was remembered of it.</summary>
 public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
 {
-    // A second, and what a loaded machine takes for the requests themselves.
-    private static readonly TimeSpan Bound = TimeSpan.FromSeconds(2.5);
-
     private readonly KeyDatabase _database = fixture.Database;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -25,6 +22,11 @@ public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
     {
         await using var here = new ApiHost(database: _database.App, cache: redis ? _database.Redis : null);
         await using var there = new ApiHost(database: _database.App, cache: redis ? _database.Redis : null);
+        await Effect.WithinASecondAsync(() => DeleteAsync(here, there));
+    }
+
+    private async Task<TimeSpan> DeleteAsync(ApiHost here, ApiHost there)
+    {
         var (tenant, user) = await _database.AddMemberAsync();
         var owner = here.ClientWith(await KeyDatabase.AddKeyAsync(here, tenant, user));
         var made = await KeyDatabase.MakeAsync(owner, new { name = "a" });
@@ -36,12 +38,14 @@ public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
 
         var since = Stopwatch.StartNew();
         await Task.WhenAll(UntilRefusedAsync(here, key), UntilRefusedAsync(there, key));
-        Assert.True(since.Elapsed < Bound, $"refused after {since.Elapsed}");
+        var took = since.Elapsed;
         for (var again = 0; again < 20; again++)
         {
             await IsAsync(here, key, HttpStatusCode.Unauthorized);
             await IsAsync(there, key, HttpStatusCode.Unauthorized);
         }
+
+        return took;
     }
 
     [Theory]
@@ -51,7 +55,7 @@ public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
     [InlineData("UPDATE api_keys SET scopes = '{{canvas}}' WHERE created_by = '{0}'", HttpStatusCode.Forbidden)]
     [InlineData("UPDATE api_keys SET expires_at = now() WHERE created_by = '{0}'", HttpStatusCode.Unauthorized)]
     [InlineData("DELETE FROM api_keys WHERE created_by = '{0}'", HttpStatusCode.Unauthorized)]
-    public async Task Holder_Changed_TakesEffectWithinASecond(string sql, HttpStatusCode expected)
+    public Task Holder_Changed_TakesEffectWithinASecond(string sql, HttpStatusCode expected) => Effect.WithinASecondAsync(async () =>
     {
         var (tenant, user) = await _database.AddMemberAsync();
         var client = fixture.Host.ClientWith(await KeyDatabase.AddKeyAsync(fixture.Host, tenant, user));
@@ -62,8 +66,8 @@ public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
 
         var since = Stopwatch.StartNew();
         await UntilAsync(client, "/api/keys", expected);
-        Assert.True(since.Elapsed < Bound, $"after {since.Elapsed}");
-    }
+        return since.Elapsed;
+    });
 
     [Fact]
     public async Task Delete_WhileALookUpIsUnderWay_DoesNotComeBack()

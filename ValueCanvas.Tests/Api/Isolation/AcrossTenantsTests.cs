@@ -20,8 +20,9 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
         "note_llm_job_change",
         // Before it is known who calls.
         "access_of_session", "end_session_of_token", "find_api_key", "rotate_refresh_token", "user_of_login",
+        "user_of_password_reset", "redeem_password_reset",
         // Of a user, who may belong to several tenants.
-        "accept_invitation", "memberships_of_caller",
+        "accept_invitation", "issue_password_reset", "memberships_of_caller",
         // What ended, for every instance; and what notes it.
         "changed_access", "note_api_key_change", "note_api_key_secret_change", "note_membership_change", "note_session_change",
         "note_user_change",

@@ -30,6 +30,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
         ["/api/auth/sessions/{id}"] = "sessions",
         ["/api/tenants/{tenantId}/members"] = "tenants",
         ["/api/tenants/{tenantId}/members/{userId}"] = "users",
+        ["/api/tenants/{tenantId}/members/{userId}/password-reset"] = "users",
         ["/api/tenants/{tenantId}/invitations"] = "tenants",
         ["/api/tenants/{tenantId}/invitations/{id}"] = "invitations",
     };
@@ -110,7 +111,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
         [
             "/.well-known/jwks.json",
             "/api/auth/login", "/api/auth/logout", "/api/auth/oidc", "/api/auth/oidc/{provider}", "/api/auth/oidc/{provider}/callback",
-            "/api/auth/refresh", "/api/auth/register",
+            "/api/auth/password/reset", "/api/auth/refresh", "/api/auth/register",
             "/api/health", "/api/health/live", "/api/health/ready", "/api/llm/health", "/health", "/health/live", "/health/ready", "/ready",
         ];
         var found = Endpoints()

@@ -1,9 +1,10 @@
 using System.Net;
+using Microsoft.Extensions.Options;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.InferenceProxy;
 using ValueCanvas.Tests.Infrastructure;
+using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Api.Protection;
 
@@ -90,7 +91,7 @@ public sealed class ClientAddressTests(ServersFixture servers) : IAsyncLifetime
     }
 
     private static string Source(string address) => new ClientSource(
-        new SecretBox("a-secret-of-tests-that-is-long-enough")).Of(IPAddress.Parse(address));
+        new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" }))).Of(IPAddress.Parse(address));
 
     private static IEnumerable<(string, string)> Known(string? proxies) =>
         (proxies?.Split(',') ?? []).Select((proxy, i) => ($"Protection:KnownProxies:{i}", proxy));

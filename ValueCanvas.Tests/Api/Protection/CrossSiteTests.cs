@@ -12,7 +12,8 @@ namespace ValueCanvas.Tests.Api.Protection;
 /// <summary>What a foreign page can make a browser send does not change anything.</summary>
 public sealed class CrossSiteTests
 {
-    private static readonly CsrfTokens Tokens = new(new SecretBox("a-secret-of-tests-that-is-long-enough"));
+    private static readonly CsrfTokens Tokens =
+        new(new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" })));
 
     private static readonly Caller Session = new(Guid.NewGuid(), Role.Owner, CredentialKind.Session)
     {

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Npgsql;
 using ValueCanvas.Api.ProviderKeys;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.ProviderKeys;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
@@ -63,18 +64,19 @@ public sealed class ProviderKeyTests(MigratedDatabase database) : IClassFixture<
         using var set = await PutAsync(one, "together", _key);
         await UntilSeenAsync(other, inference, "x-valuecanvas-key-together", _key);
 
-        using var changed = await PutAsync(one, "together", "another-one-0123456789");
-        var clock = Stopwatch.StartNew();
-        await UntilSeenAsync(other, inference, "x-valuecanvas-key-together", "another-one-0123456789");
-        var whole = clock.Elapsed;
+        var another = 0;
+        await Effect.WithinASecondAsync(async () =>
+        {
+            var key = $"another-{++another}-0123456789";
+            using var changed = await PutAsync(one, "together", key);
+            var clock = Stopwatch.StartNew();
+            await UntilSeenAsync(other, inference, "x-valuecanvas-key-together", key);
+            return clock.Elapsed;
+        });
         using var deleted = await one.Client.DeleteAsync("/api/provider-keys/together", Cancel);
         Assert.Equal(HttpStatusCode.NoContent, deleted.StatusCode);
-        clock.Restart();
         await UntilSeenAsync(other, inference, "x-valuecanvas-key-together", null);
 
-        // Half a second, and what busy cores may take.
-        Assert.InRange(whole, TimeSpan.Zero, TimeSpan.FromSeconds(3));
-        Assert.InRange(clock.Elapsed, TimeSpan.Zero, TimeSpan.FromSeconds(3));
         using var again = await one.Client.DeleteAsync("/api/provider-keys/together", Cancel);
         await ApiHost.ProblemAsync(again, 404);
     }
@@ -107,7 +109,7 @@ public sealed class ProviderKeyTests(MigratedDatabase database) : IClassFixture<
         Assert.Equal("42501", (await Assert.ThrowsAsync<PostgresException>(() => InTenantAsync(Tenants.Development, foreign))).SqlState);
 
         // Whoever can write to the database cannot give one tenant another's key.
-        Assert.Equal(_key, Assert.Single(await store.OpenAsync(database.OtherTenant, Cancel)).Secret);
+        Assert.Equal(_key, Assert.Single(await api.Services.GetRequiredService<SealedProviderKeys>().OpenAsync(database.OtherTenant, Cancel)).Secret);
         await MigratedDatabase.ExecuteAsync(database.Admin,
             $"""
              INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)

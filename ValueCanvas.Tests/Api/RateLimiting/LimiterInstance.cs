@@ -23,7 +23,7 @@ internal sealed class LimiterInstance : IAsyncDisposable
         Gate = new RedisGate("Tests", options.RedisTimeout, options.RedisFailures, time, NullLogger.Instance);
         Local = new LocalLimiter(bound, time);
         var leases = new LeaseKeeper(bound);
-        Heart = new RedisHeart(Gate, leases, bound, time, redis);
+        Heart = new RedisHeart(Gate, Local, leases, bound, time, redis);
         Limiter = new RateLimiter(new RedisLimiter(Gate, Local, leases, bound, redis), Local, Heart, time);
     }
 

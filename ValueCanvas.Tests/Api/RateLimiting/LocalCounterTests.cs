@@ -26,7 +26,7 @@ public sealed class LocalCounterTests
             {
                 now += random.NextInt64(0, policy.WindowMicros / random.Next(1, 50));
                 var charge = LimitTestData.Charge(policy, random.NextInt64(1, Math.Max(2, policy.Limit / 3)));
-                if (counter.Look(charge, charge.Cost, now).Denied)
+                if (counter.Look(charge, charge.Cost, 0, now).Denied)
                     continue;
                 counter.Take(charge, charge.Cost, now, "");
                 log.Add(now, charge.Cost);
@@ -52,14 +52,14 @@ public sealed class LocalCounterTests
             for (var step = 0; step < Steps; step++)
             {
                 var charge = LimitTestData.Charge(policy, random.NextInt64(1, Math.Max(2, policy.Limit / 3)));
-                var reading = counter.Look(charge, charge.Cost, now);
+                var reading = counter.Look(charge, charge.Cost, 0, now);
                 if (reading.Denied)
                 {
                     told++;
                     Assert.True(reading.Wait > 0);
-                    Assert.True(counter.Look(charge, charge.Cost, now + reading.Wait - 1).Denied);
+                    Assert.True(counter.Look(charge, charge.Cost, 0, now + reading.Wait - 1).Denied);
                     now += reading.Wait;
-                    Assert.False(counter.Look(charge, charge.Cost, now).Denied);
+                    Assert.False(counter.Look(charge, charge.Cost, 0, now).Denied);
                 }
 
                 counter.Take(charge, charge.Cost, now, "");
@@ -96,7 +96,7 @@ public sealed class LocalCounterTests
                     log.Correct(at, charge.Cost, used);
                 }
                 else if (LimitTestData.Charge(policy, random.NextInt64(1, Math.Max(2, policy.Limit / 2))) is var charge
-                    && !counter.Look(charge, charge.Cost, now).Denied)
+                    && !counter.Look(charge, charge.Cost, 0, now).Denied)
                 {
                     open.Add((charge, now, counter.Take(charge, charge.Cost, now, "")));
                     log.Add(now, charge.Cost);
@@ -117,7 +117,7 @@ public sealed class LocalCounterTests
         var admitted = 0;
         for (var second = 0; second <= 60; second++)
         {
-            while (!counter.Look(charge, 1, second * 1_000_000L).Denied)
+            while (!counter.Look(charge, 1, 0, second * 1_000_000L).Denied)
             {
                 counter.Take(charge, 1, second * 1_000_000L, "");
                 admitted++;
@@ -136,21 +136,23 @@ public sealed class LocalCounterTests
         counter.Take(charge, 50, 0, "");
         counter.Add(charge, 150, 0);
 
-        var refused = counter.Look(charge, 50, 0);
+        var refused = counter.Look(charge, 50, 0, 0);
 
         Assert.True(refused.Denied);
         Assert.Equal((200 + 50 - 100) * 600_000, refused.Wait);
     }
 
-    [Fact]
-    public void SlidingWindow_CountsASlotTooLongAtMost()
+    [Theory]
+    [InlineData(nameof(LimitAlgorithm.SlidingWindow), 1.01)]
+    [InlineData(nameof(LimitAlgorithm.FixedWindow), 1.1)]
+    public void Window_CountsASlotTooLongAtMost(string name, double most)
     {
-        var policy = LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1, TimeSpan.FromSeconds(10));
-        var counter = new LocalSlidingWindow();
+        var policy = LimitTestData.Policy(Enum.Parse<LimitAlgorithm>(name), 1, TimeSpan.FromSeconds(10));
+        var counter = new LocalWindow();
         var charge = LimitTestData.Charge(policy);
         counter.Take(charge, 1, 50_000_000, "");
 
-        Assert.InRange(counter.Look(charge, 1, 50_000_000).Wait, policy.WindowMicros, policy.WindowMicros * 1.01);
+        Assert.InRange(counter.Look(charge, 1, 0, 50_000_000).Wait, policy.WindowMicros, policy.WindowMicros * most);
     }
 
     [Theory]
@@ -161,15 +163,14 @@ public sealed class LocalCounterTests
     {
         var policy = LimitTestData.Policy(Enum.Parse<LimitAlgorithm>(name), 10, TimeSpan.FromSeconds(10));
 
-        Assert.Equal(Reading.Never, Make(policy.Algorithm).Look(LimitTestData.Charge(policy, 11), 11, 1_000_000_000).Wait);
-        Assert.Equal(Reading.Never, Make(policy.Algorithm).Look(LimitTestData.Charge(policy) with { Limit = 0 }, 1, 1_000_000_000).Wait);
+        Assert.Equal(Reading.Never, Make(policy.Algorithm).Look(LimitTestData.Charge(policy, 11), 11, 0, 1_000_000_000).Wait);
+        Assert.Equal(Reading.Never, Make(policy.Algorithm).Look(LimitTestData.Charge(policy) with { Limit = 0 }, 1, 0, 1_000_000_000).Wait);
     }
 
     internal static LocalCounter Make(LimitAlgorithm algorithm) => algorithm switch
     {
         LimitAlgorithm.TokenBucket => new LocalBucket(),
-        LimitAlgorithm.SlidingWindow => new LocalSlidingWindow(),
-        _ => new LocalFixedWindow(),
+        _ => new LocalWindow(),
     };
 
     internal static (Random Random, LimitPolicy Policy) Random(int seed, string name)
@@ -188,9 +189,7 @@ public sealed class LocalCounterTests
     {
         if (policy.Algorithm == LimitAlgorithm.TokenBucket)
             log.AssertBucket(policy.Limit, policy.WindowMicros, (long)(policy.WindowMicros * policy.Burst));
-        else if (policy.Algorithm == LimitAlgorithm.SlidingWindow)
-            log.AssertRolling(policy.Limit, policy.WindowMicros);
         else
-            log.AssertFixed(policy.Limit, policy.WindowMicros);
+            log.AssertRolling(policy.Limit, policy.WindowMicros);
     }
 }

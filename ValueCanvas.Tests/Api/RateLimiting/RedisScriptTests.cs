@@ -40,7 +40,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
             var subject = $"s{seed}";
             var model = LocalCounterTests.Make(policy.Algorithm);
             var open = new List<(string Id, Charge Charge, Reading Script, Reading Model)>();
-            var (epoch, started) = (0L, false);
+            var epoch = 0L;
             for (var step = 0; step < 120; step++)
             {
                 await AdvanceAsync(random.NextInt64(0, policy.WindowMicros / random.Next(1, 30)));
@@ -61,18 +61,16 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
 
                 var cost = LimitTestData.Charge(policy, random.NextInt64(1, Math.Max(2, policy.Limit / 2)), _prefix, subject);
                 var answer = await ChargeAsync($"r{step}", cost);
-                (var now, epoch) = (answer[2], answer[3]);
-                if (!started && policy.Algorithm == LimitAlgorithm.FixedWindow)
-                    model.Follow(cost, 0, policy.WindowMicros - now % policy.WindowMicros, now);
-                started = true;
-
-                var expected = model.Look(cost, cost.Cost, now);
-                Assert.Equal((expected.Denied, expected.Wait), (answer[0] == 1, answer[7]));
+                (var now, epoch) = (answer.Time, answer.Decision.Epoch);
+                var reading = answer.Decision.Readings[0];
+                var expected = model.Look(cost, cost.Cost, 0, now);
+                Assert.Equal((expected.Denied, expected.Wait), (reading.Denied, reading.Wait));
+                Assert.Equal(expected.Denied, !answer.Decision.Allowed);
                 if (expected.Denied)
                     continue;
                 var taken = model.Take(cost, cost.Cost, now, "");
-                Assert.Equal((taken.Remaining, taken.Reset), (answer[5], answer[6]));
-                open.Add(($"r{step}", cost, new(cost, false, answer[5], answer[6], 0, answer[9], answer[10]), taken));
+                Assert.Equal((taken.Remaining, taken.Reset), (reading.Remaining, reading.Reset));
+                open.Add(($"r{step}", cost, reading, taken));
             }
         }
     }
@@ -90,9 +88,9 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         var first = await ChargeAsync(charge);
         var second = await ChargeAsync(charge);
 
-        Assert.Equal(before, first[2]);
-        Assert.InRange(second[2] - first[2], 1, 60_000_000);
-        Assert.Equal((0L, 0L), (first[0], second[0]));
+        Assert.Equal(before, first.Time);
+        Assert.InRange(second.Time - first.Time, 1, 60_000_000);
+        Assert.True(first.Decision.Allowed && second.Decision.Allowed);
     }
 
     [Fact]
@@ -101,13 +99,32 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         var wide = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 100, TimeSpan.FromSeconds(60)), prefix: _prefix);
         var narrow = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.TokenBucket, 1, TimeSpan.FromSeconds(60)), prefix: _prefix);
         var tightest = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.TokenBucket, 1, TimeSpan.FromSeconds(90)), prefix: _prefix);
-        Assert.Equal(0, (await ChargeAsync(wide, narrow, tightest))[0]);
+        Assert.True((await ChargeAsync(wide, narrow, tightest)).Decision.Allowed);
 
         var refused = await ChargeAsync(wide, narrow, tightest);
         var alone = await ChargeAsync(wide);
 
-        Assert.Equal((1L, 3L), (refused[0], refused[1]));
-        Assert.Equal(98, alone[5]);
+        Assert.Equal(tightest, refused.Decision.Binding!.Value.Charge);
+        Assert.Equal(98, alone.Decision.Readings[0].Remaining);
+    }
+
+    [Fact]
+    public async Task Script_ManyRequestsAtOnce_AreDecidedInTurnEachByItself()
+    {
+        var one = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 10, TimeSpan.FromHours(1)), prefix: _prefix);
+        var many = LimitTestData.Charge(
+            LimitTestData.Policy(LimitAlgorithm.TokenBucket, 5000, TimeSpan.FromHours(1), unit: LimitUnit.Tokens), 100, _prefix, "tokens");
+
+        var answers = await ChargeQuestion.AskAsync(
+            Database,
+            Clock,
+            [.. Enumerable.Range(0, 40).Select(i => i % 2 == 0 ? Question($"a{i}", one, many) : Question($"b{i}", many))]);
+
+        // Ten of the first kind, and of the second as many as the tokens of both allow.
+        Assert.Equal(Enumerable.Range(0, 20).Select(i => i < 10), answers.Where((_, i) => i % 2 == 0).Select(answer => answer.Decision.Allowed));
+        Assert.All(answers.Where((_, i) => i % 2 == 1), answer => Assert.True(answer.Decision.Allowed));
+        Assert.Equal(5000 - 30 * 100, answers[^1].Decision.Readings[0].Remaining);
+        Assert.Equal(30, await Database.SortedSetLengthAsync(KeyNames.Records(many.Key)));
     }
 
     [Fact]
@@ -119,7 +136,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
 
         var second = await ChargeAsync(charge);
 
-        Assert.Equal((0L, 1L), (second[0], second[4]));
+        Assert.Equal((true, true), (second.Decision.Allowed, second.Decision.Readings[0].Denied));
     }
 
     [Fact]
@@ -129,12 +146,12 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         {
             var policy = LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 100, TimeSpan.FromHours(1), unit: LimitUnit.Tokens, mode: mode);
             var charge = LimitTestData.Charge(policy, 60, _prefix, mode.ToString());
-            Assert.Equal(40, (await ChargeAsync(charge))[5]);
+            Assert.Equal(40, Remaining(await ChargeAsync(charge)));
 
             await AdvanceAsync(31_000_000);
             var next = await ChargeAsync(charge with { Cost = 10 });
 
-            Assert.Equal(remaining, next[5]);
+            Assert.Equal(remaining, Remaining(next));
         }
     }
 
@@ -145,15 +162,15 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         var charge = LimitTestData.Charge(policy, 60, _prefix);
         var answer = await ChargeAsync(charge);
         await AdvanceAsync(31_000_000);
-        Assert.Equal(99, (await ChargeAsync(charge with { Cost = 1 }))[5]);
+        Assert.Equal(99, Remaining(await ChargeAsync(charge with { Cost = 1 })));
 
-        var settled = await SettleAsync(charge, new(charge, false, 0, 0, 0, answer[9], answer[10]), 20, answer[3]);
+        var settled = await SettleAsync(charge, answer.Decision.Readings[0], 20, answer.Decision.Epoch);
         Assert.Equal(21, settled[0]);
 
         var strict = LimitTestData.Charge(policy with { Mode = TokenMode.Strict }, 60, _prefix, "strict");
         answer = await ChargeAsync(strict);
         await Database.KeyDeleteAsync([Clock, strict.Key]);
-        settled = await SettleAsync(strict, new(strict, false, 0, 0, 0, answer[9], answer[10]), 20, answer[3]);
+        settled = await SettleAsync(strict, answer.Decision.Readings[0], 20, answer.Decision.Epoch);
         Assert.Equal(20, settled[0]);
     }
 
@@ -164,14 +181,14 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         var charge = LimitTestData.Charge(policy, prefix: _prefix);
         await ChargeAsync("kept", charge);
         await ChargeAsync("crashed", charge);
-        Assert.Equal(1, (await ChargeAsync("third", charge))[0]);
+        Assert.False((await ChargeAsync("third", charge)).Decision.Allowed);
 
         await AdvanceAsync(20_000_000);
         await RedisScript.Renew.RunAsync(Database, [Clock, charge.Key], ["kept", 30_000_000, 1]);
         await AdvanceAsync(20_000_000);
 
-        Assert.Equal(0, (await ChargeAsync("third", charge))[0]);
-        Assert.Equal(1, (await ChargeAsync("fourth", charge))[0]);
+        Assert.True((await ChargeAsync("third", charge)).Decision.Allowed);
+        Assert.False((await ChargeAsync("fourth", charge)).Decision.Allowed);
     }
 
     [Fact]
@@ -182,25 +199,19 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
             var charge = LimitTestData.Charge(
                 LimitTestData.Policy(algorithm, 10, TimeSpan.FromSeconds(60)), 1, _prefix, algorithm.ToString());
             await ChargeAsync(charge);
-            Assert.InRange((await Database.KeyTimeToLiveAsync(charge.Key))!.Value.TotalSeconds, 0.001, 63);
+            Assert.InRange((await Database.KeyTimeToLiveAsync(charge.Key))!.Value.TotalSeconds, 0.001, 68);
         }
     }
 
-    private Task<long[]> ChargeAsync(params Charge[] charges) => ChargeAsync("id", charges);
+    private static long Remaining(ChargeAnswer answer) => answer.Decision.Readings[0].Remaining;
 
-    private Task<long[]> ChargeAsync(string id, params Charge[] charges)
-    {
-        List<RedisKey> keys = [Clock, .. charges.Select(charge => (RedisKey)charge.Key)];
-        keys.AddRange(charges.Where(charge => charge.Policy.IsReclaimable).Select(charge => (RedisKey)KeyNames.Records(charge.Key)));
-        List<RedisValue> values = [charges.Length, id];
-        foreach (var charge in charges)
-            values.AddRange(
-            [
-                KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.BurstMicros, charge.Cost,
-                (charge.Policy.Shadow ? 1 : 0) + (charge.Policy.IsReclaimable ? 2 : 0), Lifetime(charge), 0,
-            ]);
-        return RedisScript.Charge.RunAsync(Database, [.. keys], [.. values]);
-    }
+    private Task<ChargeAnswer> ChargeAsync(params Charge[] charges) => ChargeAsync("id", charges);
+
+    private async Task<ChargeAnswer> ChargeAsync(string id, params Charge[] charges) =>
+        (await ChargeQuestion.AskAsync(Database, Clock, [Question(id, charges)]))[0];
+
+    private static ChargeQuestion Question(string id, params Charge[] charges) =>
+        new(charges, id, Lifetime(charges[0]), new long[charges.Length], IsAdmitted: false);
 
     private Task<long[]> SettleAsync(Charge charge, Reading reading, long used, long epoch) => SettleAsync("id", charge, reading, used, epoch);
 

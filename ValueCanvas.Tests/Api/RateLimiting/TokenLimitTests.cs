@@ -50,7 +50,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
             }
         }));
 
-        Assert.InRange(used, 500, 1000);
+        Assert.InRange(used, 100, 1000);
         Assert.All(statuses, status => Assert.True(status is HttpStatusCode.OK or HttpStatusCode.TooManyRequests));
         Assert.Contains(HttpStatusCode.TooManyRequests, statuses);
     }
@@ -113,7 +113,8 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
             }
         }));
 
-        Assert.InRange(used, 200, 1000);
+        // What a stream that is left may have used stays reserved, so the least is little.
+        Assert.InRange(used, 90, 1000);
     }
 
     [Fact]
@@ -318,7 +319,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         using var redis = await RedisConnection.OpenAsync(servers.Redis);
         var key = redis.Server.Keys(pattern: $"{{{_prefix}:limits}}:s60000:tokens:*")
             .SingleOrDefault(key => !key.ToString().EndsWith(":open", StringComparison.Ordinal));
-        return Limit - (long)await redis.Database.HashGetAsync(key.ToString(), "s");
+        return Limit - await LimitTestData.WindowSumAsync(redis.Database, key.ToString());
     }
 
     private ApiHost Host((string Key, string Value)[] settings) => new(_inference.Address, cache: servers.Redis, settings: settings);

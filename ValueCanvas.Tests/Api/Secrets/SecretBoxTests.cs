@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Microsoft.Extensions.Options;
 using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Tests.Api.Secrets;
@@ -58,5 +59,5 @@ public sealed class SecretBoxTests
         Assert.NotEqual(_box.DeriveKey("a"), With("the second secret of this installation").DeriveKey("a"));
     }
 
-    private static SecretBox With(string secret) => new(secret);
+    private static SecretBox With(string secret) => new(Options.Create(new SecretOptions { SecretKey = secret }));
 }

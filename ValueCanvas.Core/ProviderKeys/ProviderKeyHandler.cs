@@ -1,6 +1,6 @@
 using ValueCanvas.Core.Inference;
 
-namespace ValueCanvas.Api.ProviderKeys;
+namespace ValueCanvas.Core.ProviderKeys;
 
 /// <summary>
 /// Gives requests to the inference proxy the keys of the tenant that they are for, beside the secret by which the proxy believes them.

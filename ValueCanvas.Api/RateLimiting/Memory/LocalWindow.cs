@@ -1,10 +1,10 @@
 namespace ValueCanvas.Api.RateLimiting.Memory;
 
 /// <summary>
-/// Sliding window: counts by slot, each counted whole until the last instant of the slot has left the window. So no window of that length,
+/// Sliding and fixed window: counts by slot, each counted whole until the last instant of the slot has left the window. So no window of that length,
 /// wherever it begins, ever holds more than the limit; the price is that a request may count for one slot too long.
 /// </summary>
-internal sealed class LocalSlidingWindow : LocalCounter
+internal sealed class LocalWindow : LocalCounter
 {
     // Oldest first.
     private readonly List<(long Slot, long Count)> _slots = [];
@@ -12,14 +12,14 @@ internal sealed class LocalSlidingWindow : LocalCounter
     private long _slotLength = 1;
     private long _window;
 
-    public override Reading Look(Charge charge, long cost, long now)
+    public override Reading Look(Charge charge, long cost, long asked, long now)
     {
         Prune(charge, now);
         var wait = 0L;
         if (cost > charge.Limit)
-            wait = charge.Cost > charge.Limit || !MayPassAlone(charge, cost) ? Reading.Never : _sum == 0 ? 0 : Reset(now);
-        else if (_sum + cost > charge.Limit)
-            wait = WaitFor(_sum + cost - charge.Limit, now);
+            wait = charge.Cost > charge.Limit || !MayPassAlone(charge, cost) ? Reading.Never : _sum + asked == 0 ? 0 : Math.Max(1, Reset(now));
+        else if (_sum + asked + cost > charge.Limit)
+            wait = WaitFor(_sum + asked + cost - charge.Limit, now);
         return Read(charge, now) with { Denied = wait != 0, Wait = wait };
     }
 
@@ -51,7 +51,7 @@ internal sealed class LocalSlidingWindow : LocalCounter
         _sum += amount;
     }
 
-    public override void Follow(Charge charge, long level, long reset, long now)
+    public override void Follow(Charge charge, long level, long now)
     {
         Prune(charge, now);
         if (level > _sum)
@@ -61,11 +61,18 @@ internal sealed class LocalSlidingWindow : LocalCounter
         }
 
         // The oldest are those that may have left there already.
-        for (var i = 0; i < _slots.Count && _sum > level; i++)
+        Remove(_sum - level);
+    }
+
+    /// <summary>So much was no part of it after all: of the oldest, for it is not known when that came.</summary>
+    public void Remove(long amount)
+    {
+        for (var i = 0; i < _slots.Count && amount > 0; i++)
         {
-            var less = Math.Min(_slots[i].Count, _sum - level);
+            var less = Math.Min(_slots[i].Count, amount);
             _slots[i] = (_slots[i].Slot, _slots[i].Count - less);
             _sum -= less;
+            amount -= less;
         }
     }
 
@@ -75,11 +82,11 @@ internal sealed class LocalSlidingWindow : LocalCounter
         return _sum;
     }
 
-    public override bool IsEmpty(long now) => _slots.Count == 0 || Reset(now) <= 0;
+    protected override bool IsEmpty(long now) => _slots.Count == 0 || Reset(now) <= 0;
 
     private void Prune(Charge charge, long now)
     {
-        (_window, _slotLength) = (charge.Policy.WindowMicros, LimitMath.Slot(charge.Policy.WindowMicros));
+        (_window, _slotLength) = (charge.Policy.WindowMicros, LimitMath.Slot(charge.Policy.Algorithm, charge.Policy.WindowMicros));
         var first = Math.Max(0, now - _window) / _slotLength;
         var gone = 0;
         for (; gone < _slots.Count && now >= _window && _slots[gone].Slot < first; gone++)
@@ -97,7 +104,8 @@ internal sealed class LocalSlidingWindow : LocalCounter
                 return (slot + 1) * _slotLength + _window - now;
         }
 
-        return _window;
+        // The rest may be refused yet, and is not counted then.
+        return Math.Max(1, Reset(now));
     }
 
     private long Reset(long now) => _slots.Count == 0 ? 0 : (_slots[^1].Slot + 1) * _slotLength + _window - now;

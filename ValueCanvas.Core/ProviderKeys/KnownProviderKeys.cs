@@ -1,17 +1,19 @@
 using System.Collections.Concurrent;
 using System.Security.Cryptography;
-using ValueCanvas.Api.Errors;
+using Microsoft.Extensions.Logging;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Inference;
 
-namespace ValueCanvas.Api.ProviderKeys;
+namespace ValueCanvas.Core.ProviderKeys;
 
 /// <summary>
 /// The tenants' keys in memory, as <see cref="ProviderKeyChanges"/> lets them stand. Most tenants have none, and are never asked for. While the
 /// database is away, what is known goes on for <see cref="Trust"/>; a tenant that has keys which are not known is refused then: its requests
 /// must not go out in another account's name.
 /// </summary>
-internal sealed partial class KnownProviderKeys(ProviderKeyStore store, TimeProvider time, ILogger<KnownProviderKeys> logger)
+public sealed partial class KnownProviderKeys(SealedProviderKeys store, TimeProvider time, ILogger<KnownProviderKeys> logger)
 {
+    /// <summary>So long what is known goes on without the database.</summary>
     public static readonly TimeSpan Trust = TimeSpan.FromMinutes(10);
 
     private readonly ConcurrentDictionary<Guid, bool> _having = new();
@@ -20,6 +22,11 @@ internal sealed partial class KnownProviderKeys(ProviderKeyStore store, TimeProv
     private volatile bool _heard;
     private volatile bool _away;
 
+    /// <summary>It is known which tenants have any.</summary>
+    public bool HasHeard => _heard;
+
+    /// <summary>The tenant's keys; none for most.</summary>
+    /// <exception cref="InferenceException">They cannot be opened here.</exception>
     public async ValueTask<IReadOnlyList<ProviderKey>> OfAsync(Guid tenantId, CancellationToken cancellationToken)
     {
         // 1. What is known: that it has none, or which.
@@ -42,11 +49,8 @@ internal sealed partial class KnownProviderKeys(ProviderKeyStore store, TimeProv
         catch (CryptographicException)
         {
             Log.NotOurs(logger, tenantId);
-            throw new RequestException(
-                StatusCodes.Status503ServiceUnavailable, "Your provider keys cannot be read. Set them again: PUT /api/provider-keys/{provider}.")
-            {
-                Code = "provider_keys_unreadable",
-            };
+            throw new InferenceException(
+                InferenceFailure.KeysUnreadable, "Your provider keys cannot be read. Set them again: PUT /api/provider-keys/{provider}.");
         }
 
         if (_having.ContainsKey(tenantId))
@@ -55,7 +59,7 @@ internal sealed partial class KnownProviderKeys(ProviderKeyStore store, TimeProv
     }
 
     /// <summary>These tenants' keys changed, or are heard of for the first time; the others' are as they were at that moment.</summary>
-    public void Heard(IEnumerable<Guid> tenants, long asked)
+    internal void Heard(IEnumerable<Guid> tenants, long asked)
     {
         foreach (var tenant in tenants)
         {
@@ -67,13 +71,15 @@ internal sealed partial class KnownProviderKeys(ProviderKeyStore store, TimeProv
         (_heard, _away) = (true, false);
     }
 
+    /// <summary>They are read anew when they are needed next.</summary>
     public void Forget(Guid tenantId)
     {
         _having[tenantId] = true;
         _known.TryRemove(tenantId, out _);
     }
 
-    public void Away() => _away = true;
+    /// <summary>The database does not say what changed.</summary>
+    internal void Away() => _away = true;
 
     private static partial class Log
     {
