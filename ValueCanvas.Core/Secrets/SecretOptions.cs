@@ -10,8 +10,7 @@ public sealed class SecretOptions
     public const int MinLength = 22;
 
     /// <summary>
-    /// What every key of the service's <see cref="Core.Secrets.SecretBox"/> is derived from; the same in all instances, and
-    /// kept: what it sealed is lost with it.
+    /// What every key of <see cref="SecretBox"/> is derived from; the same in all instances, and kept: what it sealed is lost with it.
     /// </summary>
     public string? SecretKey { get; set; }
 }
