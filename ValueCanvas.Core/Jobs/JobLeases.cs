@@ -59,7 +59,9 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     /// Commits success, the <paramref name="result"/> (JSON), and what the job changed, or nothing at all; an exception of
     /// <paramref name="changes"/> takes it all back.
     /// </summary>
-    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) => changes is null
+    public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) =>
+        // A child's end locks its parent: two groups could take parents in different orders, so it ends in a transaction of its own.
+        changes is null && job.ParentId is null
         ? _completions.CompleteAsync(job, result).WaitAsync(cancellationToken)
         : database.WriteAsync(
             job.TenantId,
@@ -78,7 +80,8 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
                     return false;
 
                 db.Add(new JobResult { JobId = job.Id, TenantId = job.TenantId, RunLease = job.RunLease, Result = result });
-                await changes(db, ct);
+                if (changes is not null)
+                    await changes(db, ct);
                 return true;
             },
             cancellationToken);
