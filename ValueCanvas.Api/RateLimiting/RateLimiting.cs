@@ -56,8 +56,7 @@ internal sealed class RateLimiting(
         {
             if (meter?.Told is { } told)
                 known!.Note(told.Output, told.Prompt, body.PromptBytes + cost!.HiddenPromptBytes);
-            // Nobody waits for it: it is on its way to Redis before anything that this client asks next.
-            _ = limits.SettleAsync(decision, meter?.Used() ?? 0).AsTask();
+            await limits.SettleAsync(decision, meter?.Used() ?? 0);
         }
 
         long Reserve(LimitPolicy policy)

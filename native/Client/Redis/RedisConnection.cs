@@ -10,8 +10,6 @@ internal static partial class RedisConnection
     {
         var logger = loggerFactory.CreateLogger("StackExchange.Redis");
         var connection = ConnectionMultiplexer.Connect(options);
-        // Else answers are handed out one after the other, and each only when what waited for the last one has come to its next wait.
-        connection.PreserveAsyncOrder = false;
         connection.ConnectionFailed += (_, lost) =>
             Log.Lost(logger, lost.EndPoint?.ToString(), lost.ConnectionType, lost.FailureType);
         connection.ConnectionRestored += (_, restored) =>
