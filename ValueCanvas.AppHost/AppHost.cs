@@ -30,6 +30,9 @@ var operatorKey = builder.AddGeneratedSecret("operator-key");
 // From this the Api derives the keys of what it stores sealed or as keyed hashes, and the worker opens tenants' provider keys: kept with the data.
 var accountsKey = builder.AddGeneratedSecret("accounts-key");
 
+// By this Api and Worker seal and open the secrets that webhooks are signed with: kept with the data.
+var webhooksKey = builder.AddGeneratedSecret("webhooks-key");
+
 var models = builder.AddModelServers("vllm");
 
 var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
@@ -48,6 +51,7 @@ builder.AddProject<Projects.ValueCanvas_Worker>("worker")
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
+    .WithEnvironment("Webhooks__SecretKey", webhooksKey)
     .WithHttpHealthCheck("/health/ready");
 
 builder.AddProject<Projects.ValueCanvas_Api>("api")
@@ -59,6 +63,7 @@ builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithEnvironment("Inference__InternalKey", internalKey)
     .WithEnvironment("Inference__OperatorKey", operatorKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
+    .WithEnvironment("Webhooks__SecretKey", webhooksKey)
     .WithFirstStart()
     .WithHttpHealthCheck("/health/ready");
 

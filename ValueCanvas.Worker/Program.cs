@@ -9,6 +9,7 @@ using ValueCanvas.ServiceDefaults.Caching;
 using ValueCanvas.Worker.Execution;
 using ValueCanvas.Worker.Maintenance;
 using ValueCanvas.Worker.Migration;
+using ValueCanvas.Worker.Webhooks;
 
 // `migrate` runs to completion before any service starts; without it this is a worker of the queue.
 if (args is [MigrateCommand.Name, ..])
@@ -28,6 +29,7 @@ builder.Services.AddJobExecution();
 builder.Services.AddJobMaintenance();
 builder.Services.AddCanvases();
 builder.Services.AddJobHandlers();
+builder.Services.AddWebhookDelivery();
 
 var app = builder.Build();
 app.MapDefaultEndpoints();

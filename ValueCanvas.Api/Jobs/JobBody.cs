@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
@@ -18,8 +19,15 @@ internal sealed record JobBody(
     DateTimeOffset? Deadline = null,
     int? MaxAttempts = null,
     string? UniqueKey = null,
-    string? OnConflict = null)
+    string? OnConflict = null,
+    // Left out where there is none, so that a submission of before these were there has the fingerprint that it had.
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] Guid? ParentId = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<JobBody?>? Children = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? OnChildFailure = null)
 {
+    /// <summary>Jobs in one submission, children among them.</summary>
+    public const int MostJobs = 500;
+
     private const int MostAttempts = 20;
     private const int LongestKey = 200;
     private static readonly TimeSpan Furthest = TimeSpan.FromDays(366);
@@ -47,6 +55,7 @@ internal sealed record JobBody(
             errors.Add($"{prefix}uniqueKey", $"must have 1 to {LongestKey} characters, none of them a control character");
         if (OnConflict is not null && (UniqueKey is null || !Conflicts.Contains(OnConflict)))
             errors.Add($"{prefix}onConflict", $"must be one of {string.Join(", ", Conflicts)}, and needs a uniqueKey");
+        CheckFamily(errors, prefix);
 
         var args = JsonSerializer.Serialize(PromptVariables ?? [], JobContext.Default.DictionaryStringJsonElement);
         return new NewJob(Type ?? "", promptKey, args)
@@ -62,10 +71,20 @@ internal sealed record JobBody(
                 "replace" => JobConflict.Replace,
                 _ => JobConflict.Keep,
             },
+            ParentId = ParentId,
+            Children = [.. ChildrenOf(prefix).Select(child => child.Job.ToJob(caller, prompts, now, errors, child.Prefix))],
+            OnChildFailure = OnChildFailure ?? ChildFailures.Fail,
             SubmitterId = caller.HolderId,
             SubmitterKeyId = caller.ApiKeyId,
         };
     }
+
+    /// <summary>This job and its children, each with what its fields' names begin with.</summary>
+    public IEnumerable<(JobBody Job, string Prefix)> WithChildren(string prefix) => ChildrenOf(prefix).Prepend((this, prefix));
+
+    /// <summary>The jobs of a submission with their children.</summary>
+    public static IEnumerable<(JobBody Job, string Prefix)> All(IReadOnlyList<JobBody> bodies, bool isBulk) =>
+        bodies.SelectMany((body, index) => body.WithChildren(isBulk ? $"jobs[{index}]." : ""));
 
     /// <summary>The models that the job will ask, where it has passed the validation.</summary>
     public IEnumerable<string> Models() => Type switch
@@ -82,6 +101,26 @@ internal sealed record JobBody(
             ? canvas
             : null;
 
+    private IEnumerable<(JobBody Job, string Prefix)> ChildrenOf(string prefix) =>
+        (Children ?? []).Index().Where(item => item.Item is not null).Select(item => (item.Item!, $"{prefix}children[{item.Index}]."));
+
+    private void CheckFamily(RequestErrors errors, string prefix)
+    {
+        if (Children is { Count: 0 or >= MostJobs } || Children?.Contains(null) is true)
+            errors.Add($"{prefix}children", $"must be an array of 1 to {MostJobs - 1} jobs");
+        if (OnChildFailure is not null && (Children is null || !ChildFailures.All.Contains(OnChildFailure)))
+            errors.Add($"{prefix}onChildFailure", $"must be one of {string.Join(", ", ChildFailures.All)}, and needs children");
+        if (ParentId is not null && Children is not null)
+            errors.Add($"{prefix}parentId", "must not be given together with children: a child has no children");
+        if (ParentId is not null && UniqueKey is not null)
+            errors.Add($"{prefix}uniqueKey", "must not be given together with parentId");
+        foreach (var (child, name) in ChildrenOf(prefix))
+        {
+            if (child.ParentId is not null || child.Children is not null || child.UniqueKey is not null)
+                errors.Add(name.TrimEnd('.'), "must not have parentId, children or uniqueKey: families have two generations");
+        }
+    }
+
     /// <summary>422: a job that cannot succeed is not accepted.</summary>
     public static RequestException Unacceptable(RequestErrors errors)
     {
@@ -94,12 +133,10 @@ internal sealed record JobBody(
 /// <summary>Body of <c>POST /api/queue/llm/bulk</c>: all of the jobs are accepted, or none.</summary>
 internal sealed record JobsBody(IReadOnlyList<JobBody?>? Jobs) : IRequestBody
 {
-    private const int Most = 500;
-
     public void Validate(RequestErrors errors)
     {
-        if (Jobs is not { Count: >= 1 and <= Most })
-            errors.Add("jobs", $"must be an array of 1 to {Most} jobs");
+        if (Jobs is not { Count: >= 1 } || Jobs.Sum(job => 1 + (job?.Children?.Count ?? 0)) > JobBody.MostJobs)
+            errors.Add("jobs", $"must be an array of 1 to {JobBody.MostJobs} jobs, their children among them");
         foreach (var (index, job) in (Jobs ?? []).Index())
         {
             if (job is null)

@@ -8,7 +8,8 @@ namespace ValueCanvas.Api.Jobs;
 internal sealed class JobControl(TenantDatabase database, JobStore jobs)
 {
     /// <summary>
-    /// Calls a job off. A worker that runs it learns so within a second and hangs up on the model; whatever it makes until then is refused.
+    /// Calls a job off, and with a parent its children. A worker that runs it learns so within a second and hangs up on the model; whatever
+    /// it makes until then is refused.
     /// </summary>
     /// <returns>Null: there is no such job. Not cancelled: it had ended.</returns>
     public Task<Job?> CancelAsync(
@@ -22,7 +23,7 @@ internal sealed class JobControl(TenantDatabase database, JobStore jobs)
                      UPDATE llm_jobs
                      SET state = 'cancelled', finished_at = clock_timestamp(), lease_expires_at = NULL,
                          error_code = 'cancelled', error_message = 'The job was called off.'
-                     WHERE id = {id} AND state IN ('queued', 'running', 'retryable')
+                     WHERE id = {id} AND state IN ('queued', 'blocked', 'running', 'retryable')
                      """,
                     ct);
                 if (cancelled > 0)
@@ -32,7 +33,7 @@ internal sealed class JobControl(TenantDatabase database, JobStore jobs)
             cancellationToken);
 
     /// <summary>
-    /// Submits jobs that have ended once more, each as a new job that names the old one; those that have not ended are left out.
+    /// Submits jobs that have ended once more, each by itself, as a new job that names the old one; those that have not ended are left out.
     /// </summary>
     public async Task<Submission> RetryAsync(
         Guid tenantId,

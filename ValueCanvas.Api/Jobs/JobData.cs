@@ -17,6 +17,7 @@ internal sealed record JobData(
     int Snoozes,
     string? UniqueKey,
     Guid? RetryOf,
+    Guid? ParentId,
     DateTimeOffset CreatedAt,
     DateTimeOffset RunAt,
     DateTimeOffset? Deadline,
@@ -24,9 +25,11 @@ internal sealed record JobData(
     DateTimeOffset? FinishedAt,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JobErrorData? Error,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<JobEventData>? History,
-    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Result)
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JsonElement? Result,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] JobChildrenData? Children = null)
 {
-    public static JobData From(Job job, string? result = null, IReadOnlyList<JobEventRow>? history = null) => new(
+    public static JobData From(
+        Job job, string? result = null, IReadOnlyList<JobEventRow>? history = null, JobChildrenData? children = null) => new(
         job.Id,
         job.Type,
         job.PromptKey,
@@ -37,6 +40,7 @@ internal sealed record JobData(
         job.Snoozes,
         job.UniqueKey,
         job.RetryOf,
+        job.ParentId,
         job.CreatedAt,
         job.RunAt,
         job.DeadlineAt,
@@ -44,7 +48,8 @@ internal sealed record JobData(
         job.FinishedAt,
         job is { ErrorCode: { } code, ErrorMessage: { } message } ? new(code, message) : null,
         history?.Select(row => new JobEventData(row.Event, row.State, row.Attempt, row.At, row.ErrorCode)).ToArray(),
-        result is null ? null : Parse(result));
+        result is null ? null : Parse(result),
+        children);
 
     private static JsonElement Parse(string json)
     {
@@ -53,10 +58,18 @@ internal sealed record JobData(
     }
 }
 
+/// <summary>A parent's children: how many, how many in which state (those that there are), and what becomes of it where one fails.</summary>
+internal sealed record JobChildrenData(long Total, IReadOnlyDictionary<string, long> Jobs, string OnFailure)
+{
+    public static JobChildrenData? From(Job job, IReadOnlyDictionary<JobState, long> counts) => job.OnChildFailure is { } onFailure
+        ? new(counts.Values.Sum(), counts.OrderBy(pair => pair.Key).ToDictionary(pair => pair.Key.ToName(), pair => pair.Value), onFailure)
+        : null;
+}
+
 internal sealed record JobErrorData(string Code, string Message);
 
 /// <summary>
-/// Something that happened to a job: submitted, claimed, retried, snoozed, released, rescued, succeeded, failed, cancelled.
+/// Something that happened to a job: submitted, unblocked, claimed, retried, snoozed, released, rescued, succeeded, failed, cancelled.
 /// </summary>
 internal sealed record JobEventData(
     string Event,
@@ -71,15 +84,19 @@ internal sealed record JobPage(IReadOnlyList<JobData> Items, string? NextCursor)
 /// <summary>Jobs in the order of their submission.</summary>
 internal sealed record JobList(IReadOnlyList<JobData> Items);
 
-/// <summary>How many of the tenant's jobs are in which state, and for how long the first one that may run has waited.</summary>
+/// <summary>
+/// How many of the tenant's jobs are in which state, for how long the first one that may run has waited, and since when no job of anybody
+/// is started (null: they are).
+/// </summary>
 internal sealed record QueueMetrics(
-    IReadOnlyDictionary<string, long> Jobs, long Total, double? OldestWaitSeconds, JobLimitsData? Limits)
+    IReadOnlyDictionary<string, long> Jobs, long Total, double? OldestWaitSeconds, JobLimitsData? Limits, DateTimeOffset? PausedSince)
 {
-    public static QueueMetrics From(JobCounts counts, JobLimitsData? limits) => new(
+    public static QueueMetrics From(JobCounts counts, JobLimitsData? limits, DateTimeOffset? pausedSince) => new(
         counts.ByState.ToDictionary(pair => pair.Key.ToName(), pair => pair.Value),
         counts.ByState.Values.Sum(),
         counts.OldestWait is { } wait ? Math.Round(wait.TotalSeconds, 3) : null,
-        limits);
+        limits,
+        pausedSince);
 }
 
 /// <summary>How many jobs there were to do something with.</summary>
@@ -93,6 +110,7 @@ internal sealed record JobCount(int Count);
 [JsonSerializable(typeof(ScheduleBody))]
 [JsonSerializable(typeof(Envelope<ScheduleData>))]
 [JsonSerializable(typeof(Envelope<ScheduleList>))]
+[JsonSerializable(typeof(Envelope<QueuePauseData>))]
 [JsonSerializable(typeof(JobData))]
 [JsonSerializable(typeof(JobStateData))]
 [JsonSerializable(typeof(JobDeltaData))]

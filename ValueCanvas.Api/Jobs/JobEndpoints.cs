@@ -5,6 +5,7 @@ using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
+using ValueCanvas.Api.Webhooks;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Prompts;
 
@@ -20,6 +21,7 @@ internal static class JobEndpoints
         services.AddSingleton<JobSubmissions>();
         services.AddSingleton<JobControl>();
         services.AddSingleton<JobLimits>();
+        services.AddSingleton<QueuePause>();
         services.AddSingleton<JobWatch>();
         return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, JobContext.Default));
     }
@@ -29,7 +31,7 @@ internal static class JobEndpoints
         group.WithTags("Queue").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Queue);
         group.MapPost("/llm", EnqueueAsync)
             .RequireRole(Role.Member)
-            .WithSummary("Submit a job; 202 says that it is stored. The header Idempotency-Key makes it count once")
+            .WithSummary("Submit a job, with children or without; 202 says that it is stored. The header Idempotency-Key makes it count once")
             .Produces<Envelope<JobData>>(StatusCodes.Status202Accepted)
             .Produces<Envelope<JobData>>()
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -76,6 +78,7 @@ internal static class JobEndpoints
             .Produces<Envelope<QueueMetrics>>();
         group.MapDeadLetters();
         group.MapSchedules();
+        group.MapWebhooks();
         group.MapPausing();
         return group;
     }
@@ -108,7 +111,10 @@ internal static class JobEndpoints
         var known = ReadId(id);
         var found = await jobs.FindAsync(caller.TenantId, known, cancellationToken) ?? throw NotThere();
         var history = await control.HistoryAsync(caller.TenantId, known, cancellationToken);
-        return TypedResults.Ok(Envelope.Of(JobData.From(found.Job, found.Result, history)));
+        var children = found.Job.OnChildFailure is null
+            ? null
+            : JobChildrenData.From(found.Job, await jobs.CountChildrenAsync(caller.TenantId, known, cancellationToken));
+        return TypedResults.Ok(Envelope.Of(JobData.From(found.Job, found.Result, history, children)));
     }
 
     private static async Task<IResult> WatchAsync(
@@ -122,13 +128,17 @@ internal static class JobEndpoints
     }
 
     private static async Task<IResult> CancelAsync(
-        string id, Caller caller, JobControl control, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        string id, Caller caller, JobControl control, JobSignal signal, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var known = ReadId(id);
         var job = await control.CancelAsync(
             caller.TenantId, known,
             (db, ct) => audit.WriteAsync(db, context, new("job.cancelled") { Subject = new("job", known) }, ct), cancellationToken)
             ?? throw NotThere();
+        // It may have been the last that its parent waited for.
+        if (job.ParentId is not null)
+            await signal.PublishAsync();
         return job.State == JobState.Cancelled
             ? TypedResults.Ok(Envelope.Of(JobData.From(job)))
             : throw new RequestException(StatusCodes.Status409Conflict, $"The job has ended: it is {job.State.ToName()}.")
@@ -142,7 +152,7 @@ internal static class JobEndpoints
         CancellationToken cancellationToken)
     {
         var found = await jobs.FindAsync(caller.TenantId, ReadId(id), cancellationToken) ?? throw NotThere();
-        if (found.Job.State is JobState.Queued or JobState.Running or JobState.Retryable)
+        if (!found.Job.State.IsFinal())
             throw new RequestException(
                 StatusCodes.Status409Conflict, $"The job has not ended: it is {found.Job.State.ToName()}. Cancel it first.")
             {
@@ -161,24 +171,30 @@ internal static class JobEndpoints
     }
 
     private static async Task<IResult> ListAsync(
-        string? limit, string? cursor, string? status, string? type, string? errorCode, string? retryOf, Caller caller, JobStore jobs,
-        CancellationToken cancellationToken)
+        string? limit, string? cursor, string? status, string? type, string? errorCode, string? retryOf, string? parentId,
+        Caller caller, JobStore jobs, CancellationToken cancellationToken)
     {
         var filter = new JobFilter
         {
             State = ReadStatus(status),
             Type = type,
             ErrorCode = errorCode,
-            RetryOf = string.IsNullOrEmpty(retryOf) ? null
-                : Guid.TryParse(retryOf, CultureInfo.InvariantCulture, out var job) ? job
-                : throw RequestException.Invalid("retryOf", "must be a job's id"),
+            RetryOf = ReadJobId("retryOf", retryOf),
+            ParentId = ReadJobId("parentId", parentId),
         };
         return TypedResults.Ok(Envelope.Of(await JobPages.ReadAsync(jobs, caller.TenantId, filter, limit, cursor, cancellationToken)));
     }
 
-    private static async Task<IResult> CountAsync(Caller caller, JobStore jobs, JobLimits limits, CancellationToken cancellationToken) =>
+    private static async Task<IResult> CountAsync(
+        Caller caller, JobStore jobs, JobLimits limits, QueuePause pause, CancellationToken cancellationToken) =>
         TypedResults.Ok(Envelope.Of(QueueMetrics.From(
-            await jobs.CountAsync(caller.TenantId, cancellationToken), await limits.FindAsync(caller.TenantId, cancellationToken))));
+            await jobs.CountAsync(caller.TenantId, cancellationToken),
+            await limits.FindAsync(caller.TenantId, cancellationToken),
+            await pause.SinceAsync(caller.TenantId, cancellationToken))));
+
+    private static Guid? ReadJobId(string name, string? text) => string.IsNullOrEmpty(text) ? null
+        : Guid.TryParse(text, CultureInfo.InvariantCulture, out var job) ? job
+        : throw RequestException.Invalid(name, "must be a job's id");
 
     private static JobState? ReadStatus(string? text)
     {

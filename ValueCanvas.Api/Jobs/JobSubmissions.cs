@@ -37,7 +37,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
         await CheckCanvasesAsync(bodies, isBulk, caller, errors, cancellationToken);
         if (errors.Any)
             throw JobBody.Unacceptable(errors);
-        foreach (var model in bodies.SelectMany(body => body.Models()).Distinct())
+        foreach (var model in JobBody.All(bodies, isBulk).SelectMany(item => item.Job.Models()).Distinct())
             caller.Models?.Check(model);
 
         // 2. All of it, or nothing.
@@ -74,6 +74,16 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
                 {
                     Code = "not_unique",
                 };
+            case Submission.NoParent { State: null } missing:
+                throw JobBody.Unacceptable(Error("parentId", $"names no job: {missing.ParentId}"));
+            case Submission.NoParent late:
+                throw new RequestException(
+                    StatusCodes.Status409Conflict,
+                    $"The job {late.ParentId} does not wait for children: it is {late.State!.Value.ToName()}. "
+                    + "A job that is submitted with children takes further ones until these have ended.")
+                {
+                    Code = "parent_not_waiting",
+                };
             default:
                 throw new RequestException(
                     StatusCodes.Status429TooManyRequests,
@@ -83,6 +93,13 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
                     RetryAfter = FullWait,
                 };
         }
+    }
+
+    private static RequestErrors Error(string field, string problem)
+    {
+        var errors = new RequestErrors();
+        errors.Add(field, problem);
+        return errors;
     }
 
     private static JobRequest? RequestOf(IReadOnlyList<JobBody> bodies, bool isBulk, HttpContext context)
@@ -100,17 +117,17 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
     private async Task CheckCanvasesAsync(
         IReadOnlyList<JobBody> bodies, bool isBulk, Caller caller, RequestErrors errors, CancellationToken cancellationToken)
     {
-        var wanted = bodies.Select(body => body.CanvasId()).OfType<Guid>().Distinct().ToArray();
+        var wanted = JobBody.All(bodies, isBulk).Select(item => item.Job.CanvasId()).OfType<Guid>().Distinct().ToArray();
         if (wanted.Length == 0)
             return;
         var found = await database.ExecuteAsync(
             caller.TenantId,
             (db, ct) => db.Set<Canvas>().Where(canvas => wanted.Contains(canvas.Id)).Select(canvas => canvas.Id).ToListAsync(ct),
             cancellationToken);
-        foreach (var (index, body) in bodies.Index())
+        foreach (var (body, prefix) in JobBody.All(bodies, isBulk))
         {
             if (body.CanvasId() is { } id && !found.Contains(id))
-                errors.Add($"{(isBulk ? $"jobs[{index}]." : "")}promptVariables.canvasId", "names no canvas");
+                errors.Add($"{prefix}promptVariables.canvasId", "names no canvas");
         }
     }
 }

@@ -33,6 +33,22 @@ internal static class QueueAdmin
     public static RouteGroupBuilder MapQueueAdmin(this RouteGroupBuilder group)
     {
         group.WithTags("Queue").WithMetadata(BodyLimit.Api).RequireOperator();
+        group.MapGet("", async (Caller caller, QueuePause pause, CancellationToken ct) =>
+                TypedResults.Ok(Envelope.Of(QueuePauseData.Of(await pause.SinceAsync(caller.TenantId, ct)))))
+            .WithSummary("Whether jobs of all tenants are started")
+            .Produces<Envelope<QueuePauseData>>();
+        group.MapPost(
+                "/pause",
+                (Caller caller, QueuePause pause, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken ct) =>
+                    PauseAllAsync(true, caller, pause, signal, audit, context, ct))
+            .WithSummary("Start no more jobs of any tenant; what runs goes on, and submissions are accepted")
+            .Produces<Envelope<QueuePauseData>>();
+        group.MapPost(
+                "/resume",
+                (Caller caller, QueuePause pause, JobSignal signal, AuditLog audit, HttpContext context, CancellationToken ct) =>
+                    PauseAllAsync(false, caller, pause, signal, audit, context, ct))
+            .WithSummary("Start jobs again, but for tenants that have paused their own")
+            .Produces<Envelope<QueuePauseData>>();
         group.MapGet("/{tenantId}", GetAsync)
             .WithSummary("What a tenant may have of the queue")
             .Produces<Envelope<JobLimitsData>>()
@@ -56,6 +72,19 @@ internal static class QueueAdmin
         if (!paused)
             await signal.PublishAsync();
         return TypedResults.Ok(Envelope.Of(now));
+    }
+
+    private static async Task<IResult> PauseAllAsync(
+        bool paused, Caller caller, QueuePause pause, JobSignal signal, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
+    {
+        var since = await pause.SetAsync(
+            caller.TenantId, paused,
+            (db, ct) => audit.WriteAsync(db, context, new(paused ? "queue.paused_for_all" : "queue.resumed_for_all"), ct),
+            cancellationToken);
+        if (!paused)
+            await signal.PublishAsync();
+        return TypedResults.Ok(Envelope.Of(QueuePauseData.Of(since)));
     }
 
     private static async Task<IResult> GetAsync(string tenantId, JobLimits limits, CancellationToken cancellationToken) =>

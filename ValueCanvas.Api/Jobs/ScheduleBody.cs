@@ -20,6 +20,8 @@ internal sealed record ScheduleBody(string? Name, string? Cron, string? TimeZone
             errors.Add("job", "is required: what to submit");
         else if (Job.RunAt is not null || Job.Deadline is not null || Job.UniqueKey is not null)
             errors.Add("job", "must not have runAt, deadline or uniqueKey: the schedule gives them");
+        else if (Job.ParentId is not null || Job.Children is not null)
+            errors.Add("job", "must not have parentId or children: a schedule submits single jobs");
     }
 
     public string Zone => TimeZone ?? "UTC";

@@ -12,7 +12,11 @@ internal static class InferenceErrors
     private const int MaxErrorBytes = 64 * 1024;
 
     public static InferenceException Unreachable(HttpRequestException cause) =>
-        new(InferenceFailure.Unavailable, "The inference service cannot be reached at the moment. Try again shortly.", cause);
+        new(InferenceFailure.Unavailable, "The inference service cannot be reached at the moment. Try again shortly.", cause)
+        {
+            IsOutage = cause.HttpRequestError is HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError
+                or HttpRequestError.SecureConnectionError,
+        };
 
     public static InferenceException BrokenOff(Exception? cause = null) =>
         new(InferenceFailure.Unavailable, "The model's answer broke off before it was complete. Try again.", cause);
@@ -40,7 +44,10 @@ internal static class InferenceErrors
             InferenceFailure.Timeout => "The model servers did not answer in time. Try again, or ask for a shorter answer.",
             _ => "No model server can answer at the moment. Try again shortly.",
         };
-        return new InferenceException(kind, message, retryAfter: RetryAfter(response.Headers.RetryAfter, time));
+        return new InferenceException(kind, message, retryAfter: RetryAfter(response.Headers.RetryAfter, time))
+        {
+            IsOutage = kind == InferenceFailure.Unavailable && response.StatusCode == HttpStatusCode.ServiceUnavailable,
+        };
     }
 
     private static InferenceFailure KindOf(HttpStatusCode status, WireError? error) => status switch

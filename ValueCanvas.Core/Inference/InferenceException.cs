@@ -44,6 +44,12 @@ public sealed class InferenceException : Exception
     public TimeSpan? RetryAfter { get; }
 
     /// <summary>
+    /// True where no model has seen the request, because the proxy could not be reached or has nobody to ask: it says nothing about the
+    /// request.
+    /// </summary>
+    public bool IsOutage { get; init; }
+
+    /// <summary>
     /// True where the same request can succeed later without a change. An invalid answer counts: models are not deterministic.
     /// </summary>
     public bool IsTransient =>

@@ -46,6 +46,12 @@ public sealed class Job
     /// <summary>The job that this one does again.</summary>
     public Guid? RetryOf { get; init; }
 
+    /// <summary>The job that waits for this one to end.</summary>
+    public Guid? ParentId { get; init; }
+
+    /// <summary>What it does when a child does not succeed; null: it has no children. See <see cref="ChildFailures"/>.</summary>
+    public string? OnChildFailure { get; init; }
+
     /// <summary>The user who submitted it, or whose API key did.</summary>
     public Guid? SubmitterId { get; init; }
 
@@ -105,6 +111,8 @@ internal sealed class JobConfiguration : IEntityTypeConfiguration<Job>
         builder.Property(job => job.Snoozes).HasColumnName("snoozes");
         builder.Property(job => job.UniqueKey).HasColumnName("unique_key");
         builder.Property(job => job.RetryOf).HasColumnName("retry_of");
+        builder.Property(job => job.ParentId).HasColumnName("parent_id");
+        builder.Property(job => job.OnChildFailure).HasColumnName("on_child_failure");
         builder.Property(job => job.SubmitterId).HasColumnName("submitter_id");
         builder.Property(job => job.SubmitterKeyId).HasColumnName("submitter_key_id");
         builder.Property(job => job.CrashCount).HasColumnName("crash_count");

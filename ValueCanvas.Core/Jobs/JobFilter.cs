@@ -15,6 +15,8 @@ public sealed record JobFilter
 
     public Guid? RetryOf { get; init; }
 
+    public Guid? ParentId { get; init; }
+
     public IReadOnlyList<Guid>? Ids { get; init; }
 
     /// <summary>Failed, and not done again since.</summary>
@@ -30,6 +32,8 @@ public sealed record JobFilter
             jobs = jobs.Where(job => job.ErrorCode == ErrorCode);
         if (RetryOf is not null)
             jobs = jobs.Where(job => job.RetryOf == RetryOf);
+        if (ParentId is not null)
+            jobs = jobs.Where(job => job.ParentId == ParentId);
         if (Ids is not null)
             jobs = jobs.Where(job => Ids.Contains(job.Id));
         if (DeadLetters)

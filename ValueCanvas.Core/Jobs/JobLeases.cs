@@ -18,7 +18,11 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     {
         await using var scope = scopes.CreateAsyncScope();
         return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Set<Job>()
-            .FromSql($"SELECT * FROM claim_llm_jobs({workerId}, {limit}, {lease})")
+            .FromSql(
+                $"""
+                 SELECT * FROM claim_llm_jobs(
+                     {workerId}, CASE WHEN llm_queue_paused_since() IS NULL THEN {limit} ELSE 0 END, {lease})
+                 """)
             .AsNoTracking()
             .ToListAsync(cancellationToken);
     }
@@ -145,6 +149,17 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
         await using var scope = scopes.CreateAsyncScope();
         return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
             .SqlQuery<int>($"""SELECT expire_llm_jobs({limit}) AS "Value" """)
+            .SingleAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Calls off up to <paramref name="limit"/> jobs whose parent has ended without them and could not do so itself; says how many.
+    /// </summary>
+    public async Task<int> CancelOrphansAsync(int limit, CancellationToken cancellationToken)
+    {
+        await using var scope = scopes.CreateAsyncScope();
+        return await scope.ServiceProvider.GetRequiredService<ValueCanvasDbContext>().Database
+            .SqlQuery<int>($"""SELECT cancel_orphaned_llm_jobs({limit}) AS "Value" """)
             .SingleAsync(cancellationToken);
     }
 

@@ -6,6 +6,9 @@ public enum JobState
     /// <summary>Accepted and waiting for a worker, from its <see cref="Job.RunAt"/> on.</summary>
     Queued,
 
+    /// <summary>Its children have not ended.</summary>
+    Blocked,
+
     /// <summary>A worker holds a lease on it.</summary>
     Running,
 
@@ -33,6 +36,7 @@ public static class JobStates
     public static string ToName(this JobState state) => state switch
     {
         JobState.Queued => "queued",
+        JobState.Blocked => "blocked",
         JobState.Running => "running",
         JobState.Retryable => "retryable",
         JobState.Succeeded => "succeeded",
@@ -40,6 +44,8 @@ public static class JobStates
         JobState.Cancelled => "cancelled",
         _ => throw new ArgumentOutOfRangeException(nameof(state), state, null),
     };
+
+    public static bool IsFinal(this JobState state) => state is JobState.Succeeded or JobState.Failed or JobState.Cancelled;
 
     public static bool TryParse(string name, out JobState state) => ByName.TryGetValue(name, out state);
 

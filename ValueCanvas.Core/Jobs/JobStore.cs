@@ -45,10 +45,10 @@ public sealed class JobStore
         CancellationToken cancellationToken)
     {
         // 1. The attempts continue the trace of this request.
-        using var activity = JobTracing.StartSend(jobs.Count == 1 ? jobs[0].Type : null, jobs.Count);
+        var members = FamilyMember.Of(jobs, _time.GetUtcNow());
+        using var activity = JobTracing.StartSend(members.Count == 1 ? jobs[0].Type : null, members.Count);
         var context = activity ?? Activity.Current;
-        var now = _time.GetUtcNow();
-        var ids = jobs.Select(_ => Guid.CreateVersion7(now)).ToArray();
+        var ids = members.Select(member => member.Id).ToArray();
         if (ids is [var only])
             activity?.SetTag("messaging.message.id", only.ToString());
 
@@ -57,7 +57,7 @@ public sealed class JobStore
         try
         {
             submission = await _database.ExecuteAsync(
-                tenantId, (db, ct) => StoreAsync(db, tenantId, jobs, ids, request, context, also, ct), cancellationToken);
+                tenantId, (db, ct) => StoreAsync(db, tenantId, members, ids, request, context, also, ct), cancellationToken);
         }
         catch (RefusedException refused)
         {
@@ -120,6 +120,17 @@ public sealed class JobStore
             },
             cancellationToken);
 
+    /// <summary>How many children a job has in which state; those that were removed do not count.</summary>
+    public Task<IReadOnlyDictionary<JobState, long>> CountChildrenAsync(Guid tenantId, Guid parentId, CancellationToken cancellationToken) =>
+        _database.ExecuteAsync(
+            tenantId,
+            async (db, ct) => (IReadOnlyDictionary<JobState, long>)await db.Set<Job>()
+                .Where(job => job.ParentId == parentId)
+                .GroupBy(job => job.State)
+                .Select(group => new { State = group.Key, Count = group.LongCount() })
+                .ToDictionaryAsync(row => row.State, row => row.Count, ct),
+            cancellationToken);
+
     /// <summary>How many of the tenant's jobs are in which state, and how long the first due one has been waiting.</summary>
     public Task<JobCounts> CountAsync(Guid tenantId, CancellationToken cancellationToken) =>
         _database.ExecuteAsync(
@@ -148,7 +159,7 @@ public sealed class JobStore
     private static async Task<Submission> StoreAsync(
         ValueCanvasDbContext db,
         Guid tenantId,
-        IReadOnlyList<NewJob> jobs,
+        IReadOnlyList<FamilyMember> members,
         Guid[] ids,
         JobRequest? request,
         Activity? context,
@@ -157,30 +168,55 @@ public sealed class JobStore
     {
         if (request is not null && await JobSubmission.ReserveKeyAsync(db, tenantId, request, ids, cancellationToken) is { } earlier)
             return earlier;
-        if (await JobSubmission.CheckRoomAsync(db, tenantId, jobs.Count, cancellationToken) is { } full)
+        if (await JobSubmission.CheckRoomAsync(db, tenantId, members.Count, cancellationToken) is { } full)
             throw new RefusedException(full);
 
         // Unique keys in one order everywhere, so that two submissions never wait for each other.
-        var kept = new Dictionary<int, Job>();
-        foreach (var (index, job) in jobs.Index().Where(item => item.Item.UniqueKey is not null)
-            .OrderBy(item => item.Item.UniqueKey, StringComparer.Ordinal))
+        var kept = new Dictionary<Guid, Job>();
+        foreach (var (index, member) in members.Index().Where(item => item.Item.Job.UniqueKey is not null)
+            .OrderBy(item => item.Item.Job.UniqueKey, StringComparer.Ordinal))
         {
-            if (await JobSubmission.FindConflictAsync(db, tenantId, job, cancellationToken) is not { } existing)
+            if (await JobSubmission.FindConflictAsync(db, tenantId, member.Job, cancellationToken) is not { } existing)
                 continue;
-            if (job.OnConflict != JobConflict.Keep)
+            if (member.Job.OnConflict != JobConflict.Keep)
                 throw new RefusedException(new Submission.NotUnique(index, existing.Id));
-            kept[index] = existing;
+            kept[member.Id] = existing;
         }
 
-        var rows = jobs
-            .Select((job, index) => kept.GetValueOrDefault(index) ?? JobSubmission.ToRow(ids[index], tenantId, job, context))
+        if (await JobSubmission.HoldParentsAsync(
+            db, tenantId, members.Select(member => member.Job.ParentId).OfType<Guid>(), cancellationToken) is { } orphan)
+            throw new RefusedException(orphan);
+
+        // The children of a job that was there before were there before, too.
+        var rows = members
+            .Where(member => member.Parent is not { } parent || !kept.ContainsKey(parent))
+            .Select(member => kept.GetValueOrDefault(member.Id)
+                ?? JobSubmission.ToRow(member.Id, tenantId, member.Job, context, member.Parent))
             .ToArray();
-        var added = rows.Where((_, index) => !kept.ContainsKey(index)).ToArray();
+        var there = kept.Values.Select(job => job.Id).ToHashSet();
+        var added = rows.Where(row => !there.Contains(row.Id)).ToArray();
         db.AddRange(added);
         if (request is not null && kept.Count > 0)
             await JobSubmission.AmendKeyAsync(db, tenantId, request, [.. rows.Select(row => row.Id)], cancellationToken);
         await also(db, added, cancellationToken);
-        return new Submission.Accepted(rows, kept.Values.Select(job => job.Id).ToHashSet());
+        return new Submission.Accepted(rows, there);
+    }
+
+    /// <summary>A job of a submission: one by itself, a parent, or after it a child.</summary>
+    private sealed record FamilyMember(Guid Id, NewJob Job, Guid? Parent)
+    {
+        public static List<FamilyMember> Of(IReadOnlyList<NewJob> jobs, DateTimeOffset now)
+        {
+            List<FamilyMember> members = [];
+            foreach (var job in jobs)
+            {
+                var id = Guid.CreateVersion7(now);
+                members.Add(new(id, job, null));
+                members.AddRange(job.Children.Select(child => new FamilyMember(Guid.CreateVersion7(now), child, id)));
+            }
+
+            return members;
+        }
     }
 
     /// <summary>Takes the transaction back, key and all.</summary>

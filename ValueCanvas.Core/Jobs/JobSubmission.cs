@@ -76,7 +76,7 @@ internal static class JobSubmission
                  UPDATE llm_jobs
                  SET state = 'cancelled', finished_at = clock_timestamp(),
                      error_code = 'replaced', error_message = 'A newer job with the same unique key took its place.'
-                 WHERE tenant_id = {tenantId} AND unique_key = {job.UniqueKey} AND state IN ('queued', 'retryable')
+                 WHERE tenant_id = {tenantId} AND unique_key = {job.UniqueKey} AND state IN ('queued', 'blocked', 'retryable')
                  """,
                 cancellationToken);
         }
@@ -85,16 +85,40 @@ internal static class JobSubmission
             .FromSql(
                 $"""
                  SELECT * FROM llm_jobs
-                 WHERE tenant_id = {tenantId} AND unique_key = {job.UniqueKey} AND state IN ('queued', 'running', 'retryable')
+                 WHERE tenant_id = {tenantId} AND unique_key = {job.UniqueKey}
+                   AND state IN ('queued', 'blocked', 'running', 'retryable')
                  """)
             .AsNoTracking()
             .SingleOrDefaultAsync(cancellationToken);
     }
 
-    public static Job ToRow(Guid id, Guid tenantId, NewJob job, Activity? context) => new()
+    /// <summary>Null where all of the parents wait for children, and go on doing so until this transaction has ended.</summary>
+    public static async Task<Submission?> HoldParentsAsync(
+        ValueCanvasDbContext db, Guid tenantId, IEnumerable<Guid> parents, CancellationToken cancellationToken)
+    {
+        foreach (var id in parents.Distinct().Order())
+        {
+            // As the end of a child locks it: the last one that ends sees the new one, or this sees that it has ended.
+            var state = await db.Database
+                .SqlQuery<string>(
+                    $"""
+                     SELECT state AS "Value" FROM llm_jobs WHERE id = {id} AND tenant_id = {tenantId} FOR NO KEY UPDATE
+                     """)
+                .ToListAsync(cancellationToken);
+            if (state is not ["blocked"])
+                return new Submission.NoParent(id, state is [var other] ? JobStates.Parse(other) : null);
+        }
+
+        return null;
+    }
+
+    public static Job ToRow(Guid id, Guid tenantId, NewJob job, Activity? context, Guid? parentId = null) => new()
     {
         Id = id,
         TenantId = tenantId,
+        State = job.Children.Count > 0 ? JobState.Blocked : JobState.Queued,
+        ParentId = parentId ?? job.ParentId,
+        OnChildFailure = job.Children.Count > 0 ? job.OnChildFailure : null,
         Type = job.Type,
         PromptKey = job.PromptKey,
         Args = job.Args,

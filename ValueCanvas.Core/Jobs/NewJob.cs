@@ -27,6 +27,15 @@ public sealed record NewJob(string Type, string? PromptKey, string Args)
 
     public Guid? RetryOf { get; init; }
 
+    /// <summary>A job that was submitted with children and still waits for them; this one is one more.</summary>
+    public Guid? ParentId { get; init; }
+
+    /// <summary>Jobs that must end before this one starts; they have no children of their own, no parent, and no unique key.</summary>
+    public IReadOnlyList<NewJob> Children { get; init; } = [];
+
+    /// <summary>What becomes of this one where one of them does not succeed.</summary>
+    public string OnChildFailure { get; init; } = ChildFailures.Fail;
+
     public Guid? SubmitterId { get; init; }
 
     public Guid? SubmitterKeyId { get; init; }
@@ -45,6 +54,21 @@ public enum JobConflict
     Replace,
 }
 
+/// <summary>What a parent does when a child fails or is called off; the names in the database and on the wire.</summary>
+public static class ChildFailures
+{
+    /// <summary>It fails at once, and the other children are called off.</summary>
+    public const string Fail = "fail";
+
+    /// <summary>It is called off at once, and the other children are, too.</summary>
+    public const string Cancel = "cancel";
+
+    /// <summary>It starts when all have ended, however they did.</summary>
+    public const string Continue = "continue";
+
+    public static readonly IReadOnlyList<string> All = [Fail, Cancel, Continue];
+}
+
 /// <summary>Makes a submission count once: the same key again gets the same jobs.</summary>
 /// <param name="Key">The client's, 1 to 255 characters.</param>
 /// <param name="Fingerprint">Hash of what was submitted.</param>
@@ -58,7 +82,7 @@ public abstract record Submission
     }
 
     /// <summary>Committed.</summary>
-    /// <param name="Jobs">In the order of the submission.</param>
+    /// <param name="Jobs">In the order of the submission, each parent before its children.</param>
     /// <param name="Kept">Those among them that were there before, for their unique key.</param>
     public sealed record Accepted(IReadOnlyList<Job> Jobs, IReadOnlySet<Guid> Kept) : Submission;
 
@@ -70,6 +94,11 @@ public abstract record Submission
 
     /// <summary>A job that has not ended has the unique key.</summary>
     public sealed record NotUnique(int Index, Guid Existing) : Submission;
+
+    /// <summary>The parent does not wait for children (any more), or is not there.</summary>
+    /// <param name="ParentId">As it was named.</param>
+    /// <param name="State">Null: there is no such job.</param>
+    public sealed record NoParent(Guid ParentId, JobState? State) : Submission;
 
     /// <summary>The tenant has as many waiting jobs as it may.</summary>
     public sealed record QueueFull(int MaxWaiting) : Submission;

@@ -25,8 +25,10 @@ public sealed class OpenApiTests
     }
 
     private static readonly string[] WithoutBody =
-        [
+    [
         "/api/queue/jobs/{id}/cancel", "/api/queue/jobs/{id}/retry", "/api/queue/pause", "/api/queue/resume",
+        "/api/admin/queue/pause", "/api/admin/queue/resume", "/api/queue/webhooks/{id}/rotate", "/api/queue/webhooks/{id}/test",
+        "/api/queue/webhooks/{id}/deliveries/{deliveryId}/redeliver",
         "/api/tenants/{tenantId}/members/{userId}/password-reset",
     ];
 

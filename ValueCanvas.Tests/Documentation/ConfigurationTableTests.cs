@@ -14,6 +14,7 @@ using ValueCanvas.Core.Caching;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Core.Usage;
+using ValueCanvas.Core.Webhooks;
 using ValueCanvas.ServiceDefaults.Health;
 using ValueCanvas.ServiceDefaults.Shutdown;
 using ValueCanvas.Tests.AppHost;
@@ -35,6 +36,7 @@ public sealed partial class ConfigurationTableTests
         Leaves(JobWorkerOptions.Section, new JobWorkerOptions()), Leaves(DatabaseRoleOptions.Section, new DatabaseRoleOptions()),
         Leaves(UsageOptions.Section, new UsageOptions()),
         Leaves(DatabaseOptions.Section, new DatabaseOptions()),
+        Leaves(WebhookOptions.Section, new WebhookOptions()),
         Leaves(RateLimitingOptions.Section, new RateLimitingOptions()),
         Leaves(ResponseCacheOptions.Section, new ResponseCacheOptions()),
         Leaves(SecretOptions.Section, new SecretOptions()), Leaves(AccountOptions.Section, new AccountOptions()),

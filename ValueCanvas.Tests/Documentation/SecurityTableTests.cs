@@ -14,7 +14,7 @@ public sealed partial class SecurityTableTests
             .Select(line => line.Split(" | ")),
     ];
 
-    private static readonly string[] Projects = ["ValueCanvas.Api", "ValueCanvas.Core"];
+    private static readonly string[] Projects = ["ValueCanvas.Api", "ValueCanvas.Core", "ValueCanvas.Worker"];
 
     [Fact]
     public void EveryRow_NamesTestsThatThereAre()

@@ -190,6 +190,42 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Chat_ProxyIsAwayAndThenBack_WaitsItOutWithItsOnlyAttempt()
+    {
+        var nowhere = new Uri(FakeInference.NowhereAddress());
+        await using var worker = await StartAsync(("services:inference:http:0", nowhere.ToString()), ("Worker:PollInterval", "00:00:00.2"));
+        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""", new("", null, "") { MaxAttempts = 1 });
+        using (var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50)))
+        {
+            using var patience = new CancellationTokenSource(Patience);
+            while (await _database.ScalarAsync<int>("SELECT snoozes FROM llm_jobs") < 2)
+                await timer.WaitForNextTickAsync(patience.Token);
+        }
+
+        await using var back = await FakeInference.StartAsync(nowhere.Port);
+        back.Answer = context => FakeInference.Stream(context, "at last");
+
+        var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
+        Assert.Equal((JobState.Succeeded, 1), (done.Job.State, done.Job.Attempt));
+    }
+
+    [Fact]
+    public async Task Chat_ProxyStaysAway_FailsAtItsDeadlineAlone()
+    {
+        await using var worker = await StartAsync(
+            ("services:inference:http:0", FakeInference.NowhereAddress()), ("Worker:PollInterval", "00:00:00.2"),
+            ("Worker:RescueInterval", "00:00:00.2"));
+
+        var job = await worker.EnqueueAsync(
+            JobTypes.Chat, """{"prompt":"Hi"}""",
+            new("", null, "") { MaxAttempts = 1, DeadlineAt = TimeProvider.System.GetUtcNow().AddSeconds(3) });
+
+        var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
+        Assert.Equal((JobState.Failed, "deadline_exceeded"), (done.Job.State, done.Job.ErrorCode));
+        Assert.True(done.Job.Snoozes > 0);
+    }
+
+    [Fact]
     public async Task Chat_DeadlinePassesWhileItRuns_FailsForGood()
     {
         _inference.Answer = context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted)
@@ -292,5 +328,5 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
             builder.Services.AddCanvases();
             builder.Services.AddJobHandlers();
         },
-        settings: [("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none"), .. settings]);
+        settings: [.. settings.Concat([("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")]).DistinctBy(setting => setting.Item1)]);
 }

@@ -38,14 +38,18 @@ public sealed class RetryPolicyTests
     }
 
     [Theory]
-    [InlineData(InferenceFailure.RateLimited, 3, true)]
-    [InlineData(InferenceFailure.RateLimited, null, true)]
-    [InlineData(InferenceFailure.Unavailable, 3, true)]
-    [InlineData(InferenceFailure.Unavailable, null, false)]
-    public void Classify_NobodyTried_PutsTheJobOffAndUsesNoAttempt(InferenceFailure kind, int? retryAfter, bool snoozed)
+    [InlineData(InferenceFailure.RateLimited, 3, false, true)]
+    [InlineData(InferenceFailure.RateLimited, null, false, true)]
+    [InlineData(InferenceFailure.Unavailable, 3, false, true)]
+    [InlineData(InferenceFailure.Unavailable, null, true, true)]
+    [InlineData(InferenceFailure.Unavailable, null, false, false)]
+    public void Classify_NobodyTried_PutsTheJobOffAndUsesNoAttempt(InferenceFailure kind, int? retryAfter, bool outage, bool snoozed)
     {
         var outcome = RetryPolicy.Classify(
-            new InferenceException(kind, "m", retryAfter: retryAfter is { } seconds ? TimeSpan.FromSeconds(seconds) : null));
+            new InferenceException(kind, "m", retryAfter: retryAfter is { } seconds ? TimeSpan.FromSeconds(seconds) : null)
+            {
+                IsOutage = outage,
+            });
 
         Assert.Equal(snoozed, outcome is JobOutcome.Snoozed);
         Assert.Equal(!snoozed, outcome is JobOutcome.Faulted);

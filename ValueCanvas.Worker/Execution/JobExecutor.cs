@@ -32,8 +32,10 @@ internal sealed partial class JobExecutor(
         // 2. The work, ended early by a lost lease, the end of this worker, or the attempt's deadline.
         var outcome = await PerformAsync(running);
 
-        // 3. The record, which counts only while the lease is ours.
+        // 3. The record, which counts only while the lease is ours. It may be what a parent has waited for.
         var recorded = await RecordAsync(job, outcome);
+        if (job.ParentId is not null && JobStates.TryParse(recorded, out var state) && state.IsFinal())
+            await signal.PublishAsync();
 
         // 4. The report.
         metrics.Ended(type, recorded, time.GetElapsedTime(startedAt));

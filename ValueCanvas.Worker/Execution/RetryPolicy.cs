@@ -13,8 +13,10 @@ internal static class RetryPolicy
     /// <summary>What an exception of a handler means for its job. The submitter sees the messages.</summary>
     public static JobOutcome Classify(Exception exception) => exception switch
     {
-        // Nobody tried: the limit is reached, or the proxy knows that it has nobody to ask and says when that may change (an open breaker).
+        // Nobody tried: the limit is reached, or the proxy is away, or has nobody to ask, whether it says when that may change (an open
+        // breaker) or not. An outage uses up no attempts, however long it is: the job's deadline bounds it.
         InferenceException { Kind: InferenceFailure.RateLimited } failure => new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
+        InferenceException { IsOutage: true } failure => new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
         InferenceException { Kind: InferenceFailure.Unavailable, RetryAfter: not null } failure =>
             new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
         InferenceException { IsTransient: true } failure => new JobOutcome.Faulted(ErrorOf(failure), failure.RetryAfter),

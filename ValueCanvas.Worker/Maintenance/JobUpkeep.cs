@@ -5,8 +5,8 @@ using ValueCanvas.Worker.Execution;
 namespace ValueCanvas.Worker.Maintenance;
 
 /// <summary>
-/// Ends jobs whose deadline has passed, measures the queue, and removes those that ended long ago. Every worker runs it; what one does,
-/// another skips.
+/// Ends jobs whose deadline has passed or whose parent has ended, measures the queue, and removes those that ended long ago. Every worker
+/// runs it; what one does, another skips.
 /// </summary>
 internal sealed partial class JobUpkeep(
     JobLeases leases, WorkerMetrics metrics, IOptions<JobWorkerOptions> options, TimeProvider time, ILogger<JobUpkeep> logger)
@@ -19,6 +19,7 @@ internal sealed partial class JobUpkeep(
     {
         if (await leases.ExpireAsync(BatchSize, cancellationToken) is > 0 and var expired)
             Log.Expired(logger, expired);
+        await leases.CancelOrphansAsync(BatchSize, cancellationToken);
     }
 
     public async Task PruneAsync(CancellationToken cancellationToken)

@@ -9,7 +9,13 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
     [
         // The queue serves every tenant.
         "claim_llm_jobs", "heartbeat_llm_jobs", "lost_llm_jobs", "rescue_llm_jobs", "expire_llm_jobs", "prune_llm_jobs",
-        "due_llm_job_schedules", "measure_llm_jobs",
+        "due_llm_job_schedules", "measure_llm_jobs", "cancel_orphaned_llm_jobs",
+        // The pause of the whole queue, which is nobody's.
+        "llm_queue_paused_since", "pause_llm_queue",
+        // What the end of a job means for its parent, its children and its tenant's webhooks, whoever ends it.
+        "settle_llm_job_family", "announce_llm_job_end",
+        // Workers deliver for every tenant.
+        "claim_webhook_deliveries", "prune_webhook_deliveries",
         // Writes the history of each job, which nobody else may.
         "note_llm_job_change",
         // Before it is known who calls.

@@ -20,6 +20,11 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
         ["/api/queue/jobs/{id}/retry"] = "llm_jobs",
         ["/api/queue/jobs/{id}/events"] = "llm_jobs",
         ["/api/queue/schedules/{id}"] = "llm_job_schedules",
+        ["/api/queue/webhooks/{id}"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/rotate"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/test"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/deliveries"] = "webhook_endpoints",
+        ["/api/queue/webhooks/{id}/deliveries/{deliveryId}/redeliver"] = "webhook_deliveries",
         ["/api/keys/{id}"] = "api_keys",
         ["/api/keys/{id}/rotate"] = "api_keys",
         ["/api/auth/sessions/{id}"] = "sessions",
@@ -37,6 +42,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
     {
         ["PUT /api/queue/schedules/{id}"] =
             """{"name":"n","cron":"* * * * *","job":{"type":"chat","promptVariables":{"prompt":"x"}}}""",
+        ["PUT /api/queue/webhooks/{id}"] = """{"url":"https://hooks.tests.example/"}""",
         ["PATCH /api/tenants/{tenantId}/members/{userId}"] = """{"role":"viewer"}""",
         ["POST /api/tenants/{tenantId}/invitations"] = """{"email":"somebody@tests.example","role":"viewer"}""",
     };
@@ -141,6 +147,7 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
     private static string Fill(string path, IsolationDatabase.Owner tenant, IsolationDatabase.Owner row, string table) => path
         .Replace("{tenantId}", tenant.Tenant.ToString(), StringComparison.Ordinal)
         .Replace("{userId}", row.User.ToString(), StringComparison.Ordinal)
+        .Replace("{deliveryId}", row.Rows["webhook_deliveries"].Literals["id"].Trim('\''), StringComparison.Ordinal)
         .Replace("{id}", row.Rows[table].Literals["id"].Trim('\''), StringComparison.Ordinal);
 
     private static async Task IsAsync(HttpClient client, string method, string route, string path, HttpStatusCode expected)

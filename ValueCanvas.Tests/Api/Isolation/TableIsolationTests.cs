@@ -18,7 +18,7 @@ public sealed class TableIsolationTests(IsolationDatabase database) : IClassFixt
     ];
 
     /// <summary>Row-level security and no policy: only SECURITY DEFINER functions get at them.</summary>
-    private static readonly string[] BehindFunctions = ["access_changes", "llm_job_clock", "llm_job_shares", "password_resets"];
+    private static readonly string[] BehindFunctions = ["access_changes", "llm_job_clock", "llm_job_shares", "llm_queue", "password_resets"];
 
     [Fact]
     public async Task EveryTable_IsForced_OrListedAsGlobal()

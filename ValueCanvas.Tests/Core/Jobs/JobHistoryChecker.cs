@@ -41,7 +41,9 @@ internal static class JobHistoryChecker
                 else
                 {
                     Check(now.Lease == before.Lease, $"was {now.Event} under a lease that nobody had");
-                    Check(now.Event is "cancelled" or "failed" || before.State == "running", $"was {now.Event} while it did not run");
+                    Check(
+                        now.Event is "cancelled" or "failed" || before.State == (now.Event == "unblocked" ? "blocked" : "running"),
+                        $"was {now.Event} while it did not {(now.Event == "unblocked" ? "wait" : "run")}");
                 }
             }
 

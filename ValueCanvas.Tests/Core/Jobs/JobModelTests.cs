@@ -2,6 +2,7 @@ using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Npgsql;
+using ValueCanvas.Api.Jobs;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Tests.Core.Database;
@@ -53,6 +54,8 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
     [InlineData("a completion without the fence")]
     [InlineData("a rescue that does not look at the lease again")]
     [InlineData("a claim that gives the old lease out again")]
+    [InlineData("a parent that starts with its first child's end")]
+    [InlineData("a parent that ends and leaves its children")]
     public async Task Queue_WithAPartLeftOut_IsFoundOut(string broken)
     {
         await BreakAsync(broken);
@@ -72,6 +75,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         var random = new Random(seed);
         var leases = _host.Services.GetRequiredService<JobLeases>();
         var store = _host.Services.GetRequiredService<JobStore>();
+        var control = new JobControl(_host.Services.GetRequiredService<TenantDatabase>(), store);
         await using var admin = NpgsqlDataSource.Create(_database.Admin);
         Dictionary<Guid, Model> model = [];
         List<Job> held = [];
@@ -79,9 +83,11 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         for (var step = 0; step < Steps; step++)
         {
             var job = held.Count > 0 ? held[random.Next(held.Count)] : null;
-            var (name, expected, actual) = random.Next(13) switch
+            var (name, expected, actual) = random.Next(16) switch
             {
                 <= 2 => await SubmitAsync(),
+                13 => await SubmitFamilyAsync(),
+                14 when model.Count > 0 => await CancelAsync(model.ElementAt(random.Next(model.Count))),
                 <= 5 => await ClaimAsync(),
                 6 when job is not null => await WriteAsync("complete", model[job.Id].End(job, "succeeded"), () => CompleteAsync(job)),
                 7 when job is not null => await WriteAsync("fail", model[job.Id].End(job, "failed"), () => leases.FailAsync(job, Error, Cancel)),
@@ -110,6 +116,28 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
             return ("submit", "", "");
         }
 
+        async Task<(string, string, string)> SubmitFamilyAsync()
+        {
+            var policy = ChildFailures.All[random.Next(ChildFailures.All.Count)];
+            var parent = new NewJob("t", null, "{}")
+            {
+                Children = [.. Enumerable.Repeat(new NewJob("t", null, "{}"), random.Next(1, 4))],
+                OnChildFailure = policy,
+            };
+            var added = Assert.IsType<Submission.Accepted>(await store.SubmitAsync(
+                Tenants.Development, [parent], null, (_, _, _) => Task.CompletedTask, Cancel)).Jobs;
+            var head = model[added[0].Id] = Model.OfParent(policy);
+            foreach (var child in added.Skip(1))
+                model[child.Id] = head.Adopt();
+            return ($"family to {policy}", "", "");
+        }
+
+        async Task<(string, string, string)> CancelAsync(KeyValuePair<Guid, Model> one)
+        {
+            var cancelled = await control.CancelAsync(Tenants.Development, one.Key, (_, _) => Task.CompletedTask, Cancel);
+            return ("cancel", $"{one.Value.Cancel()}", cancelled!.State.ToName());
+        }
+
         async Task<(string, string, string)> ClaimAsync()
         {
             var most = random.Next(1, 4);
@@ -125,6 +153,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         {
             var lost = model.Values.Where(one => one.IsLost).ToList();
             lost.ForEach(one => one.Rescue());
+            lost.ForEach(one => one.Settle());
             return ("rescue", Number(lost.Count), Number((await leases.RescueAsync(100, MaxCrashes, Cancel)).Count));
         }
 
@@ -170,13 +199,16 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
     private async Task BreakAsync(string broken)
     {
         var name = broken.StartsWith("a claim", StringComparison.Ordinal) ? "claim_llm_jobs"
-            : broken.StartsWith("a rescue", StringComparison.Ordinal) ? "rescue_llm_jobs" : null;
+            : broken.StartsWith("a rescue", StringComparison.Ordinal) ? "rescue_llm_jobs"
+            : broken.StartsWith("a parent", StringComparison.Ordinal) ? "settle_llm_job_family" : null;
         if (name is null)
             return;
         var source = await _database.ScalarAsync<string>($"SELECT pg_get_functiondef('{name}'::regproc)");
         var changed = name == "claim_llm_jobs"
             ? source.Replace("run_lease = j.run_lease + 1", "run_lease = greatest(j.run_lease, 1)", StringComparison.Ordinal)
-            : source.Replace("AND j.lease_expires_at < clock_timestamp()", "", StringComparison.Ordinal);
+            : name == "rescue_llm_jobs" ? source.Replace("AND j.lease_expires_at < clock_timestamp()", "", StringComparison.Ordinal)
+            : broken.Contains("starts", StringComparison.Ordinal) ? source.Replace("c.parent_id = NEW.parent_id", "false", StringComparison.Ordinal)
+            : source.Replace("IF NEW.on_child_failure IS NOT NULL", "IF false", StringComparison.Ordinal);
         Assert.NotEqual(source, changed);
         await MigratedDatabase.ExecuteAsync(_database.Admin, changed);
     }
@@ -186,9 +218,12 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
     // As PostgreSQL orders them.
     private static int Compare(Guid left, Guid right) => string.CompareOrdinal(left.ToString(), right.ToString());
 
-    /// <summary>What the queue promises of one job.</summary>
+    /// <summary>What the queue promises of one job, and of its family.</summary>
     private sealed class Model
     {
+        private readonly List<Model> _children = [];
+        private Model? _parent;
+        private string? _onChildFailure;
         private int _attempt;
         private int _crashes;
         private long _lease;
@@ -198,6 +233,24 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         public bool IsLost { get; set; }
 
         public bool IsWaiting => State is "queued" or "retryable";
+
+        private bool HasEnded => State is "succeeded" or "failed" or "cancelled";
+
+        public static Model OfParent(string onChildFailure) => new() { State = "blocked", _onChildFailure = onChildFailure };
+
+        public Model Adopt()
+        {
+            var child = new Model { _parent = this };
+            _children.Add(child);
+            return child;
+        }
+
+        public string Cancel()
+        {
+            if (!HasEnded)
+                Set("cancelled");
+            return State;
+        }
 
         public void Claim() => (State, _attempt, _lease) = ("running", _attempt + 1, _lease + 1);
 
@@ -217,7 +270,8 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         public void Rescue()
         {
             _crashes++;
-            Set(_crashes >= MaxCrashes || _attempt >= Job.DefaultMaxAttempts ? "failed" : "retryable");
+            State = _crashes >= MaxCrashes || _attempt >= Job.DefaultMaxAttempts ? "failed" : "retryable";
+            IsLost = false;
         }
 
         public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{State} {_attempt} {_lease} {_crashes}");
@@ -228,7 +282,25 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         {
             State = state;
             IsLost = false;
+            Settle();
             return true;
+        }
+
+        /// <summary>What its end means for its parent, and for its children.</summary>
+        public void Settle()
+        {
+            if (!HasEnded)
+                return;
+            if (_parent is { State: "blocked" } parent)
+            {
+                if (State != "succeeded" && parent._onChildFailure != "continue")
+                    parent.Set(parent._onChildFailure == "fail" ? "failed" : "cancelled");
+                else if (parent._children.TrueForAll(child => child.HasEnded))
+                    parent.Set("queued");
+            }
+
+            foreach (var child in _children.Where(child => State != "succeeded" && !child.HasEnded))
+                child.Set("cancelled");
         }
     }
 }
