@@ -98,7 +98,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
 
     /// <summary>The database ends jobs at their deadlines, so it says what is past; without one nothing depends on it.</summary>
     private Task<DateTimeOffset> PresentAsync(IReadOnlyList<JobBody> bodies, Caller caller, CancellationToken cancellationToken) =>
-        bodies.Any(body => body.Deadline is not null)
+        bodies.Any(body => body.WithChildren("").Any(member => member.Job.Deadline is not null))
             ? database.ExecuteAsync(caller.TenantId, DatabaseClock.NowAsync, cancellationToken)
             : Task.FromResult(time.GetUtcNow());
 
