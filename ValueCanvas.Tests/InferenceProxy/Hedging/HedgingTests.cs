@@ -158,8 +158,7 @@ public sealed class HedgingTests
         {
             var asking = fleet.AskAsync(hold: 1);
             await ProxyHost.UntilAsync(() => Task.FromResult(fleet.Held.Count == i + 1));
-            fleet.Clock.Advance(TimeSpan.FromSeconds(1));
-            await ProxyHost.UntilAsync(() => Task.FromResult(asking.IsCompleted || fleet.Outcomes.Count == i + 1));
+            await fleet.Clock.AdvanceUntilAsync(TimeSpan.FromMilliseconds(200), () => asking.IsCompleted || fleet.Outcomes.Count == i + 1);
             if (fleet.Outcomes is [.., "refused"])
                 fleet.Held[i].Release();
 
@@ -296,7 +295,8 @@ public sealed class HedgingTests
             var before = Held.Count;
             var asking = AskAsync(hold, cancel);
             await ProxyHost.UntilAsync(() => Task.FromResult(Held.Count > before));
-            Clock.Advance(TimeSpan.FromMilliseconds(60));
+            // The replica may have the request before the proxy waits for its content.
+            await Clock.AdvanceUntilAsync(TimeSpan.FromMilliseconds(60), () => asking.IsCompleted || Held.Count > before + 1);
             return await asking;
         }
 
