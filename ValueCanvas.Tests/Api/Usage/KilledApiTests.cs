@@ -40,6 +40,14 @@ public sealed class KilledApiTests(ServersFixture servers)
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
             var load = Enumerable.Range(0, Clients).Select(i => LoadAsync(api.Address, i, sent, whole, stop.Token)).ToArray();
             await UsageWriterTests.UntilAsync(() => Task.FromResult(whole.Count > 200));
+            // All clients may be about to ask again at the same moment: one call at least is with the model.
+            var asked = new TaskCompletionSource();
+            inference.Answer = context =>
+            {
+                asked.TrySetResult();
+                return Task.Delay(Timeout.Infinite, context.RequestAborted);
+            };
+            await asked.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
             await api.KillAsync();
             await stop.CancelAsync();
             await Task.WhenAll(load).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
