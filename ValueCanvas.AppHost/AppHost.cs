@@ -27,16 +27,14 @@ var internalKey = builder.AddGeneratedSecret("internal-key");
 // By this an operator may open, close, reset and drain model servers at the proxy; the Api's operators may reset them.
 var operatorKey = builder.AddGeneratedSecret("operator-key");
 
-// From this the Api derives the keys of what it stores sealed or as keyed hashes, and the worker opens tenants' provider keys: kept with the data.
+// From this the Api derives the keys of what it stores sealed or as keyed hashes, and the worker opens provider keys and webhooks' secrets: kept with the data.
 var accountsKey = builder.AddGeneratedSecret("accounts-key");
-
-// By this Api and Worker seal and open the secrets that webhooks are signed with: kept with the data.
-var webhooksKey = builder.AddGeneratedSecret("webhooks-key");
 
 var models = builder.AddModelServers("vllm");
 
 var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inference")
     .WithHttpEndpoint()
+    .WithRollingReplicas(2)
     .WithModelServers(models)
     .WithReference(cache)
     .WithEnvironment("Inference__InternalKey", internalKey)
@@ -46,24 +44,25 @@ var inference = builder.AddProject<Projects.ValueCanvas_InferenceProxy>("inferen
 builder.AddProject<Projects.ValueCanvas_Worker>("worker")
     .WithHttpEndpoint()
     .WithReplicas(2)
+    .WithUsageDirectory()
     .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
-    .WithEnvironment("Webhooks__SecretKey", webhooksKey)
     .WithHttpHealthCheck("/health/ready");
 
 builder.AddProject<Projects.ValueCanvas_Api>("api")
     .WithExternalHttpEndpoints()
     .MoveHttpEndpoint(portVariable: "VALUECANVAS_PORT")
+    .WithRollingReplicas(2)
+    .WithUsageDirectory()
     .WithReference(appDatabase, connectionName: "valuecanvas").WaitForCompletion(migrations)
     .WithReference(cache)
     .WithReference(inference).WaitFor(inference)
     .WithEnvironment("Inference__InternalKey", internalKey)
     .WithEnvironment("Inference__OperatorKey", operatorKey)
     .WithEnvironment("Accounts__SecretKey", accountsKey)
-    .WithEnvironment("Webhooks__SecretKey", webhooksKey)
     .WithFirstStart()
     .WithHttpHealthCheck("/health/ready");
 

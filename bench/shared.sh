@@ -47,3 +47,13 @@ run_group() {
     while kill -0 "$group" 2>/dev/null; do wait "$group" || status=$?; done
     exit "$status"
 }
+
+install_bullmq() {
+    command -v npm >/dev/null || { echo "Missing: npm and Node.js 20 or later; BullMQ is left out of the comparison." >&2; return 0; }
+    [ -f "$cache/bullmq/node_modules/bullmq/package.json" ] && [ -f "$cache/bullmq/node_modules/ioredis/package.json" ] && return 0
+    mkdir -p "$cache/bullmq"
+    cat >"$cache/bullmq/package.json" <<'JSON'
+{"name":"bench","private":true,"dependencies":{"bullmq":"6.7.0","ioredis":"^5.11.1"}}
+JSON
+    (cd "$cache/bullmq" && npm install --no-audit --no-fund --silent) || echo "BullMQ could not be installed; it is left out." >&2
+}

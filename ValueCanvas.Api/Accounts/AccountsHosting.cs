@@ -100,6 +100,9 @@ internal static class AccountsHosting
                 options => options.FirstDelay > TimeSpan.Zero && options.MaxDelay >= options.FirstDelay
                     && options.MaxDelay <= TimeSpan.FromDays(1),
                 $"{GuardOptions.Section}:FirstDelay must be positive, and MaxDelay no shorter and at most a day.")
+            .Validate(
+                options => options.RedisTimeout > TimeSpan.Zero && options.RedisTimeout <= TimeSpan.FromSeconds(30),
+                $"{GuardOptions.Section}:RedisTimeout must be positive and at most 30 seconds.")
             .ValidateOnStart();
     }
 }

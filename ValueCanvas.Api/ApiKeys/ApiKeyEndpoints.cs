@@ -20,7 +20,8 @@ internal static class ApiKeyEndpoints
     {
         services.AddSingleton<ApiKeyHasher>();
         services.AddSingleton<ApiKeyStore>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiKeyContext.Default));
+        return services.ConfigureHttpJsonOptions(
+            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiKeyContext.Default));
     }
 
     public static RouteGroupBuilder MapApiKeyEndpoints(this RouteGroupBuilder group)

@@ -50,7 +50,9 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
             .ToListAsync(ct)).SingleOrDefault(),
         cancellationToken);
 
-    /// <summary>Newest first, after <paramref name="after"/>, of one maker or of all; null where there is no such key to go on from.</summary>
+    /// <summary>
+    /// Newest first, after <paramref name="after"/>, of one maker or of all; null where there is no such key to go on from.
+    /// </summary>
     public Task<IReadOnlyList<ApiKeyRow>?> ListAsync(
         Guid tenantId, Guid? createdBy, Guid? after, int count, CancellationToken cancellationToken) => database.ExecuteAsync(
         tenantId,
@@ -109,7 +111,8 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
         async (db, ct) =>
         {
             await db.Database.ExecuteSqlAsync(
-                $"UPDATE api_keys SET revoked_at = clock_timestamp() WHERE tenant_id = {tenantId} AND id = {id} AND revoked_at IS NULL", ct);
+                $"UPDATE api_keys SET revoked_at = clock_timestamp() WHERE tenant_id = {tenantId} AND id = {id} AND revoked_at IS NULL",
+                    ct);
             await note(db, ct);
         },
         cancellationToken);
@@ -117,7 +120,8 @@ internal sealed class ApiKeyStore(TenantDatabase database, ApiKeyHasher hasher)
     private static Task<int> AddSecretAsync(
         ValueCanvasDbContext db, Guid tenantId, Guid id, byte[] hash, string prefix, CancellationToken cancellationToken) =>
         db.Database.ExecuteSqlAsync(
-            $"INSERT INTO api_key_secrets (hash, tenant_id, key_id, prefix) VALUES ({hash}, {tenantId}, {id}, {prefix})", cancellationToken);
+            $"INSERT INTO api_key_secrets (hash, tenant_id, key_id, prefix) VALUES ({hash}, {tenantId}, {id}, {prefix})",
+                cancellationToken);
 
     private static IQueryable<ApiKeyRow> Rows(ValueCanvasDbContext db, string sql, params object[] parameters) =>
         db.Database.SqlQueryRaw<ApiKeyRow>(sql, parameters);

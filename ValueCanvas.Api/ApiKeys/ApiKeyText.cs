@@ -4,8 +4,9 @@ using System.Security.Cryptography;
 namespace ValueCanvas.Api.ApiKeys;
 
 /// <summary>
-/// A key as its owner has it: <c>vck_&lt;live|test&gt;_&lt;id&gt;_&lt;secret&gt;&lt;crc&gt;</c>. 27 characters of 62 are 160 bits of secret; the
-/// CRC-32 of all before it tells a mistyped or made-up key from a real one without asking anybody, and scanners that a key has leaked.
+/// A key as its owner has it: <c>vck_&lt;live|test&gt;_&lt;id&gt;_&lt;secret&gt;&lt;crc&gt;</c>. 27 characters of 62 are 160 bits of
+/// secret; the CRC-32 of all before it tells a mistyped or made-up key from a real one without asking anybody, and scanners that a key has
+/// leaked.
 /// </summary>
 internal static class ApiKeyText
 {

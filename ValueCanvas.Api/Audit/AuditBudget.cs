@@ -23,7 +23,8 @@ internal sealed class AuditBudget : IDisposable
     private int _takenByCallers;
 
     public AuditBudget(
-        IOptions<AuditOptions> options, AuditMetrics metrics, TimeProvider time, Action<IReadOnlyList<(string Name, string? Value)>> summary)
+        IOptions<AuditOptions> options, AuditMetrics metrics, TimeProvider time,
+            Action<IReadOnlyList<(string Name, string? Value)>> summary)
     {
         _options = options.Value;
         _metrics = metrics;
@@ -62,7 +63,8 @@ internal sealed class AuditBudget : IDisposable
         (string, string?)[] counts;
         lock (_gate)
         {
-            counts = [.. _refused.Select(pair => (pair.Key, (string?)pair.Value.ToString(System.Globalization.CultureInfo.InvariantCulture)))];
+            counts = [.. _refused.Select(
+                pair => (pair.Key, (string?)pair.Value.ToString(System.Globalization.CultureInfo.InvariantCulture)))];
             _refused.Clear();
             _byDoer.Clear();
             (_takenByStrangers, _takenByCallers) = (0, 0);

@@ -13,7 +13,9 @@ internal sealed record AuditEvent(string Name, AuditOutcome Outcome = AuditOutco
     /// <summary>Who did it; by default whoever the request is from.</summary>
     public AuditActor? Actor { get; init; }
 
-    /// <summary>Whose log it belongs to; by default the caller's tenant. In a transaction it must be that of the transaction, or none.</summary>
+    /// <summary>
+    /// Whose log it belongs to; by default the caller's tenant. In a transaction it must be that of the transaction, or none.
+    /// </summary>
     public Guid? Tenant { get; init; }
 
     /// <summary>Few and short, such as a reason or a name; no secret, prompt, e-mail address or network address.</summary>

@@ -10,6 +10,7 @@ internal static class AuditExtensions
             .Validate(o => o.Retention >= AuditOptions.LeastRetention, "Audit:Retention must be at least 30 days.")
             .Validate(o => o.DeniedRetention >= AuditOptions.LeastRetention, "Audit:DeniedRetention must be at least 30 days.")
             .Validate(o => o.MaxQueued > 0, "Audit:MaxQueued must be positive.")
+            .Validate(o => o.StopTimeout >= TimeSpan.Zero, "Audit:StopTimeout must not be negative.")
             .Validate(o => o.MaxRefusalsPerMinute > 0, "Audit:MaxRefusalsPerMinute must be positive.")
             .Validate(o => o.MaxRefusalsPerSource > 0, "Audit:MaxRefusalsPerSource must be positive.")
             .ValidateOnStart();
@@ -21,7 +22,8 @@ internal static class AuditExtensions
         services.AddHostedService<MalformedRequests>();
         services.AddSingleton<AuditPruner>();
         services.AddHostedService(provider => provider.GetRequiredService<AuditPruner>());
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, AuditContext.Default));
+        return services.ConfigureHttpJsonOptions(
+            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, AuditContext.Default));
     }
 
     /// <summary>First of all: it sees how every request ends.</summary>

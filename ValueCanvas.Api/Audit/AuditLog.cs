@@ -32,9 +32,15 @@ internal sealed class AuditLog : IDisposable
         WriteAsync((NpgsqlConnection)db.Database.GetDbConnection(), context, entry, cancellationToken);
 
     /// <inheritdoc cref="WriteAsync(DbContext, HttpContext?, AuditEvent, CancellationToken)"/>
-    public async Task WriteAsync(NpgsqlConnection connection, HttpContext? context, AuditEvent entry, CancellationToken cancellationToken)
+    public Task WriteAsync(NpgsqlConnection connection, HttpContext? context, AuditEvent entry, CancellationToken cancellationToken) =>
+        WriteAsync(connection, context, [entry], cancellationToken);
+
+    /// <summary>Several of one tenant, in one statement.</summary>
+    /// <inheritdoc cref="WriteAsync(DbContext, HttpContext?, AuditEvent, CancellationToken)"/>
+    public async Task WriteAsync(
+        NpgsqlConnection connection, HttpContext? context, IReadOnlyList<AuditEvent> entries, CancellationToken cancellationToken)
     {
-        await AuditSql.InsertAsync(connection, Row(context, entry), cancellationToken);
+        await AuditSql.InsertAsync(connection, [.. entries.Select(entry => Row(context, entry))], cancellationToken);
         Note(context);
     }
 

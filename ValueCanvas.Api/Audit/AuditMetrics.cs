@@ -14,7 +14,8 @@ internal sealed class AuditMetrics
     {
         var meter = meters.Create(MeterName);
         _written = meter.CreateCounter<long>("valuecanvas.audit.written", "{row}", "Rows written off the path of requests.");
-        _lost = meter.CreateCounter<long>("valuecanvas.audit.lost", "{row}", "Rows that stand in the service's own log alone. Alert above 0.");
+        _lost = meter.CreateCounter<long>(
+            "valuecanvas.audit.lost", "{row}", "Rows that stand in the service's own log alone. Alert above 0.");
         _summed = meter.CreateCounter<long>("valuecanvas.audit.summed", "{event}", "Refusals that were counted in a common row.");
     }
 

@@ -4,7 +4,9 @@ using Microsoft.Extensions.Options;
 
 namespace ValueCanvas.Api.Audit;
 
-/// <summary>Rows on their way to the database. What finds no room, or no database until the end, is told to the service's own log.</summary>
+/// <summary>
+/// Rows on their way to the database. What finds no room, or no database until the end, is told to the service's own log.
+/// </summary>
 internal sealed partial class AuditQueue
 {
     private readonly Channel<AuditRow> _rows;

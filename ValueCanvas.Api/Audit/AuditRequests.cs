@@ -25,7 +25,8 @@ internal sealed class AuditRequests(RequestDelegate next, AuditLog audit)
             return;
         if (context.Response.StatusCode is >= 200 and < 300)
         {
-            if (IsChange(context.Request.Method) && context.GetEndpoint() is { } endpoint && endpoint.Metadata.GetMetadata<NotAudited>() is null)
+            if (IsChange(context.Request.Method) && context.GetEndpoint() is { } endpoint
+                && endpoint.Metadata.GetMetadata<NotAudited>() is null)
                 audit.Record(context, new("request.changed") { Details = Describe(context) });
         }
         else if (Suspicion.Of(context) is { } suspicion || IsRefusal(context.Response.StatusCode, out suspicion))

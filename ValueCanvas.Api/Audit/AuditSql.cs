@@ -17,11 +17,13 @@ internal static class AuditSql
         ON CONFLICT DO NOTHING
         """;
 
-    /// <summary>In the transaction that the connection is in; the row's tenant must be its <c>app.tenant_id</c>, or none.</summary>
-    public static async Task InsertAsync(NpgsqlConnection connection, AuditRow row, CancellationToken cancellationToken)
+    /// <summary>In the transaction that the connection is in; the rows' one tenant must be its <c>app.tenant_id</c>, or none.</summary>
+    public static async Task InsertAsync(NpgsqlConnection connection, AuditRow[] rows, CancellationToken cancellationToken)
     {
+        if (rows.Length == 0)
+            return;
         await using var command = new NpgsqlCommand(Insert, connection);
-        Fill(command.Parameters, row.Tenant, [row]);
+        Fill(command.Parameters, rows[0].Tenant, rows);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 

@@ -1,17 +1,18 @@
+using Microsoft.Extensions.Options;
 using Npgsql;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Audit;
 
-/// <summary>Writes the queue's rows in groups. A database that is away is waited for; the end of the service waits for it 5 s.</summary>
+/// <summary>Writes the queue's rows in groups. A database that is away is waited for, also by the end of the service for a while.</summary>
 internal sealed partial class AuditWriter(
-    AuditLog audit, AuditQueue queue, NpgsqlDataSource dataSource, AuditMetrics metrics, TimeProvider time, ILogger<AuditWriter> logger)
+    AuditLog audit, AuditQueue queue, NpgsqlDataSource dataSource, AuditMetrics metrics, IOptions<AuditOptions> options, TimeProvider time,
+    ILogger<AuditWriter> logger)
     : BackgroundService
 {
     private const int MostInAGroup = 500;
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan LastWait = TimeSpan.FromSeconds(5);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -39,7 +40,7 @@ internal sealed partial class AuditWriter(
     {
         audit.Flush();
         queue.Close();
-        using var bound = new CancellationTokenSource(LastWait, time);
+        using var bound = new CancellationTokenSource(options.Value.StopTimeout, time);
         using var joined = CancellationTokenSource.CreateLinkedTokenSource(bound.Token, cancellationToken);
         await (ExecuteTask ?? Task.CompletedTask).WaitAsync(joined.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await base.StopAsync(CancellationToken.None);

@@ -4,8 +4,11 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace ValueCanvas.Api.Audit;
 
-/// <summary>Requests that the server refuses before any middleware sees them: a head that makes no sense, is too long or does not end.</summary>
-internal sealed class MalformedRequests(DiagnosticListener server, AuditLog audit) : IHostedService, IObserver<KeyValuePair<string, object?>>
+/// <summary>
+/// Requests that the server refuses before any middleware sees them: a head that makes no sense, is too long or does not end.
+/// </summary>
+internal sealed class MalformedRequests(DiagnosticListener server, AuditLog audit)
+    : IHostedService, IObserver<KeyValuePair<string, object?>>
 {
     private const string Refused = "Microsoft.AspNetCore.Server.Kestrel.BadRequest";
 
@@ -31,7 +34,8 @@ internal sealed class MalformedRequests(DiagnosticListener server, AuditLog audi
         // Nothing of the request: its text is whatever the client made it.
         audit.Record(
             new DefaultHttpContext(request),
-            new("request.malformed", AuditOutcome.Denied) { Details = [("status", refused.StatusCode.ToString(CultureInfo.InvariantCulture))] });
+            new("request.malformed", AuditOutcome.Denied) { Details = [
+                ("status", refused.StatusCode.ToString(CultureInfo.InvariantCulture))] });
     }
 
     public void OnCompleted()

@@ -44,7 +44,8 @@ internal sealed partial class LastUse(NpgsqlDataSource dataSource, KnownKeys key
             foreach (var (key, _, at) in used)
                 key.ToldAt = at;
         }
-        catch (Exception exception) when (exception is OperationCanceledException or NpgsqlException || DatabaseErrors.IsUnavailable(exception))
+        catch (Exception exception) when (exception is OperationCanceledException or NpgsqlException
+            || DatabaseErrors.IsUnavailable(exception))
         {
             // The next minute tells it.
             Log.NotTold(logger, used.Length, exception.GetType().Name);

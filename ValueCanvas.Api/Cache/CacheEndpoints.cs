@@ -16,7 +16,8 @@ internal static class CacheEndpoints
     public static IServiceCollection AddCacheEndpoints(this IServiceCollection services)
     {
         services.AddSingleton<CacheWarmer>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CacheContext.Default));
+        return services.ConfigureHttpJsonOptions(
+            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CacheContext.Default));
     }
 
     /// <summary>The tenant's own.</summary>
@@ -52,7 +53,8 @@ internal static class CacheEndpoints
         return group;
     }
 
-    private static async Task<IResult> ReadAsync(string? hours, Caller caller, CacheStatistics statistics, CancellationToken cancellationToken)
+    private static async Task<IResult> ReadAsync(
+        string? hours, Caller caller, CacheStatistics statistics, CancellationToken cancellationToken)
     {
         var span = DefaultHours;
         if (!string.IsNullOrEmpty(hours) && !(int.TryParse(hours, out span) && span is >= 1 and <= MostHours))

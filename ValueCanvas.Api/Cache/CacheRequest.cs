@@ -24,7 +24,8 @@ internal static class CacheRequest
             noCache |= directive.Equals("no-cache", StringComparison.OrdinalIgnoreCase);
             noStore |= directive.Equals("no-store", StringComparison.OrdinalIgnoreCase);
             if (directive.StartsWith("max-age=", StringComparison.OrdinalIgnoreCase)
-                && long.TryParse(directive.AsSpan("max-age=".Length).Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
+                && long.TryParse(directive.AsSpan("max-age=".Length)
+                    .Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
                 maxAge = TimeSpan.FromSeconds(Math.Min(seconds, int.MaxValue));
         }
 

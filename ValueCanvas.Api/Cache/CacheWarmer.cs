@@ -6,7 +6,9 @@ using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Api.Cache;
 
-/// <summary>Asks what will be asked, a few at a time, so that its answers are kept by then. They are calls like any others, and cost as much.</summary>
+/// <summary>
+/// Asks what will be asked, a few at a time, so that its answers are kept by then. They are calls like any others, and cost as much.
+/// </summary>
 internal sealed class CacheWarmer(InferenceClient inference)
 {
     private const int Default = 4;
@@ -31,12 +33,15 @@ internal sealed class CacheWarmer(InferenceClient inference)
         };
         try
         {
-            using var response = await inference.ForwardAsync(request, caller.Call("/api/cache/warm", CacheControl.Always), cancellationToken);
+            using var response = await inference.ForwardAsync(
+                request, caller.Call("/api/cache/warm", CacheControl.Always), cancellationToken);
             // To its end, for only whole answers are kept.
             await response.Content.CopyToAsync(Stream.Null, cancellationToken);
-            return new(index, (int)response.StatusCode, response.Headers.TryGetValues(CacheHeaders.Status, out var said) ? said.First() : "BYPASS");
+            return new(index, (int)response.StatusCode, response.Headers.TryGetValues(CacheHeaders.Status, out var said) ? said.First()
+                : "BYPASS");
         }
-        catch (Exception e) when (e is InferenceException or HttpRequestException or IOException && !cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (e is InferenceException or HttpRequestException or IOException
+            && !cancellationToken.IsCancellationRequested)
         {
             return new(index, StatusCodes.Status503ServiceUnavailable, "BYPASS");
         }

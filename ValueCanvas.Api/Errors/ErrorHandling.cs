@@ -2,7 +2,9 @@ using Microsoft.AspNetCore.Diagnostics;
 
 namespace ValueCanvas.Api.Errors;
 
-/// <summary>Outermost: answers whatever fails further in, in the language of the API that was called (<see cref="ErrorDialect"/>).</summary>
+/// <summary>
+/// Outermost: answers whatever fails further in, in the language of the API that was called (<see cref="ErrorDialect"/>).
+/// </summary>
 internal sealed partial class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling> logger)
 {
     public async Task InvokeAsync(HttpContext context)

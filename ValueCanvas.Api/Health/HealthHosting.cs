@@ -12,7 +12,8 @@ internal static class HealthHosting
     {
         services.AddSingleton<DatabaseGrace>();
         services.Configure<HealthCheckServiceOptions>(options =>
-            options.Registrations.Single(check => check.Name == "database").Factory = provider => provider.GetRequiredService<DatabaseGrace>());
+            options.Registrations.Single(check => check.Name == "database").Factory = provider =>
+                provider.GetRequiredService<DatabaseGrace>());
         services.AddHealthChecks()
             .AddCheck<ProviderHealthCheck>("providers", HealthStatus.Degraded)
             .AddCheck<BreakerHealthCheck>("circuit_breakers", HealthStatus.Degraded)

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
@@ -29,7 +30,7 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
 
         // 1. What cannot succeed is not accepted.
         var errors = new RequestErrors();
-        var now = time.GetUtcNow();
+        var now = await PresentAsync(bodies, caller, cancellationToken);
         var accepted = bodies.Select((body, index) => body.ToJob(caller, prompts, now, errors, isBulk ? $"jobs[{index}]." : "")).ToArray();
         var twice = bodies.Where(body => body.UniqueKey is not null).GroupBy(body => body.UniqueKey).Where(group => group.Count() > 1);
         foreach (var key in twice)
@@ -45,11 +46,11 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
             caller.TenantId,
             accepted,
             request,
-            async (db, added, ct) =>
-            {
-                foreach (var job in added)
-                    await audit.WriteAsync(db, context, new("job.submitted") { Subject = new("job", job.Id) }, ct);
-            },
+            (db, added, ct) => audit.WriteAsync(
+                (NpgsqlConnection)db.Database.GetDbConnection(),
+                context,
+                [.. added.Select(job => new AuditEvent("job.submitted") { Subject = new("job", job.Id) })],
+                ct),
             cancellationToken);
 
         // 3. What became of it.
@@ -94,6 +95,12 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
                 };
         }
     }
+
+    /// <summary>The database ends jobs at their deadlines, so it says what is past; without one nothing depends on it.</summary>
+    private Task<DateTimeOffset> PresentAsync(IReadOnlyList<JobBody> bodies, Caller caller, CancellationToken cancellationToken) =>
+        bodies.Any(body => body.WithChildren("").Any(member => member.Job.Deadline is not null))
+            ? database.ExecuteAsync(caller.TenantId, DatabaseClock.NowAsync, cancellationToken)
+            : Task.FromResult(time.GetUtcNow());
 
     private static RequestErrors Error(string field, string problem)
     {

@@ -80,7 +80,7 @@ internal static class ScheduleEndpoints
                     Type = job.Type,
                     Args = job.Args,
                 };
-                Fill(added, body.Value, job, caller, time);
+                Fill(added, body.Value, job, caller, await DatabaseClock.NowAsync(db, ct));
                 db.Add(added);
                 await audit.WriteAsync(db, context, new("schedule.created") { Subject = new("schedule", added.Id) }, ct);
                 return added;
@@ -110,7 +110,7 @@ internal static class ScheduleEndpoints
             async (db, ct) =>
             {
                 var row = await db.Set<JobSchedule>().SingleOrDefaultAsync(row => row.Id == known, ct) ?? throw NotThere();
-                Fill(row, body.Value, job, caller, time);
+                Fill(row, body.Value, job, caller, await DatabaseClock.NowAsync(db, ct));
                 await audit.WriteAsync(db, context, new("schedule.changed") { Subject = new("schedule", known) }, ct);
                 return row;
             },
@@ -145,7 +145,7 @@ internal static class ScheduleEndpoints
         return job;
     }
 
-    private static void Fill(JobSchedule schedule, ScheduleBody body, NewJob job, Caller caller, TimeProvider time)
+    private static void Fill(JobSchedule schedule, ScheduleBody body, NewJob job, Caller caller, DateTimeOffset now)
     {
         schedule.Name = body.Name!;
         schedule.Cron = body.Cron!;
@@ -158,7 +158,7 @@ internal static class ScheduleEndpoints
         schedule.MaxAttempts = job.MaxAttempts;
         schedule.SubmitterId = caller.HolderId;
         schedule.SubmitterKeyId = caller.ApiKeyId;
-        schedule.NextAt = body.NextAfter(time.GetUtcNow());
+        schedule.NextAt = body.NextAfter(now);
     }
 
     private static async Task<JobSchedule> SaveAsync(Func<Task<JobSchedule>> save)

@@ -21,8 +21,10 @@ internal static class OpenAiEndpoints
     {
         group.WithTags("OpenAI").WithMetadata(BodyLimit.OpenAi, new NotAudited("A question to a model changes nothing."))
             .RequireScope(Scopes.Llm).RequireRole(Role.Member);
-        group.MapPost("/chat/completions", ForwardAsync).WithMetadata(AnyJson, TokenCost.OpenAi).WithSummary("OpenAI chat completion, streamed or not");
-        group.MapPost("/completions", ForwardAsync).WithMetadata(AnyJson, TokenCost.OpenAiText).WithSummary("OpenAI text completion, streamed or not");
+        group.MapPost("/chat/completions", ForwardAsync).WithMetadata(AnyJson, TokenCost.OpenAi)
+            .WithSummary("OpenAI chat completion, streamed or not");
+        group.MapPost("/completions", ForwardAsync).WithMetadata(AnyJson, TokenCost.OpenAiText)
+            .WithSummary("OpenAI text completion, streamed or not");
         group.MapPost("/embeddings", ForwardAsync).WithMetadata(AnyJson, TokenCost.Embedding).WithSummary("OpenAI embeddings");
         group.MapGet("/models", ForwardAsync).WithSummary("The models that are served");
         // A model's name may hold slashes.

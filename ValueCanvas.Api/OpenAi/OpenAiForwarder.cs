@@ -30,7 +30,8 @@ internal sealed partial class OpenAiForwarder(
         // 3. Send the body on while it arrives; a client that goes away cancels the call.
         using var request = ToUpstream(context.Request);
         using var response = await inference.ForwardAsync(
-            request, caller.Call(context.Request.Path.Value!, context.Request.CacheControl(CacheControl.WhenDeterministic)), context.RequestAborted);
+            request, caller.Call(
+                context.Request.Path.Value!, context.Request.CacheControl(CacheControl.WhenDeterministic)), context.RequestAborted);
 
         // 4. Status and headers as they are.
         context.Response.StatusCode = (int)response.StatusCode;

@@ -14,7 +14,8 @@ internal sealed class CrossOrigin(IOptions<ProtectionOptions> options) : IConfig
     private static readonly string[] Readable =
     [
         "Location", "Retry-After", "RateLimit", "RateLimit-Policy", "x-ratelimit-limit-requests", "x-ratelimit-remaining-requests",
-        "x-ratelimit-reset-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens", "x-request-id",
+        "x-ratelimit-reset-requests", "x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens",
+        "x-request-id",
     ];
 
     public void Configure(CorsOptions cors) => cors.AddDefaultPolicy(policy => policy

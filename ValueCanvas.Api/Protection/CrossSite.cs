@@ -6,8 +6,8 @@ using ValueCanvas.Api.Errors;
 namespace ValueCanvas.Api.Protection;
 
 /// <summary>
-/// A browser sends its cookie with whatever page asks for. So a change on behalf of a session has to come from a page of this origin, or of an
-/// allowed one, and carry the session's token, which only such a page can read. Whoever shows a key or a token proves both by it.
+/// A browser sends its cookie with whatever page asks for. So a change on behalf of a session has to come from a page of this origin, or of
+/// an allowed one, and carry the session's token, which only such a page can read. Whoever shows a key or a token proves both by it.
 /// </summary>
 internal sealed class CrossSite(RequestDelegate next, IOptions<ProtectionOptions> options, CsrfTokens tokens)
 {

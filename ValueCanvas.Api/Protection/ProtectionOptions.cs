@@ -5,8 +5,8 @@ internal sealed class ProtectionOptions
 {
     public const string Section = "Protection";
 
-    /// <summary>Addresses (<c>10.0.0.7</c>) or networks (<c>10.0.0.0/8</c>, <c>fd00::/8</c>) of proxies whose X-Forwarded-For and -Proto are
-    /// believed. Nobody else's are.</summary>
+    /// <summary>Addresses (<c>10.0.0.7</c>) or networks (<c>10.0.0.0/8</c>, <c>fd00::/8</c>) of proxies whose X-Forwarded-For and -Proto
+    /// are believed. Nobody else's are.</summary>
     public IList<string> KnownProxies { get; set; } = [];
 
     /// <summary>Networks from which operators may act; none: from everywhere.</summary>
@@ -18,7 +18,8 @@ internal sealed class ProtectionOptions
     /// <summary>Why the options cannot be used; null where they can.</summary>
     public string? Problem() =>
         Wrong(nameof(KnownProxies), KnownProxies, text => NetworkSet.TryParse(text, out _), "an address or a network such as 10.0.0.0/8")
-        ?? Wrong(nameof(AdminNetworks), AdminNetworks, text => NetworkSet.TryParse(text, out _), "an address or a network such as 10.0.0.0/8")
+        ?? Wrong(nameof(AdminNetworks), AdminNetworks, text => NetworkSet.TryParse(
+            text, out _), "an address or a network such as 10.0.0.0/8")
         ?? Wrong(nameof(AllowedOrigins), AllowedOrigins, IsOrigin, "an origin such as https://app.example.com, with no path and no *");
 
     // As browsers write it, or it would never match: lower case, no default port.

@@ -20,7 +20,8 @@ internal static class ProviderEndpoints
         services.AddSingleton<ProviderReset>();
         services.AddSingleton<IStatistics, TenantCacheStatistics>();
         services.AddSingleton<IStatistics, TenantCostStatistics>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ProviderContext.Default));
+        return services.ConfigureHttpJsonOptions(
+            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ProviderContext.Default));
     }
 
     public static RouteGroupBuilder MapProviderStatusEndpoints(this RouteGroupBuilder group)
@@ -74,7 +75,8 @@ internal static class ProviderEndpoints
         Caller caller, ProviderFleet fleet, IEnumerable<IStatistics> statistics, TimeProvider time, CancellationToken cancellationToken)
     {
         // Those that other deployments ask for are always there.
-        var data = new JsonObject { [ProviderNames.Together] = Write(ProviderView.Missing), [ProviderNames.OpenAi] = Write(ProviderView.Missing) };
+        var data = new JsonObject { [ProviderNames.Together] = Write(ProviderView.Missing), [ProviderNames.OpenAi] = Write(
+            ProviderView.Missing) };
         foreach (var (name, view) in Views(await fleet.ReadAsync(cancellationToken), time))
             data[name] = Write(view);
         foreach (var one in statistics)

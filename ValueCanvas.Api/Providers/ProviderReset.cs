@@ -82,7 +82,8 @@ internal sealed class ProviderReset(
     }
 
     private static RequestException NotAllowed(string what) =>
-        new(StatusCodes.Status503ServiceUnavailable, $"The inference proxy takes no orders from here. {what}") { Code = "operator_key_not_configured" };
+        new(StatusCodes.Status503ServiceUnavailable, $"The inference proxy takes no orders from here. {what}") { Code =
+            "operator_key_not_configured" };
 }
 
 /// <summary>The proxy's answer.</summary>

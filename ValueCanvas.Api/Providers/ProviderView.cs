@@ -4,8 +4,8 @@ namespace ValueCanvas.Api.Providers;
 
 /// <summary>One provider as its users see it.</summary>
 /// <param name="State">
-/// Of its breakers: <c>closed</c>, <c>half_open</c>, <c>open</c>. Of the model that is worst off, and of that at the server that is best off;
-/// <c>not_configured</c> where the installation has no such provider.
+/// Of its breakers: <c>closed</c>, <c>half_open</c>, <c>open</c>. Of the model that is worst off, and of that at the server that is best
+/// off; <c>not_configured</c> where the installation has no such provider.
 /// </param>
 /// <param name="Status"><c>healthy</c>, <c>degraded</c> (some servers answer) or <c>unhealthy</c> (none does, or no key is left).</param>
 /// <param name="Replicas">Its servers.</param>
@@ -27,7 +27,8 @@ internal sealed record ProviderView(
         var resting = provider.Credentials.Count(credential => !credential.IsReady);
         var exhausted = resting > 0 && resting == provider.Credentials.Count;
         var available = exhausted ? 0 : replicas.Count(replica => replica is { IsUp: true, Draining: false });
-        var breakers = replicas.SelectMany(replica => replica.Breakers.Select(breaker => (Replica: replica.Name, Breaker: breaker))).ToArray();
+        var breakers = replicas.SelectMany(
+            replica => replica.Breakers.Select(breaker => (Replica: replica.Name, Breaker: breaker))).ToArray();
         var worst = breakers.GroupBy(one => one.Breaker.Model, one => Rank(one.Breaker, now))
             .Select(model => model.Min()).DefaultIfEmpty(0).Max();
         return new ProviderView(

@@ -27,8 +27,8 @@ internal sealed record JsonBody<T>(T Value) : IEndpointParameterMetadataProvider
     }
 
     /// <summary>
-    /// A body is JSON whatever its Content-Type says: curl -d calls everything a form. What a browser sends by itself, a cookie, is not enough
-    /// for a change: see <see cref="Protection.CrossSite"/>.
+    /// A body is JSON whatever its Content-Type says: curl -d calls everything a form. What a browser sends by itself, a cookie, is not
+    /// enough for a change: see <see cref="Protection.CrossSite"/>.
     /// </summary>
     public static void PopulateMetadata(ParameterInfo parameter, EndpointBuilder builder) =>
         builder.Metadata.Add(new AcceptsMetadata(["application/json", "*/*"], typeof(T), isOptional: false));

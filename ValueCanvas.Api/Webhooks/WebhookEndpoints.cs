@@ -34,8 +34,7 @@ internal static class WebhookEndpoints
             .WithSummary("Have the ends of jobs told to a URL; the answer is the only one that shows the secret")
             .Produces<Envelope<WebhookData>>(StatusCodes.Status201Created)
             .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status409Conflict)
-            .ProducesProblem(StatusCodes.Status501NotImplemented);
+            .ProducesProblem(StatusCodes.Status409Conflict);
         group.MapGet("/{id}", GetAsync)
             .WithName("GetWebhook")
             .WithSummary("One webhook")
@@ -58,10 +57,9 @@ internal static class WebhookEndpoints
     }
 
     private static async Task<IResult> CreateAsync(
-        JsonBody<WebhookBody> body, Caller caller, WebhookStore webhooks, WebhookSecrets secrets, WebhookNetworks networks, AuditLog audit,
+        JsonBody<WebhookBody> body, Caller caller, WebhookStore webhooks, WebhookNetworks networks, AuditLog audit,
         LinkGenerator links, HttpContext context, CancellationToken cancellationToken)
     {
-        CheckConfigured(secrets);
         CheckAddress(body.Value, networks);
         var id = Guid.NewGuid();
         if (await webhooks.AddAsync(
@@ -103,25 +101,16 @@ internal static class WebhookEndpoints
     }
 
     private static async Task<IResult> RotateAsync(
-        string id, Caller caller, WebhookStore webhooks, WebhookSecrets secrets, AuditLog audit, HttpContext context,
+        string id, Caller caller, WebhookStore webhooks, AuditLog audit, HttpContext context,
         CancellationToken cancellationToken)
     {
         var known = ReadId(id);
         if (await webhooks.FindAsync(caller.TenantId, known, cancellationToken) is null)
             throw NotThere();
-        CheckConfigured(secrets);
         var rotated = await webhooks.RotateAsync(
             caller.TenantId, known, Noted("webhook.rotated", known, audit, context), cancellationToken) ?? throw NotThere();
         context.Response.Headers.CacheControl = "no-store";
         return TypedResults.Ok(Envelope.Of(WebhookData.From(rotated.Row, rotated.Secret)));
-    }
-
-    private static void CheckConfigured(WebhookSecrets secrets)
-    {
-        if (!secrets.AreConfigured)
-            throw new RequestException(
-                StatusCodes.Status501NotImplemented,
-                $"There are no webhooks here: {WebhookOptions.Section}:{nameof(WebhookOptions.SecretKey)} is not set.");
     }
 
     // Said at once where it can be; what a name means is looked at whenever it is connected to.

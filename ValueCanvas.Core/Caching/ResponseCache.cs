@@ -129,6 +129,8 @@ internal sealed class ResponseCache(
             : Replay.Whole(answer.Json, answer.Kind, answer.IdPlace);
         var content = new ByteArrayContent(body);
         content.Headers.ContentType = question.Mode.IsStream ? Events : Json;
+        // Said, so that the answer is whole with its last byte, and not when all that follows it has been done.
+        content.Headers.ContentLength = question.Mode.IsStream ? null : body.Length;
         var response = new HttpResponseMessage(HttpStatusCode.OK) { Content = content };
         if (answer.Provider is { } provider)
             response.Headers.TryAddWithoutValidation(InferenceClient.ProviderHeader, provider);

@@ -47,7 +47,7 @@ public sealed partial class CanvasGenerator(
                     MaxTokens = MaxOutputTokens,
                     Temperature = Temperature,
                     Schema = new(schema.Name, schema.Document),
-                    Call = call.Again() with { Prompt = (question.Key, question.Version) },
+                    Call = call.Again() with { Prompt = (question.Key, question.Version), JobQuestion = attempt - 1 },
                 },
                 cancellationToken);
             spent = Sum(spent, completion.Usage);

@@ -41,7 +41,7 @@ public sealed class CanvasRefiner(PromptCatalog prompts, InferenceClient inferen
                     MaxTokens = CanvasGenerator.MaxOutputTokens,
                     Temperature = Temperature,
                     Schema = new(schema.Name, schema.Document),
-                    Call = call.Again() with { Prompt = (question.Key, question.Version) },
+                    Call = call.Again() with { Prompt = (question.Key, question.Version), JobQuestion = attempt - 1 },
                 },
                 cancellationToken);
             var answer = CanvasAnswer.Read(schema, completion.Text, completion.FinishReason == "length");

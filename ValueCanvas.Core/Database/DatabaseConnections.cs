@@ -51,6 +51,10 @@ internal static class DatabaseConnections
         // then without); -1: the cancellation's answer is not waited for, too.
         SetUnlessConfigured("Cancellation Timeout", interactive ? -1 : 1000);
         SetUnlessConfigured("Keepalive", 15);
+        // What is asked again and again is parsed and planned once a connection. 0 behind a pooler that gives each transaction another server.
+        SetUnlessConfigured("Max Auto Prepare", 64);
+        // Everything that is set, is set for a transaction. To discard what a session may hold would have the server plan each statement anew.
+        SetUnlessConfigured("No Reset On Close", true);
         return settings.ConnectionString;
 
         void SetUnlessConfigured(string keyword, object value)

@@ -21,7 +21,7 @@ public static class DatabaseErrors
                     return postgres.IsTransient || IsServerState(postgres.SqlState);
                 case NpgsqlException or RetryLimitExceededException { InnerException: null }:
                 case var _ when IsBrokenConnector(e):
-                case TimeoutException or SocketException when !ReferenceEquals(e, exception):
+                case TimeoutException or SocketException when !ReferenceEquals(e, exception) || IsNpgsqls(e):
                     return true;
             }
         }
@@ -35,6 +35,9 @@ public static class DatabaseErrors
     /// </summary>
     internal static bool IsBrokenConnector(Exception? exception) =>
         exception is ObjectDisposedException { ObjectName: "System.Threading.ManualResetEventSlim" };
+
+    // A connection that waits too long for the first one to learn the server's types says so by a time-out that nothing is wrapped around.
+    private static bool IsNpgsqls(Exception exception) => exception.Source == typeof(NpgsqlException).Assembly.GetName().Name;
 
     // Connection, authorization, missing database, resources, operator intervention, system error.
     private static bool IsServerState(string sqlState) =>

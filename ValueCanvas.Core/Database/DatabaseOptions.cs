@@ -33,7 +33,8 @@ internal sealed class DatabaseOptions
             yield return $"{Section}:{nameof(PoolOverflow)} is {PoolOverflow}; it must be between 0 and {MaxConnections}.";
         (string Name, TimeSpan? Value)[] times =
         [
-            (nameof(ConnectTimeout), ConnectTimeout), (nameof(CommandTimeout), CommandTimeout), (nameof(ConnectionLifetime), ConnectionLifetime),
+            (nameof(ConnectTimeout), ConnectTimeout), (nameof(CommandTimeout), CommandTimeout),
+            (nameof(ConnectionLifetime), ConnectionLifetime),
         ];
         foreach (var (name, value) in times)
         {

@@ -13,7 +13,8 @@ internal sealed class DatabaseRetries(ExecutionStrategyDependencies dependencies
     : NpgsqlRetryingExecutionStrategy(dependencies, maxRetryCount: 3, maxRetryDelay: TimeSpan.FromSeconds(1), errorCodesToAdd: null)
 {
     protected override bool ShouldRetryOn(Exception? exception) =>
-        (afterTimeouts || !IsTimeout(exception)) && (DatabaseErrors.IsBrokenConnector(exception) || base.ShouldRetryOn(exception));
+        (afterTimeouts || !IsTimeout(exception))
+        && (DatabaseErrors.IsBrokenConnector(exception) || IsOutdatedStatement(exception) || base.ShouldRetryOn(exception));
 
     protected override void OnRetry()
     {
@@ -22,6 +23,14 @@ internal sealed class DatabaseRetries(ExecutionStrategyDependencies dependencies
             NpgsqlConnection.ClearPool((NpgsqlConnection)Dependencies.CurrentContext.Context.Database.GetDbConnection());
         base.OnRetry();
     }
+
+    // A migration has given a table more columns than the prepared statement tells of; Npgsql prepares it anew.
+    private static bool IsOutdatedStatement(Exception? exception) => exception switch
+    {
+        PostgresException { SqlState: PostgresErrorCodes.FeatureNotSupported, Routine: "RevalidateCachedQuery" } => true,
+        { InnerException: { } inner } => IsOutdatedStatement(inner),
+        _ => false,
+    };
 
     private static bool IsTimeout(Exception? exception)
     {

@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging;
 namespace ValueCanvas.Core.Database;
 
 /// <summary>
-/// Stands where Npgsql writes its log, of EF Core's statements and of raw ones alike, and lets through one line for each that took too long:
-/// its text, with neither parameters nor literals. The same is counted in <c>valuecanvas.database.slow_queries</c>.
+/// Stands where Npgsql writes its log, of EF Core's statements and of raw ones alike, and lets through one line for each that took too
+/// long: its text, with neither parameters nor literals. The same is counted in <c>valuecanvas.database.slow_queries</c>.
 /// </summary>
 internal sealed partial class SlowQueries : ILoggerFactory, ILogger
 {

@@ -20,9 +20,22 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
     /// <exception cref="Exception">
     /// Whatever the work threw; for a database that is away see <see cref="DatabaseErrors.IsUnavailable"/>.
     /// </exception>
-    public async Task<T> ExecuteAsync<T>(
+    public Task<T> ExecuteAsync<T>(
         Guid tenantId,
         Func<ValueCanvasDbContext, CancellationToken, Task<T>> work,
+        CancellationToken cancellationToken) => RunAsync(tenantId, work, writes: false, cancellationToken);
+
+    /// <summary>The same for work that certainly writes: a round trip less.</summary>
+    /// <inheritdoc cref="ExecuteAsync{T}"/>
+    public Task<T> WriteAsync<T>(
+        Guid tenantId,
+        Func<ValueCanvasDbContext, CancellationToken, Task<T>> work,
+        CancellationToken cancellationToken) => RunAsync(tenantId, work, writes: true, cancellationToken);
+
+    private async Task<T> RunAsync<T>(
+        Guid tenantId,
+        Func<ValueCanvasDbContext, CancellationToken, Task<T>> work,
+        bool writes,
         CancellationToken cancellationToken)
     {
         await using var scope = scopes.CreateAsyncScope();
@@ -43,14 +56,19 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
                 // 2. A transaction that can see this tenant, and nothing else.
                 db.ChangeTracker.Clear();
                 await using var transaction = await db.Database.BeginTransactionAsync(ct);
-                await db.Database.ExecuteSqlAsync($"SELECT set_config('app.tenant_id', {tenantId.ToString()}, true)", ct);
+                var xid = writes ? await BeginWritingAsync(db, tenantId, ct) : null;
+                if (!writes)
+                    await db.Database.ExecuteSqlAsync($"SELECT set_config('app.tenant_id', {tenantId.ToString()}, true)", ct);
 
                 // 3. The work.
+                db.Database.AutoSavepointsEnabled = true;
                 var result = await work(db, ct);
+                // Whoever fails from here on takes the transaction with it: two round trips for a savepoint would save nothing.
+                db.Database.AutoSavepointsEnabled = false;
                 await db.SaveChangesAsync(ct);
 
                 // 4. Commit. From here on the caller's going away changes nothing.
-                var xid = await db.Database
+                xid ??= await db.Database
                     .SqlQuery<string?>($"SELECT pg_current_xact_id_if_assigned()::text AS \"Value\"")
                     .SingleAsync(ct);
                 if (xid is not null)
@@ -74,6 +92,11 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
                 return true;
             },
             cancellationToken);
+
+    private static Task<string> BeginWritingAsync(ValueCanvasDbContext db, Guid tenantId, CancellationToken cancellationToken) => db.Database
+        .SqlQuery<string>(
+            $"SELECT pg_current_xact_id()::text AS \"Value\" FROM set_config('app.tenant_id', {tenantId.ToString()}, true)")
+        .SingleAsync(cancellationToken);
 
     private async Task<bool> HasCommittedAsync(ValueCanvasDbContext db, string xid, CancellationToken cancellationToken)
     {

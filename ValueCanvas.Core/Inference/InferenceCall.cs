@@ -18,6 +18,9 @@ public sealed record InferenceCall(Guid TenantId)
     /// <summary>The job that asks; null for a request.</summary>
     public Guid? JobId { get; init; }
 
+    /// <summary>Which of the job's questions this is. Of each the tenant pays one answer, however many attempts ask it.</summary>
+    public int JobQuestion { get; init; }
+
     /// <summary>The prompt of the catalogue and its version; null where the caller wrote its own.</summary>
     public (string Key, string Version)? Prompt { get; init; }
 

@@ -44,6 +44,8 @@ public static class InferenceHosting
                 UseProxy = false,
             })
             .SetHandlerLifetime(Timeout.InfiniteTimeSpan)
+            // Its requests are the caller's, which telemetry and the books tell of.
+            .RemoveAllLoggers()
             // The way of a call: in the books, then past the cache, then with the proxy's accounts.
             .AddHttpMessageHandler<UsageHandler>()
             .AddHttpMessageHandler<ResponseCacheHandler>()

@@ -10,6 +10,8 @@ namespace ValueCanvas.Core.Jobs;
 /// </summary>
 public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase database)
 {
+    private readonly JobCompletions _completions = new(scopes);
+
     /// <summary>
     /// Takes up to <paramref name="limit"/> due jobs of any tenant, first by priority, then by time. Each is this worker's for
     /// <paramref name="lease"/>, unless it renews.
@@ -58,7 +60,10 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     /// <paramref name="changes"/> takes it all back.
     /// </summary>
     public Task<bool> CompleteAsync(Job job, string result, JobChanges? changes, CancellationToken cancellationToken) =>
-        database.ExecuteAsync(
+        // A child's end locks its parent: two groups could take parents in different orders, so it ends in a transaction of its own.
+        changes is null && job.ParentId is null
+        ? _completions.CompleteAsync(job, result).WaitAsync(cancellationToken)
+        : database.WriteAsync(
             job.TenantId,
             async (db, ct) =>
             {
@@ -183,7 +188,7 @@ public sealed class JobLeases(IServiceScopeFactory scopes, TenantDatabase databa
     }
 
     private Task<bool> UpdateAsync(Job job, FormattableString sql, CancellationToken cancellationToken) =>
-        database.ExecuteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
+        database.WriteAsync(job.TenantId, async (db, ct) => await db.Database.ExecuteSqlAsync(sql, ct) > 0, cancellationToken);
 
     private sealed record RescuedRow(Guid Id, string State);
 }

@@ -56,7 +56,7 @@ public sealed class JobStore
         Submission submission;
         try
         {
-            submission = await _database.ExecuteAsync(
+            submission = await _database.WriteAsync(
                 tenantId, (db, ct) => StoreAsync(db, tenantId, members, ids, request, context, also, ct), cancellationToken);
         }
         catch (RefusedException refused)

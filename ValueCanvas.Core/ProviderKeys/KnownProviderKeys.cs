@@ -7,9 +7,9 @@ using ValueCanvas.Core.Inference;
 namespace ValueCanvas.Core.ProviderKeys;
 
 /// <summary>
-/// The tenants' keys in memory, as <see cref="ProviderKeyChanges"/> lets them stand. Most tenants have none, and are never asked for. While the
-/// database is away, what is known goes on for <see cref="Trust"/>; a tenant that has keys which are not known is refused then: its requests
-/// must not go out in another account's name.
+/// The tenants' keys in memory, as <see cref="ProviderKeyChanges"/> lets them stand. Most tenants have none, and are never asked for. While
+/// the database is away, what is known goes on for <see cref="Trust"/>; a tenant that has keys which are not known is refused then: its
+/// requests must not go out in another account's name.
 /// </summary>
 public sealed partial class KnownProviderKeys(SealedProviderKeys store, TimeProvider time, ILogger<KnownProviderKeys> logger)
 {

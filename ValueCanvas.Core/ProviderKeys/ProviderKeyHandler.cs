@@ -9,7 +9,8 @@ internal sealed class ProviderKeyHandler(KnownProviderKeys keys) : DelegatingHan
 {
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        if (request.Headers.NonValidated.TryGetValues(InferenceHeaders.Tenant, out var named) && Guid.TryParse(named.ToString(), out var tenant))
+        if (request.Headers.NonValidated.TryGetValues(InferenceHeaders.Tenant, out var named)
+            && Guid.TryParse(named.ToString(), out var tenant))
         {
             foreach (var key in await keys.OfAsync(tenant, cancellationToken))
                 request.Headers.TryAddWithoutValidation(InferenceHeaders.ProviderKeyPrefix + key.Provider, key.Secret);

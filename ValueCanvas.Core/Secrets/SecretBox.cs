@@ -20,6 +20,9 @@ public sealed class SecretBox(IOptions<SecretOptions> options)
         ? HKDF.Extract(HashAlgorithmName.SHA256, Encoding.UTF8.GetBytes(secret), "valuecanvas secrets"u8.ToArray())
         : null;
 
+    /// <summary>There is a secret to derive keys from.</summary>
+    public bool IsConfigured => _root is not null;
+
     /// <summary>Sealed for this purpose and row.</summary>
     public byte[] Seal(string purpose, string row, ReadOnlySpan<byte> secret)
     {

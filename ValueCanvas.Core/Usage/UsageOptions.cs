@@ -106,6 +106,10 @@ public sealed class BudgetOptions
     /// <summary>A reservation that nobody settled is given back after this: its process has died.</summary>
     public TimeSpan Lease { get; set; } = TimeSpan.FromMinutes(15);
 
+    /// <summary>How many Apis and workers there are at most: while Redis is away each has this part of what is left of a strict
+    /// budget.</summary>
+    public int Instances { get; set; } = 4;
+
     /// <summary>How often what was spent is read from PostgreSQL again while a budget is used.</summary>
     public TimeSpan Refresh { get; set; } = TimeSpan.FromSeconds(5);
 
@@ -119,7 +123,7 @@ public sealed class BudgetOptions
         ];
         foreach (var (name, value, most) in times.Where(time => time.Value < TimeSpan.Zero || time.Value > time.Most))
             yield return $"{section}:{name} is {value}; give a time from zero to {most}.";
-        if (MaxOutputTokens < 1 || UsualOutputTokens < 1)
-            yield return $"{section}: {nameof(MaxOutputTokens)} and {nameof(UsualOutputTokens)} must be above 0.";
+        if (MaxOutputTokens < 1 || UsualOutputTokens < 1 || Instances < 1)
+            yield return $"{section}: {nameof(MaxOutputTokens)}, {nameof(UsualOutputTokens)} and {nameof(Instances)} must be above 0.";
     }
 }

@@ -7,13 +7,6 @@ public sealed class WebhookOptions
 {
     public const string Section = "Webhooks";
 
-    private const int ShortestSecret = 22;
-
-    /// <summary>
-    /// What endpoints' secrets are sealed with; the same in Api and Worker, and kept. Null: there are no webhooks.
-    /// </summary>
-    public string? SecretKey { get; set; }
-
     /// <summary>Networks in CIDR notation that may be delivered to although they are not the internet, for development.</summary>
     public List<string> AllowedNetworks { get; set; } = [];
 
@@ -46,8 +39,6 @@ public sealed class WebhookOptions
     /// <summary>What is wrong, in messages that name the key.</summary>
     public IEnumerable<string> Problems()
     {
-        if (SecretKey is { Length: > 0 and < ShortestSecret })
-            yield return $"{Section}:{nameof(SecretKey)} has fewer than {ShortestSecret} characters: set it to a random secret.";
         foreach (var (index, network) in AllowedNetworks.Index())
         {
             if (!IPNetwork.TryParse(network, out _))

@@ -32,16 +32,12 @@ internal sealed class AccountedResponse : WriteOnlyStream
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (buffer.IsEmpty || !IsEventStream)
-        {
             return _client.WriteAsync(buffer, cancellationToken);
-        }
 
         var between = IsBetweenEvents;
         _tail = (buffer.Length > 1 ? buffer.Span[^2] : _tail.Last, buffer.Span[^1]);
         if (!between || !_accounts.TryTell(_output))
-        {
             return _client.WriteAsync(buffer, cancellationToken);
-        }
 
         _output.Write(buffer.Span);
         return SendAsync(cancellationToken);
@@ -51,9 +47,7 @@ internal sealed class AccountedResponse : WriteOnlyStream
     public async Task EndAsync(CancellationToken cancellationToken)
     {
         if (!_response.HasStarted || !IsEventStream)
-        {
             return;
-        }
 
         // The last event may lack its empty line.
         ReadOnlySpan<byte> open = IsBetweenEvents ? default : "\n\n"u8;
@@ -73,9 +67,7 @@ internal sealed class AccountedResponse : WriteOnlyStream
     private Task Begin()
     {
         if (!IsEventStream)
-        {
             _response.Headers[Header] = _accounts.Header();
-        }
 
         return Task.CompletedTask;
     }

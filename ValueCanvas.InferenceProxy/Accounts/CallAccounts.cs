@@ -23,9 +23,7 @@ internal sealed class CallAccounts(string mark)
     public void Started(RunningAttempt running)
     {
         lock (_gate)
-        {
             _attempts.Add(new AttemptAccount(running));
-        }
     }
 
     public void Adopted(RunningAttempt running) => Find(running)?.IsAnswer = true;
@@ -61,9 +59,7 @@ internal sealed class CallAccounts(string mark)
     {
         var lines = new ArrayBufferWriter<byte>(512);
         lock (_gate)
-        {
             Tell(lines, IsWhole());
-        }
 
         return lines.WrittenSpan.ToArray();
     }
@@ -73,9 +69,7 @@ internal sealed class CallAccounts(string mark)
     {
         var json = new ArrayBufferWriter<byte>(512);
         lock (_gate)
-        {
             Write(json, whole: true);
-        }
 
         return Encoding.ASCII.GetString(json.WrittenSpan);
     }
@@ -83,9 +77,7 @@ internal sealed class CallAccounts(string mark)
     private AttemptAccount? Find(RunningAttempt running)
     {
         lock (_gate)
-        {
             return _attempts.Find(attempt => attempt.Running == running);
-        }
     }
 
     /// <summary>The prompt is counted once, and of the answer all that the client got, whoever of those that went on with it said
@@ -147,9 +139,7 @@ internal sealed class CallAccounts(string mark)
     private static void WriteUsage(Utf8JsonWriter json, Usage? told)
     {
         if (told is not { } usage)
-        {
             return;
-        }
 
         json.WriteStartArray("usage"u8);
         json.WriteNumberValue(usage.PromptTokens);

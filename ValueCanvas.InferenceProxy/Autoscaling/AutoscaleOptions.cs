@@ -20,23 +20,15 @@ internal sealed class AutoscaleOptions
     public void Validate(List<string> wrong)
     {
         if (MinReplicas < 1 || MaxReplicas < MinReplicas || MaxReplicas > 10_000)
-        {
             wrong.Add("Inference:Autoscale:MinReplicas must be at least 1 and at most Inference:Autoscale:MaxReplicas (10000 at most).");
-        }
 
         if (RequestsPerReplica is < 1 or > 1_000_000)
-        {
             wrong.Add("Inference:Autoscale:RequestsPerReplica must be from 1 to 1000000.");
-        }
 
         if (TargetKvCacheUsage is not (> 0 and <= 1))
-        {
             wrong.Add("Inference:Autoscale:TargetKvCacheUsage must be above 0 and at most 1.");
-        }
 
         if (ScaleDownAfter < TimeSpan.Zero || ScaleDownAfter > TimeSpan.FromDays(1))
-        {
             wrong.Add("Inference:Autoscale:ScaleDownAfter must be from 00:00:00 to 1.00:00:00.");
-        }
     }
 }

@@ -54,9 +54,7 @@ internal sealed class Autoscaler : BackgroundService
     {
         using var timer = new PeriodicTimer(Interval, _time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
-        {
             Look();
-        }
     }
 
     // A replica that tells nothing runs what this proxy sent it.

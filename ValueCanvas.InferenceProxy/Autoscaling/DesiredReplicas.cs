@@ -17,15 +17,11 @@ internal sealed class DesiredReplicas(TimeProvider time)
         var needed = _started ? Needed(load, options) : Math.Max(load.Replicas, Needed(load, options));
         _started = true;
         while (_busiest.Last is { } last && last.Value.Needed <= needed)
-        {
             _busiest.RemoveLast();
-        }
 
         _busiest.AddLast((now, needed));
         while (_busiest.First is { } first && time.GetElapsedTime(first.Value.At, now) > options.ScaleDownAfter)
-        {
             _busiest.RemoveFirst();
-        }
 
         return Math.Clamp(_busiest.First!.Value.Needed, options.MinReplicas, options.MaxReplicas);
     }

@@ -28,17 +28,11 @@ internal static class BatchEndpoints
         try
         {
             if (await body.ReadAsync(context, options.MaxBodyBytes) is { } unread)
-            {
                 await unread.WriteAsync(context);
-            }
             else if (BatchRequest.Read(body.Bytes, options.Batch, out var batch) is { } malformed)
-            {
                 await malformed.WriteAsync(context);
-            }
             else
-            {
                 await WriteAsync(await runner.RunAsync(context, batch, options.Batch), context);
-            }
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -60,13 +54,9 @@ internal static class BatchEndpoints
             json.WriteNumber("status"u8, answers[i].Status);
             json.WritePropertyName("body"u8);
             if (answers[i].IsJson)
-            {
                 json.WriteRawValue(answers[i].Body, skipInputValidation: true);
-            }
             else
-            {
                 json.WriteStringValue(System.Text.Encoding.UTF8.GetString(answers[i].Body));
-            }
 
             json.WriteEndObject();
             await json.FlushAsync(context.RequestAborted);

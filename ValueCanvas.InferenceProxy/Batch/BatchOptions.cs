@@ -15,18 +15,12 @@ internal sealed class BatchOptions
     public void Validate(List<string> wrong)
     {
         if (MaxRequests is < 1 or > 100_000)
-        {
             wrong.Add("Inference:Batch:MaxRequests must be from 1 to 100000.");
-        }
 
         if (MaxConcurrency is < 1 or > 10_000)
-        {
             wrong.Add("Inference:Batch:MaxConcurrency must be from 1 to 10000.");
-        }
 
         if (MaxAnswerBytes is < 1024 or > 1024 * 1024 * 1024)
-        {
             wrong.Add("Inference:Batch:MaxAnswerBytes must be from 1024 (1 KiB) to 1073741824 (1 GiB).");
-        }
     }
 }

@@ -17,9 +17,7 @@ internal sealed record BatchRequest(IReadOnlyList<ReadOnlyMemory<byte>> Requests
     {
         batch = new BatchRequest([], Math.Min(DefaultConcurrency, options.MaxConcurrency));
         if (!Utf8.IsValid(body.Span))
-        {
             return ProxyError.BadRequest("The request body is not valid UTF-8.");
-        }
 
         try
         {
@@ -35,9 +33,7 @@ internal sealed record BatchRequest(IReadOnlyList<ReadOnlyMemory<byte>> Requests
     {
         var reader = new Utf8JsonReader(body.Span, Reading);
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
-        {
             return ProxyError.BadRequest("The request body must be a JSON object.");
-        }
 
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
@@ -46,9 +42,7 @@ internal sealed record BatchRequest(IReadOnlyList<ReadOnlyMemory<byte>> Requests
             if (requests)
             {
                 if (reader.TokenType != JsonTokenType.StartArray)
-                {
                     return ProxyError.BadRequest("The field 'requests' must be an array of request bodies.", "requests");
-                }
 
                 batch = batch with { Requests = Slices(body, ref reader) };
             }

@@ -22,9 +22,7 @@ internal sealed partial class BatchRunner(Forwarder forwarder, ILogger<BatchRunn
         HttpContext context, ReadOnlyMemory<byte> body, AnswerBudget budget, CancellationToken cancellationToken)
     {
         if (RequestPeek.Read(body.Span, out var peek) is { } malformed)
-        {
             return BatchAnswer.Of(malformed);
-        }
 
         if (peek.Stream)
         {
@@ -63,9 +61,7 @@ internal sealed partial class BatchRunner(Forwarder forwarder, ILogger<BatchRunn
         single.Request.Method = HttpMethods.Post;
         single.Request.Path = InferenceOperation.Chat.Path;
         foreach (var (name, values) in context.Request.Headers)
-        {
             single.Request.Headers[name] = values;
-        }
 
         single.Request.ContentLength = body.Length;
         single.Request.ContentType = "application/json";
@@ -94,9 +90,7 @@ internal readonly record struct BatchAnswer(int Status, byte[] Body)
             {
                 var reader = new Utf8JsonReader(Body, new JsonReaderOptions { MaxDepth = 256 });
                 while (reader.Read())
-                {
                     reader.Skip();
-                }
 
                 return Body.Length > 0;
             }

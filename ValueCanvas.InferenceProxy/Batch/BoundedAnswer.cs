@@ -19,9 +19,7 @@ internal sealed class AnswerBudget(long bytes)
     public void Take(int bytes)
     {
         if (Interlocked.Add(ref _left, -bytes) < 0)
-        {
             throw new AnswerTooLargeException();
-        }
     }
 }
 

@@ -48,9 +48,7 @@ internal readonly struct InternalCaller
     {
         risk = null;
         if (Text(RiskHeader) is not { } text)
-        {
             return null;
-        }
 
         if (!RiskLevels.TryParse(text, out var level))
         {

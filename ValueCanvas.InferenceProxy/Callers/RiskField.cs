@@ -26,8 +26,6 @@ internal readonly record struct RiskField(string Level, int Start, int End)
     {
         body.Blank(Start, End);
         if (StringValues.IsNullOrEmpty(request.Headers[InternalCaller.RiskHeader]))
-        {
             request.Headers[InternalCaller.RiskHeader] = Level;
-        }
     }
 }

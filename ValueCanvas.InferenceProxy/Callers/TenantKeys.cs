@@ -2,8 +2,8 @@ using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.InferenceProxy.Callers;
 
-/// <summary>A tenant's own keys of providers, as the request brings them: in a header for each, named after the provider. They are known to this
-/// request alone, and go to their provider alone.</summary>
+/// <summary>A tenant's own keys of providers, as the request brings them: in a header for each, named after the provider. They are known to
+/// this request alone, and go to their provider alone.</summary>
 internal sealed class TenantKeys
 {
     public const string HeaderPrefix = "x-valuecanvas-key-";
@@ -18,7 +18,8 @@ internal sealed class TenantKeys
         {
             if (name.StartsWith(HeaderPrefix, StringComparison.OrdinalIgnoreCase) && values is [{ Length: > 0 } secret])
             {
-                (keys ??= new())._byProvider[name[HeaderPrefix.Length..]] = new Credential(secret, TimeProvider.System) { IsTenants = true };
+                (keys ??= new())._byProvider[name[HeaderPrefix.Length..]] = new Credential(
+                    secret, TimeProvider.System) { IsTenants = true };
             }
         }
 

@@ -20,7 +20,7 @@ internal sealed class Attempt : IDisposable
     private readonly AnswerBuffer _buffer;
     private bool _isDrained; // the last read took all that there was
     private bool _isWaiting; // the limit for the next read runs
-    private HttpRequestMessage? _request;
+    private ReplicaRequest? _request;
     private HttpResponseMessage? _response;
     private Stream? _body;
     private Usage? _usage;
@@ -101,7 +101,7 @@ internal sealed class Attempt : IDisposable
     /// <inheritdoc cref="AttemptClock.Abandon"/>
     public void Abandon(AttemptFailure why) => _clock.Abandon(why);
 
-    public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, HttpRequestMessage request)
+    public async Task<AttemptFailure> StartAsync(UpstreamClient upstream, ReplicaRequest request)
     {
         _request = request;
         try
@@ -110,7 +110,7 @@ internal sealed class Attempt : IDisposable
             request.Content = null; // a large body is not kept for as long as its answer takes
             var status = (int)_response.StatusCode;
             Span?.SetTag(GenAi.StatusCode, status);
-            IsEventStream = _response.IsSuccessStatusCode && _response.Content.Headers.ContentType?.MediaType == "text/event-stream";
+            IsEventStream = _response.IsSuccessStatusCode && ForwardedHeaders.IsEventStream(_response);
             _clock.AwaitFirstToken();
             _body = await _response.Content.ReadAsStreamAsync(_clock.Token);
             var failure = await (IsEventStream ? FirstEventsAsync() : FirstBytesAsync());

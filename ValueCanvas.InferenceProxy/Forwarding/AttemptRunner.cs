@@ -37,7 +37,7 @@ internal sealed partial class AttemptRunner(
         return running;
     }
 
-    private HttpRequestMessage Build(
+    private ReplicaRequest Build(
         HttpContext context, RequestBody body, ForwardedCall call, ForwardedCall.Target target, Attempt attempt, ResumeRequest? resume)
     {
         if (resume is not null)

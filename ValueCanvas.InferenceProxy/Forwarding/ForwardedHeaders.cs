@@ -23,6 +23,8 @@ internal static class ForwardedHeaders
     public const string Overhead = "x-valuecanvas-overhead-ms";
     public const string ShouldRetry = "x-should-retry";
 
+    private const string EventStream = "text/event-stream";
+
     private static readonly FrozenSet<string> NeverToReplica = new[]
     {
         "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding",
@@ -48,7 +50,7 @@ internal static class ForwardedHeaders
         {
             if (!NeverToReplica.Contains(name) && !name.StartsWith(Internal, StringComparison.OrdinalIgnoreCase) && !Names(named, name))
             {
-                to.Headers.TryAddWithoutValidation(name, (IEnumerable<string>)values);
+                Add(to.Headers, name, values);
             }
         }
 
@@ -60,6 +62,12 @@ internal static class ForwardedHeaders
         DistributedContextPropagator.Current.Inject(span ?? Activity.Current, to.Headers, static (carrier, name, value) =>
             ((HttpRequestHeaders)carrier!).TryAddWithoutValidation(name, value));
     }
+
+    /// <summary>Told without taking the header apart: it goes on as it came.</summary>
+    public static bool IsEventStream(HttpResponseMessage response) =>
+        response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var types) && types.ToString() is var type
+        && type.StartsWith(EventStream, StringComparison.OrdinalIgnoreCase)
+        && type.AsSpan(EventStream.Length).TrimStart() is [] or [';', ..];
 
     public static void ToClient(HttpResponseMessage from, HttpResponse to)
     {
@@ -96,8 +104,20 @@ internal static class ForwardedHeaders
         {
             if (!NeverToClient.Contains(name) && !name.StartsWith(Internal, StringComparison.OrdinalIgnoreCase))
             {
-                to.Append(name, values.Count == 1 ? new StringValues(values.ToString()) : new StringValues([.. values]));
+                to[name] = values.Count == 1 ? new StringValues(values.ToString()) : new StringValues([.. values]);
             }
+        }
+    }
+
+    private static void Add(HttpRequestHeaders to, string name, StringValues values)
+    {
+        if (values.Count == 1)
+        {
+            to.TryAddWithoutValidation(name, values[0]);
+        }
+        else
+        {
+            to.TryAddWithoutValidation(name, (IEnumerable<string>)values);
         }
     }
 

@@ -10,7 +10,14 @@ internal sealed class Overhead(TimeProvider time)
     private bool _stands;
 
     /// <summary>In milliseconds, for the header.</summary>
-    public string Milliseconds => (_spent + time.GetElapsedTime(_since)).TotalMilliseconds.ToString("0.###", CultureInfo.InvariantCulture);
+    public string Milliseconds
+    {
+        get
+        {
+            var spent = (_spent + time.GetElapsedTime(_since)).Ticks / TimeSpan.TicksPerMicrosecond;
+            return string.Create(CultureInfo.InvariantCulture, $"{spent / 1000}.{spent % 1000:D3}");
+        }
+    }
 
     public void Stop()
     {

@@ -12,7 +12,7 @@ internal static class UpstreamRequest
 {
     private const int LargeBody = 1024 * 1024;
 
-    public static HttpRequestMessage Build(
+    public static ReplicaRequest Build(
         HttpContext context, RequestBody body, ForwardedCall call, Attempt attempt, ModelTarget target, StreamAdditions added,
         Credential? credential, TimeProvider time)
     {
@@ -36,7 +36,7 @@ internal static class UpstreamRequest
             request.Content = new ForwardedBody(messages.Body, ModelEdit(messages.Peek, target));
             if (operation == InferenceOperation.Chat)
             {
-                request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(wantsUsage: true, native: true, time));
+                request.Exchange = new AnthropicExchange(wantsUsage: true, native: true, time);
             }
         }
         else
@@ -45,17 +45,21 @@ internal static class UpstreamRequest
             {
                 Headers = { ContentType = new MediaTypeHeaderValue("application/json") },
             };
-            request.Options.Set(AnthropicExchange.Key, new AnthropicExchange(added.Usage || peek.Options.WantsUsage, native: false, time));
+            request.Exchange = new AnthropicExchange(added.Usage || peek.Options.WantsUsage, native: false, time);
         }
 
         Address(context, request, attempt, credential);
-        // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
-        request.Headers.ExpectContinue = body.Bytes.Length > LargeBody;
+        if (body.Bytes.Length > LargeBody)
+        {
+            // A server that refuses a large body closes while it is sent, and its refusal would be lost: let it answer first.
+            request.Headers.ExpectContinue = true;
+        }
+
         return request;
     }
 
     /// <summary>The request that lets a broken stream go on.</summary>
-    public static HttpRequestMessage Build(
+    public static ReplicaRequest Build(
         HttpContext context, ResumeRequest resume, ForwardedCall call, Attempt attempt, Credential? credential)
     {
         var kind = attempt.Replica.Upstream.Kind;

@@ -33,15 +33,11 @@ internal sealed class FirstContentTimes(TimeProvider time)
         {
             Forget();
             if (_samples < minSamples)
-            {
                 return null;
-            }
 
             var (bucket, rest) = (0, share * _samples);
             while (bucket < Buckets - 1 && (rest -= _young[bucket] + _old[bucket]) > 0)
-            {
                 bucket++;
-            }
 
             return Smallest * Math.Pow(Growth, bucket);
         }
@@ -51,16 +47,12 @@ internal sealed class FirstContentTimes(TimeProvider time)
     {
         var age = time.GetElapsedTime(_since);
         if (age < Half)
-        {
             return;
-        }
 
         (_young, _old) = (_old, _young);
         Array.Clear(_young);
         if (age >= 2 * Half)
-        {
             Array.Clear(_old);
-        }
 
         (_samples, _since) = (_old.Sum(), time.GetTimestamp());
     }

@@ -36,9 +36,7 @@ internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, H
         }
 
         if (running.Failure == AttemptFailure.None && running.Attempt.IsEventStream)
-        {
             Remember(running, running.Attempt.FirstContent);
-        }
 
         return running;
     }
@@ -71,9 +69,7 @@ internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, H
             || replica.Load.Saturated || replica.Breakers.Of(model.Model).State != BreakerState.Closed));
         var route = new RouteRequest(model.Model, call.Peek.Stream, call.Peek.Fields.PromptBytes, call.Prefix);
         if (admission.TryPlace(model.Replicas, options, route, unfit) is not { } place)
-        {
             return null;
-        }
 
         if (!budget.TrySpend(options.Hedging.MaxShare))
         {
@@ -123,8 +119,6 @@ internal sealed class Hedger(AdmissionQueue admission, AttemptRunner attempts, H
     {
         var model = running.Target.Model.Model;
         if (_times.TryGetValue(model, out var times) || _times.Count < MostModels)
-        {
             (times ?? _times.GetOrAdd(model, static (_, time) => new FirstContentTimes(time), time)).Add(taken);
-        }
     }
 }

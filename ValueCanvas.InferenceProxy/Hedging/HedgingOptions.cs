@@ -23,19 +23,13 @@ internal sealed class HedgingOptions
     public void Validate(List<string> wrong)
     {
         if (Percentile is not (>= 0.5 and <= 0.999))
-        {
             wrong.Add("Inference:Hedging:Percentile must be from 0.5 to 0.999, for example 0.95.");
-        }
 
         ResilienceValidation.Positive(MinDelay, "Inference:Hedging:MinDelay", wrong);
         if (MinSamples is < 1 or > 1_000_000)
-        {
             wrong.Add("Inference:Hedging:MinSamples must be from 1 to 1000000.");
-        }
 
         if (MaxShare is not (>= 0 and <= 0.5))
-        {
             wrong.Add("Inference:Hedging:MaxShare must be from 0 (none) to 0.5, for example 0.02.");
-        }
     }
 }

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace ValueCanvas.InferenceProxy.Json;
 
 /// <summary>
-/// What counts of a JSON text, piece by piece: each string behind one quote as what it means, however it is escaped, everything else as it is
-/// written; no space or colon between them. Two texts that say the same with other spaces and escapes come out alike.
+/// What counts of a JSON text, piece by piece: each string behind one quote as what it means, however it is escaped, everything else as it
+/// is written; no space or colon between them. Two texts that say the same with other spaces and escapes come out alike.
 /// </summary>
 /// <param name="json">Valid JSON.</param>
 internal ref struct CanonicalJson(ReadOnlySpan<byte> json)
@@ -40,9 +40,7 @@ internal ref struct CanonicalJson(ReadOnlySpan<byte> json)
         var run = CopyRun(_json[_at..], to);
         _at += run;
         if (_at == _json.Length || to.Length - run < JsonEscapes.MostBytes)
-        {
             return run;
-        }
 
         if (_json[_at] == '"')
         {
@@ -66,17 +64,13 @@ internal ref struct CanonicalJson(ReadOnlySpan<byte> json)
             bytes.CopyTo(to[copied..]);
             var ends = (Vector256.Equals(bytes, quote) | Vector256.Equals(bytes, escape)).ExtractMostSignificantBits();
             if (ends != 0)
-            {
                 return copied + int.TrailingZeroCount((int)ends);
-            }
 
             copied += Vector256<byte>.Count;
         }
 
         for (; copied < most && text[copied] is var one and not ((byte)'"' or (byte)'\\'); copied++)
-        {
             to[copied] = one;
-        }
 
         return copied;
     }

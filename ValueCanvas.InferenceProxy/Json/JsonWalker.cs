@@ -69,16 +69,12 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
     public void Skip()
     {
         if (TokenType == JsonTokenType.PropertyName)
-        {
             Read();
-        }
 
         if (TokenType is JsonTokenType.StartObject or JsonTokenType.StartArray)
         {
             for (var outside = _depth - 1; _depth > outside;)
-            {
                 Read();
-            }
         }
     }
 
@@ -109,18 +105,12 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
         }
 
         if (TokenType is not (JsonTokenType.StartObject or JsonTokenType.StartArray))
-        {
             Expect(',');
-        }
 
         if (isObject)
-        {
             ReadString(JsonTokenType.PropertyName);
-        }
         else
-        {
             ReadValue();
-        }
     }
 
     private void ReadValue()
@@ -154,9 +144,7 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
     private void Enter(JsonTokenType start)
     {
         if (_depth == MaxDepth)
-        {
             throw Malformed();
-        }
 
         _start = _at++;
         _depth++;
@@ -167,23 +155,17 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
     private void ReadString(JsonTokenType type)
     {
         if (Next() != '"')
-        {
             throw Malformed();
-        }
 
         (_start, TokenType, _escaped) = (_at++, type, false);
         while (true)
         {
             var run = _json[_at..].IndexOfAny(EndsRun);
             if (run < 0 || _json[_at += run] < 0x20)
-            {
                 throw Malformed();
-            }
 
             if (_json[_at++] == '"')
-            {
                 return;
-            }
 
             _escaped = true;
             var escape = Next();
@@ -196,9 +178,7 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
     private void ReadWord(ReadOnlySpan<byte> word, JsonTokenType type)
     {
         if (!_json[_at..].StartsWith(word))
-        {
             throw Malformed();
-        }
 
         (_start, _at, TokenType) = (_at, _at + word.Length, type);
     }
@@ -208,13 +188,9 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
         (_start, TokenType) = (_at, JsonTokenType.Number);
         _at += Next() == '-' ? 1 : 0;
         if (Next() == '0')
-        {
             _at++;
-        }
         else
-        {
             ReadDigits();
-        }
 
         if (_at < _json.Length && _json[_at] == '.')
         {
@@ -235,25 +211,19 @@ internal ref struct JsonWalker(ReadOnlySpan<byte> json)
         var (start, digits) = (_at, _json[_at..].IndexOfAnyExceptInRange((byte)'0', (byte)'9'));
         _at = digits < 0 ? _json.Length : start + digits;
         if (_at == start)
-        {
             throw Malformed();
-        }
     }
 
     private void SkipSpace()
     {
         while (_at < _json.Length && (_json[_at] is (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t'))
-        {
             _at++;
-        }
     }
 
     private void Expect(char one)
     {
         if (Next() != one)
-        {
             throw Malformed();
-        }
 
         _at++;
         SkipSpace();

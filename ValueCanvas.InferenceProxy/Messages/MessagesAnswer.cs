@@ -15,9 +15,7 @@ internal static class MessagesAnswer
         using var document = JsonDocument.Parse(body, new JsonDocumentOptions { MaxDepth = 128 });
         var completion = document.RootElement;
         if (Get(completion, AnthropicExchange.Native, JsonValueKind.Object) is { } native)
-        {
             return Encoding.UTF8.GetBytes(native.GetRawText());
-        }
 
         var choice = Get(completion, "choices", JsonValueKind.Array) is { } choices && choices.GetArrayLength() > 0
             ? choices[0] : throw new JsonException("no choices");
@@ -107,9 +105,7 @@ internal static class MessagesAnswer
     private static void WriteBlock(Utf8JsonWriter json, string type, string? text)
     {
         if (string.IsNullOrEmpty(text))
-        {
             return;
-        }
 
         json.WriteStartObject();
         json.WriteString("type"u8, type);

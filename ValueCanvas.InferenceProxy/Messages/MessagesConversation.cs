@@ -17,20 +17,14 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
     {
         var messages = Get(request, "messages", JsonValueKind.Array) ?? throw Wrong("The field 'messages' must be an array.", "messages");
         if (messages.GetArrayLength() == 0)
-        {
             throw Wrong("The field 'messages' must hold at least one message.", "messages");
-        }
 
         json.WriteStartArray("messages"u8);
         if (request.TryGetProperty("system", out var system) && TextOf(system) is { Length: > 0 } instructions)
-        {
             WriteMessage("system", instructions);
-        }
 
         foreach (var message in messages.EnumerateArray())
-        {
             WriteMessage(message);
-        }
 
         json.WriteEndArray();
     }
@@ -72,23 +66,15 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
     {
         var role = Text(message, "role");
         if (role is not ("user" or "assistant" or "system") || !message.TryGetProperty("content", out var content))
-        {
             throw Wrong("Each message must have the role user or assistant, and a content.", "messages");
-        }
 
         IsPrefilled = role == "assistant";
         if (content.ValueKind != JsonValueKind.Array)
-        {
             WriteMessage(role, TextOf(content));
-        }
         else if (role == "assistant")
-        {
             WriteAnswer(content);
-        }
         else
-        {
             WriteQuestion(role, content);
-        }
     }
 
     private void WriteMessage(string role, string content)
@@ -114,9 +100,7 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
         {
             json.WriteStartArray("tool_calls"u8);
             foreach (var call in calls)
-            {
                 WriteCall(call);
-            }
 
             json.WriteEndArray();
         }
@@ -144,19 +128,13 @@ internal sealed class MessagesConversation(Utf8JsonWriter json)
         foreach (var block in blocks.EnumerateArray())
         {
             if (Text(block, "type") == "tool_result")
-            {
                 WriteResult(block, parts);
-            }
             else
-            {
                 parts.Add(block);
-            }
         }
 
         if (parts.Count == 0)
-        {
             return;
-        }
 
         if (parts.TrueForAll(part => Text(part, "type") != "image"))
         {

@@ -31,9 +31,7 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
     public void Translate(ReadOnlyMemory<byte> data)
     {
         if (IsOver)
-        {
             return;
-        }
 
         if (data.Span.SequenceEqual("[DONE]"u8))
         {
@@ -57,9 +55,7 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
         foreach (var choice in Get(chunk, "choices", JsonValueKind.Array)?.EnumerateArray().ToArray() ?? [])
         {
             if (Get(choice, "delta", JsonValueKind.Object) is { } delta)
-            {
                 Continue(delta);
-            }
 
             _ending = Get(choice, "finish_reason", JsonValueKind.String) is null ? _ending : choice.Clone();
         }
@@ -87,9 +83,7 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
     public void Finish()
     {
         if (IsOver || _ending is not { } ending)
-        {
             return;
-        }
 
         IsOver = true;
         CloseBlock();
@@ -108,9 +102,7 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
     private void Start(JsonElement chunk)
     {
         if (_started)
-        {
             return;
-        }
 
         _started = true;
         Begin("message_start");
@@ -133,17 +125,13 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
         _refused |= refusal is { Length: > 0 };
         Say("text", "text_delta", refusal);
         foreach (var call in Get(delta, "tool_calls", JsonValueKind.Array)?.EnumerateArray().ToArray() ?? [])
-        {
             Call(call);
-        }
     }
 
     private void Say(string type, string deltaType, string? text)
     {
         if (string.IsNullOrEmpty(text))
-        {
             return;
-        }
 
         if (_open != type)
         {
@@ -151,9 +139,7 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
             _json.WriteString("type"u8, type);
             _json.WriteString(type, ""u8);
             if (type == "thinking")
-            {
                 _json.WriteString("signature"u8, ""u8);
-            }
 
             EndBlockStart();
         }
@@ -178,9 +164,7 @@ internal sealed class MessagesEvents(IBufferWriter<byte> output, string requestI
 
         var arguments = Get(call, "function", JsonValueKind.Object) is { } function ? Text(function, "arguments") : null;
         if (!string.IsNullOrEmpty(arguments))
-        {
             Delta(known.Block, "input_json_delta", "partial_json", arguments);
-        }
     }
 
     private void OpenBlock(string type)

@@ -18,9 +18,7 @@ internal sealed partial class MessagesFront(Forwarder forwarder, Fleet fleet, IL
         try
         {
             if (await ForwardAsync(context, operation) is { } refused)
-            {
                 await refused.WriteAsync(context);
-            }
         }
         catch (Exception) when (context.RequestAborted.IsCancellationRequested)
         {
@@ -33,9 +31,7 @@ internal sealed partial class MessagesFront(Forwarder forwarder, Fleet fleet, IL
         }
 
         if (!context.RequestAborted.IsCancellationRequested)
-        {
             await answer.CompleteAsync(operation == InferenceOperation.CountTokens, context.RequestAborted);
-        }
     }
 
     public static async Task RefuseAsync(HttpContext context, ProxyError error)
@@ -55,20 +51,14 @@ internal sealed partial class MessagesFront(Forwarder forwarder, Fleet fleet, IL
 
         using var body = new RequestBody();
         if (await body.ReadAsync(context, fleet.Current.Options.MaxBodyBytes) is { } unread)
-        {
             return unread;
-        }
 
         if (RequestPeek.Read(body.Bytes.Span, out var peek) is { } malformed)
-        {
             return malformed;
-        }
 
         peek.Risk?.MoveToHeader(context.Request, body);
         if (MessagesRequest.TryTranslate(body.Bytes, operation == InferenceOperation.CountTokens, out var chat, out var unfit) is { } wrong)
-        {
             return wrong;
-        }
 
         context.Features.Set(new MessagesCall(body.Bytes, peek, unfit));
         context.Request.Body = new MemoryStream(chat, writable: false);

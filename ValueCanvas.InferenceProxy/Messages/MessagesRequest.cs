@@ -87,9 +87,7 @@ internal sealed class MessagesRequest
         }
 
         if (Get(request, "mcp_servers", JsonValueKind.Array) is { } servers && servers.GetArrayLength() > 0)
-        {
             _unfit ??= "The field 'mcp_servers' asks for servers that Anthropic itself would call.";
-        }
 
         _json.WriteEndObject();
         _json.Flush();
@@ -100,15 +98,11 @@ internal sealed class MessagesRequest
         foreach (var (name, chatName) in SamplingFields)
         {
             if (request.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null)
-            {
                 Copy(chatName, value);
-            }
         }
 
         if (Get(request, "metadata", JsonValueKind.Object) is { } metadata && Text(metadata, "user_id") is { Length: > 0 } user)
-        {
             _json.WriteString("user"u8, user);
-        }
 
         if (Get(request, "stream", JsonValueKind.True) is not null)
         {
@@ -125,9 +119,7 @@ internal sealed class MessagesRequest
         var thinking = Get(request, "thinking", JsonValueKind.Object) ?? default;
         var budget = Get(thinking, "budget_tokens", JsonValueKind.Number)?.GetDouble();
         if ((Text(output, "effort") ?? EffortOf(budget)) is { } asked)
-        {
             _json.WriteString("reasoning_effort"u8, asked is "xhigh" or "max" ? "high" : asked);
-        }
 
         var format = Get(output, "format", JsonValueKind.Object) ?? Get(request, "output_format", JsonValueKind.Object) ?? default;
         if (Get(format, "schema", JsonValueKind.Object) is { } schema)

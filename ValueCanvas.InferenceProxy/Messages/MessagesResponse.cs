@@ -33,14 +33,10 @@ internal sealed class MessagesResponse : WriteOnlyStream
     public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
     {
         if (!_begun)
-        {
             Begin();
-        }
 
         if (_input.WrittenCount + buffer.Length > LargestAnswer)
-        {
             throw new IOException($"The model server's answer holds more than {LargestAnswer} bytes in one piece.");
-        }
 
         _input.Write(buffer.Span);
         if (_events is not null)
@@ -79,9 +75,7 @@ internal sealed class MessagesResponse : WriteOnlyStream
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-        {
             _events?.Dispose();
-        }
 
         base.Dispose(disposing);
     }
@@ -180,13 +174,9 @@ internal sealed class MessagesResponse : WriteOnlyStream
         try
         {
             if (!native.IsEmpty)
-            {
                 events.Pass(native);
-            }
             else if (!data.IsEmpty)
-            {
                 events.Translate(data);
-            }
         }
         catch (Exception e) when (IsMalformed(e))
         {

@@ -15,15 +15,11 @@ internal static class MessagesTools
         {
             json.WriteStartArray("tools"u8);
             foreach (var tool in own)
-            {
                 WriteTool(json, tool);
-            }
 
             json.WriteEndArray();
             if (Get(request, "tool_choice", JsonValueKind.Object) is { } choice)
-            {
                 WriteChoice(json, choice);
-            }
         }
 
         return own.Length < tools.Length ? "Among 'tools' is one of Anthropic's own; those with an 'input_schema' work everywhere." : null;
@@ -36,17 +32,13 @@ internal static class MessagesTools
         json.WriteStartObject("function"u8);
         json.WriteString("name"u8, Text(tool, "name") ?? throw Wrong("Each of 'tools' must have a name.", "tools"));
         if (Text(tool, "description") is { } description)
-        {
             json.WriteString("description"u8, description);
-        }
 
         json.WritePropertyName("parameters"u8);
         var schema = Get(tool, "input_schema", JsonValueKind.Object) ?? throw Wrong("Each of 'tools' must have an input_schema.", "tools");
         schema.WriteTo(json);
         if (Get(tool, "strict", JsonValueKind.True) is not null)
-        {
             json.WriteBoolean("strict"u8, true);
-        }
 
         json.WriteEndObject();
         json.WriteEndObject();
@@ -76,8 +68,6 @@ internal static class MessagesTools
         }
 
         if (Get(choice, "disable_parallel_tool_use", JsonValueKind.True) is not null)
-        {
             json.WriteBoolean("parallel_tool_calls"u8, false);
-        }
     }
 }

@@ -10,9 +10,7 @@ internal static class MessagesUsage
     public static AnthropicUsage Of(JsonElement completion)
     {
         if (Get(completion, "usage", JsonValueKind.Object) is not { } usage)
-        {
             return default;
-        }
 
         var details = Get(usage, "prompt_tokens_details", JsonValueKind.Object) ?? default;
         var (read, written) = (Number(details, "cached_tokens"), Number(details, "cache_write_tokens"));

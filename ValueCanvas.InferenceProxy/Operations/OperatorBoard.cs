@@ -15,9 +15,7 @@ internal sealed class OperatorBoard(TimeProvider time)
         get
         {
             lock (_gate)
-            {
                 return [.. _latest.Values.OrderBy(action => action.Sequence)];
-            }
         }
     }
 
@@ -43,9 +41,7 @@ internal sealed class OperatorBoard(TimeProvider time)
                 known[action.Subject] = action;
                 _highest = Math.Max(_highest, action.Sequence);
                 if (!_latest.TryGetValue(action.Subject, out var ours) || ours.Sequence < action.Sequence)
-                {
                     _latest[action.Subject] = action;
-                }
             }
 
             var now = time.GetUtcNow();

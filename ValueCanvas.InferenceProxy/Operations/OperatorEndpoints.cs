@@ -61,14 +61,10 @@ internal static partial class OperatorEndpoints
     {
         (model, duration) = (null, null);
         if (OperatorKey.Check(context, topology.Options) is { } unproven)
-        {
             return unproven;
-        }
 
         if (Array.Find(topology.Replicas, r => r.Name == name) is not { } replica)
-        {
             return ProxyError.UnknownReplica(topology.Replicas.Select(r => r.Name));
-        }
 
         var query = context.Request.Query;
         if (verb == OperatorVerb.Open && !TryReadDuration(query["duration"], out duration))
@@ -95,9 +91,7 @@ internal static partial class OperatorEndpoints
     {
         duration = null;
         if (string.IsNullOrEmpty(text))
-        {
             return true;
-        }
 
         var read = double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds)
             ? seconds > 0 && seconds <= Longest.TotalSeconds ? TimeSpan.FromSeconds(seconds) : TimeSpan.Zero

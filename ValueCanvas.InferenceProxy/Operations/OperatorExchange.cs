@@ -52,9 +52,7 @@ internal sealed partial class OperatorExchange(
     private async Task<bool> SyncAsync(TimeSpan bound, CancellationToken cancellationToken)
     {
         if (redis is not { IsConnected: true })
-        {
             return false;
-        }
 
         try
         {
@@ -74,14 +72,10 @@ internal sealed partial class OperatorExchange(
         var theirs = (await database.HashGetAllAsync(Key)).Select(Read).OfType<OperatorAction>();
         var (lacking, forgotten) = board.Exchange(theirs);
         if (lacking.Length > 0)
-        {
             await database.HashSetAsync(Key, [.. lacking.Select(action => new HashEntry(action.Subject, Write(action)))]);
-        }
 
         if (forgotten.Length > 0)
-        {
             await database.HashDeleteAsync(Key, [.. forgotten.Select(action => (RedisValue)action.Subject)]);
-        }
     }
 
     /// <summary>Does what is on the board and not done yet, also at replicas and models that came later.</summary>
@@ -95,9 +89,7 @@ internal sealed partial class OperatorExchange(
                 if (!action.IsDrain)
                 {
                     foreach (var transition in replica.Breakers.Follow(action))
-                    {
                         signals.Moved(transition, span: null);
-                    }
                 }
                 else if (replica.Load.Draining != (action.Verb == OperatorVerb.Drain))
                 {

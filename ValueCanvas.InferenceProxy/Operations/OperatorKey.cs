@@ -21,17 +21,13 @@ internal static class OperatorKey
     public static ProxyError? Check(HttpContext context, InferenceOptions options)
     {
         if (string.IsNullOrEmpty(options.OperatorKey))
-        {
             return NotConfigured;
-        }
 
         var proven = AuthenticationHeaderValue.TryParse(context.Request.Headers.Authorization, out var given)
             && given.Scheme.Equals("Bearer", StringComparison.OrdinalIgnoreCase)
             && Secret.IsMatch(given.Parameter, options.OperatorKey);
         if (proven)
-        {
             return null;
-        }
 
         context.Response.Headers.WWWAuthenticate = "Bearer";
         return Refused;

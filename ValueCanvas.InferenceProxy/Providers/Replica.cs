@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Collections.Frozen;
 using System.Net;
 using ValueCanvas.InferenceProxy.Resilience;
@@ -19,6 +20,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     private readonly Lock _gate = new();
     private readonly string _base =
         endPoint is null ? address.OriginalString : $"{address.Scheme}://{endPoint}{address.AbsolutePath.TrimEnd('/')}";
+    private readonly string? _host = endPoint is null ? null : address.Authority;
+    private readonly ConcurrentDictionary<string, Uri> _uris = new(StringComparer.Ordinal); // one for each operation: parsing them is not cheap
     private Upstream _upstream = upstream;
     private ReplicaState _state = new(
         upstream.Kind.IsHosted && upstream.StaticModels.Count > 0 ? ReplicaStatus.Up : ReplicaStatus.Unknown,
@@ -53,12 +56,12 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
 
     /// <summary>A request to a path of the server. It goes to <see cref="EndPoint"/>, but speaks (and in TLS asks) for the host's
     /// name.</summary>
-    public HttpRequestMessage Request(HttpMethod method, string path)
+    public ReplicaRequest Request(HttpMethod method, string path)
     {
-        var request = new HttpRequestMessage(method, _base + path);
-        if (EndPoint is not null)
+        var request = new ReplicaRequest(method, _uris.GetOrAdd(path, static (path, server) => new Uri(server + path), _base));
+        if (_host is not null)
         {
-            request.Headers.Host = Address.Authority;
+            request.Headers.Host = _host;
         }
 
         return request;

@@ -101,7 +101,7 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
     }
 
     /// <summary>Not sampled: a look leaves no span here and shall leave none at the replica, which is looked at every second.</summary>
-    public static HttpRequestMessage Question(Replica replica, string path)
+    public static ReplicaRequest Question(Replica replica, string path)
     {
         var request = replica.Request(HttpMethod.Get, path);
         request.Headers.Add("traceparent", $"00-{ActivityTraceId.CreateRandom()}-{ActivitySpanId.CreateRandom()}-00");

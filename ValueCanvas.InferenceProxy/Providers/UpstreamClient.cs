@@ -25,14 +25,18 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisp
         ConnectCallback = ConnectAsync,
     });
 
-    public async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    public Task<HttpResponseMessage> SendAsync(ReplicaRequest request, CancellationToken cancellationToken)
     {
-        var response = await _invoker.SendAsync(request, cancellationToken);
-        if (!request.Options.TryGetValue(AnthropicExchange.Key, out var exchange))
-        {
-            return response;
-        }
+        var sending = _invoker.SendAsync(request, cancellationToken);
+        return request.Exchange is { } exchange ? TranslateAsync(sending, exchange, cancellationToken) : sending;
+    }
 
+    public void Dispose() => _invoker.Dispose();
+
+    private static async Task<HttpResponseMessage> TranslateAsync(
+        Task<HttpResponseMessage> sending, AnthropicExchange exchange, CancellationToken cancellationToken)
+    {
+        var response = await sending;
         try
         {
             return await exchange.TranslateAsync(response, cancellationToken);
@@ -43,8 +47,6 @@ internal sealed class UpstreamClient(IOptions<InferenceOptions> options) : IDisp
             throw;
         }
     }
-
-    public void Dispose() => _invoker.Dispose();
 
     private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
     {

@@ -43,14 +43,10 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     public BreakerWait? Blocked(BreakerOptions options)
     {
         if (_state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0)
-        {
             return null;
-        }
 
         lock (_gate)
-        {
             return BlockedNow(options);
-        }
     }
 
     /// <summary>Lets a request through or not. One that was let through must be given back to <see cref="Record"/>, once.</summary>
@@ -58,16 +54,12 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     {
         (pass, transition) = (new BreakerPass(this, _epoch, Probe: false), null);
         if (_state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0)
-        {
             return true;
-        }
 
         lock (_gate)
         {
             if (BlockedNow(options) is not null)
-            {
                 return false;
-            }
 
             _coolUntil = 0;
             if (_state == BreakerState.Closed)
@@ -77,9 +69,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
             }
 
             if (_state != BreakerState.HalfOpen)
-            {
                 transition = Move(BreakerState.HalfOpen, "time over");
-            }
 
             _probes++;
             pass = new BreakerPass(this, _epoch, Probe: true);
@@ -99,9 +89,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     public BreakerPass Began(BreakerPass pass)
     {
         if (pass is not { Probe: true, Begun: false })
-        {
             return pass;
-        }
 
         lock (_gate)
         {
@@ -116,20 +104,14 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         lock (_gate)
         {
             if (failure is not null && verdict == BreakerVerdict.Failure)
-            {
                 _lastFailure = failure;
-            }
 
             if (pass.Epoch != _epoch)
-            {
                 return null;
-            }
 
             _probes -= pass is { Probe: true, Begun: false } ? 1 : 0;
             if (verdict == BreakerVerdict.Neutral)
-            {
                 return null;
-            }
 
             var failed = verdict == BreakerVerdict.Failure;
             _counts.Add(failed, slow, Now(), options.Window);
@@ -152,9 +134,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         {
             var until = Now().Ticks + Math.Min(wait.Ticks, options.MaxCooling.Ticks);
             if (until > _coolUntil)
-            {
                 (_coolUntil, _rateLimited) = (until, rateLimited);
-            }
         }
     }
 
@@ -167,9 +147,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
         lock (_gate)
         {
             if (action.Sequence <= _followed)
-            {
                 return null;
-            }
 
             _followed = action.Sequence;
             return action.Verb switch
@@ -204,9 +182,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     {
         var now = Now().Ticks;
         if (_coolUntil > now)
-        {
             return new BreakerWait(TimeSpan.FromTicks(_coolUntil - now), _rateLimited);
-        }
 
         return _state switch
         {
@@ -220,9 +196,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     private string? Reason(BreakerOptions options)
     {
         if (_counts.Samples < options.MinSamples)
-        {
             return _consecutive >= options.ConsecutiveFailures ? "consecutive failures" : null;
-        }
 
         return _counts.FailureRatio >= options.FailureRatio ? "failure ratio"
             : _counts.SlowRatio >= options.SlowRatio ? "slow calls"
@@ -240,9 +214,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     {
         var left = until - time.GetUtcNow();
         if (left <= TimeSpan.Zero)
-        {
             return null;
-        }
 
         _until = left is { } limited ? Now().Ticks + limited.Ticks : long.MaxValue;
         return Move(BreakerState.ForcedOpen, "operator");
@@ -264,9 +236,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     {
         var transition = new BreakerTransition(Replica, Model, _state, to, reason, time.GetUtcNow());
         if (_transitions.Count == KeptTransitions)
-        {
             _transitions.Dequeue();
-        }
 
         _transitions.Enqueue(transition);
         (_probes, _successes) = (0, 0);

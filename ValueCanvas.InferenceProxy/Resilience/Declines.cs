@@ -52,9 +52,7 @@ internal static class Declines
             {
                 var failure = data.IndexOf(Filtered) >= 0 ? OfFiltered(data) : OfError(data);
                 if (failure != AttemptFailure.None)
-                {
                     return failure;
-                }
             }
         }
 
@@ -69,9 +67,7 @@ internal static class Declines
             while (reader.Read())
             {
                 if (reader.TokenType != JsonTokenType.PropertyName || reader.CurrentDepth > Deepest)
-                {
                     continue;
-                }
 
                 var isCode = reader.ValueTextEquals("code"u8) || reader.ValueTextEquals("type"u8) || reader.ValueTextEquals("status"u8);
                 var isMessage = reader.ValueTextEquals("message"u8) || reader.ValueTextEquals("error"u8); // Ollama's error is a string

@@ -9,9 +9,7 @@ internal static class EventError
     {
         reader.Read();
         if (reader.TokenType == JsonTokenType.Null)
-        {
             return EventSigns.None;
-        }
 
         var signs = EventSigns.Error;
         if (reader.TokenType == JsonTokenType.StartObject)

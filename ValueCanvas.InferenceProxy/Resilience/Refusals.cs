@@ -10,24 +10,16 @@ internal static class Refusals
     public static ProxyError Of(ForwardedCall call)
     {
         if (call.Failure.IsTimeout())
-        {
             return ProxyError.NoAnswer;
-        }
 
         if (call.Failure is AttemptFailure.EmptyStream or AttemptFailure.ErrorEvent or AttemptFailure.Malformed or AttemptFailure.Cut)
-        {
             return ProxyError.UpstreamFailed;
-        }
 
         if (call is { Failure: AttemptFailure.TenantCredential, RefusedTenantKey: { } provider })
-        {
             return ProxyError.TenantKeyRefused(provider);
-        }
 
         if (call.Failure == AttemptFailure.Credential || (call.Failure == AttemptFailure.None && call.CredentialsExhausted))
-        {
             return ProxyError.CredentialsExhausted(call.Peek.Model);
-        }
 
         if (call.Failure == AttemptFailure.None && call.Unsupported)
         {
@@ -37,9 +29,7 @@ internal static class Refusals
         }
 
         if (call is { Failure: AttemptFailure.None, IsUnderstood: false, Unfit: { } unfit })
-        {
             return unfit;
-        }
 
         // Before every replica has been heard once, an unknown name may yet turn out to be served.
         var states = call.Topology.Replicas.Select(r => r.State).ToArray();

@@ -24,9 +24,7 @@ internal sealed class ReplicaBreakers(string replica, TimeProvider time)
     public IReadOnlyList<BreakerTransition?> Follow(OperatorAction action)
     {
         if (action.Model is { } model)
-        {
             return [Of(model).Follow(action)];
-        }
 
         Volatile.Write(ref _all, action);
         return [.. _byModel.Values.Select(breaker => breaker.Follow(action))];
@@ -39,9 +37,7 @@ internal sealed class ReplicaBreakers(string replica, TimeProvider time)
     {
         var breaker = new Breaker(replica, model, time);
         if (Volatile.Read(ref _all) is { } action)
-        {
             breaker.Follow(action);
-        }
 
         return breaker;
     }

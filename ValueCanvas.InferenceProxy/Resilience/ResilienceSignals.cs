@@ -29,9 +29,7 @@ internal sealed partial class ResilienceSignals
     public void Moved(BreakerTransition? transition, Activity? span)
     {
         if (transition is null || transition.From == transition.To)
-        {
             return;
-        }
 
         var (from, to) = (transition.From.Label(), transition.To.Label());
         Log.Moved(_logger, transition.Model, transition.Replica, from, to, transition.Reason);

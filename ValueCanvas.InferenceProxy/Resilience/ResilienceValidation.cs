@@ -16,9 +16,7 @@ internal static class ResilienceValidation
         {
             var (key, limits) = ($"Inference:ModelLimits:{i}", options.ModelLimits[i]);
             if (limits.Model.Length == 0)
-            {
                 wrong.Add($"{key}:Model must name the model whose limits these are.");
-            }
 
             Positive(limits.HeadersTimeout, $"{key}:HeadersTimeout", wrong);
             Positive(limits.FirstTokenTimeout, $"{key}:FirstTokenTimeout", wrong);
@@ -33,9 +31,7 @@ internal static class ResilienceValidation
     public static void Positive(TimeSpan? value, string key, List<string> wrong)
     {
         if (value <= TimeSpan.Zero || value > TimeSpan.FromDays(1))
-        {
             wrong.Add($"{key} must be positive and at most one day, for example 00:00:30.");
-        }
     }
 
     private static void Breaker(BreakerOptions options, List<string> wrong)
@@ -53,24 +49,18 @@ internal static class ResilienceValidation
         Ratio(options.FailureRatio, 0.01, "Inference:Breaker:FailureRatio", wrong);
         Ratio(options.SlowRatio, 0.01, "Inference:Breaker:SlowRatio", wrong);
         if (options.MaxOpenDuration < options.OpenDuration)
-        {
             wrong.Add("Inference:Breaker:MaxOpenDuration must not be shorter than Inference:Breaker:OpenDuration.");
-        }
     }
 
     private static void Range(int value, int least, int most, string key, List<string> wrong)
     {
         if (value < least || value > most)
-        {
             wrong.Add($"{key} must be from {least} to {most}.");
-        }
     }
 
     private static void Ratio(double value, double least, string key, List<string> wrong)
     {
         if (!(value >= least && value <= 1))
-        {
             wrong.Add(FormattableString.Invariant($"{key} must be from {least} to 1, for example 0.5."));
-        }
     }
 }

@@ -30,9 +30,7 @@ internal abstract class ShareBudget(TimeProvider time, TimeSpan slot)
             Slide();
             ref var current = ref _slots[_newest % Slots];
             if (current.Spent >= minPerSlot && _spent + 1 > _requests * share)
-            {
                 return false;
-            }
 
             current.Spent++;
             _spent++;

@@ -43,14 +43,10 @@ internal struct StreamEvent
     {
         var read = default(StreamEvent);
         if (data.IsEmpty)
-        {
             return read;
-        }
 
         if (data.SequenceEqual("[DONE]"u8))
-        {
             return read with { Signs = EventSigns.Done };
-        }
 
         try
         {
@@ -103,9 +99,7 @@ internal struct StreamEvent
 
         reader.Read(); // anything behind the object is an error
         if (!known && Signs == EventSigns.None)
-        {
             (Signs, HasMore) = (EventSigns.Content, true);
-        }
     }
 
     private void ReadChoices(ref Utf8JsonReader reader)
@@ -123,13 +117,9 @@ internal struct StreamEvent
             HasMore |= !HasNoChoices; // a second one
             HasNoChoices = false;
             if (reader.TokenType == JsonTokenType.StartObject)
-            {
                 ReadChoice(ref reader);
-            }
             else
-            {
                 reader.Skip();
-            }
         }
     }
 

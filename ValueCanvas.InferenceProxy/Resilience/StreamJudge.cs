@@ -59,9 +59,7 @@ internal sealed class StreamJudge
         {
             var passes = Judge(bytes[left..(read + length)], read - left);
             if (IsStopped)
-            {
                 break;
-            }
 
             (read, left) = (read + length, left + passes);
         }
@@ -76,9 +74,7 @@ internal sealed class StreamJudge
         var before = Signs;
         var left = Judge(bytes, 0);
         if (!Signs.HasFlag(EventSigns.Malformed))
-        {
             return IsStopped ? 0 : left;
-        }
 
         Signs = before; // it was cut, which is worse than malformed and has a name of its own
         return null;
@@ -92,14 +88,10 @@ internal sealed class StreamJudge
             at += next + 1;
             var rest = bytes[at..];
             if (rest.StartsWith("\n"u8))
-            {
                 return at + 1;
-            }
 
             if (rest.StartsWith("\r\n"u8))
-            {
                 return at + 2;
-            }
         }
 
         return 0;
@@ -113,9 +105,7 @@ internal sealed class StreamJudge
         {
             var line = whole[range];
             if (line.StartsWith("data:"u8))
-            {
                 data = data.IsEmpty ? line[5..] : (byte[])[.. data, (byte)'\n', .. line[5..]];
-            }
         }
 
         return data.Trim(" \t\r\n"u8);
@@ -130,9 +120,7 @@ internal sealed class StreamJudge
         HasContent |= (Signs & (EventSigns.Content | EventSigns.Finish)) != 0;
         ContentEvents += read.Signs.HasFlag(EventSigns.Content) ? 1 : 0;
         if (read.Usage is { } usage)
-        {
             Usage = read.HasNoChoices ? usage : Running(usage, read.Choice);
-        }
 
         if (Filter is null || IsStopped)
         {
@@ -146,9 +134,7 @@ internal sealed class StreamJudge
     private Usage Running(Usage usage, int choice)
     {
         if ((choice == 0 && _choices is null) || choice is < 0 or > MostChoices)
-        {
             return usage;
-        }
 
         _choices ??= new() { [0] = Usage?.CompletionTokens ?? 0 };
         _choices[choice] = usage.CompletionTokens;

@@ -29,9 +29,7 @@ internal sealed class BytesPerToken
     public void Learned(string model, long promptBytes, int promptTokens)
     {
         if (promptTokens < FewestTokens || promptBytes <= 0 || (_byModel.Count >= MostModels && !_byModel.ContainsKey(model)))
-        {
             return;
-        }
 
         _byModel.GetOrAdd(model, static _ => new Estimate()).Add(promptBytes / (double)promptTokens, Math.Min(promptTokens, MostOfOne));
     }

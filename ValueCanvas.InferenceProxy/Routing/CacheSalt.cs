@@ -19,9 +19,7 @@ internal static class CacheSalt
         ReadOnlySpan<byte> body, in PromptFields fields, ProviderKind kind, Caller caller, string? key, List<BodyEdit> edits)
     {
         if (kind != ProviderKind.Vllm || caller.Tenant.Length == 0 || string.IsNullOrEmpty(key) || !fields.Salt.Equals(default))
-        {
             return;
-        }
 
         var first = body.IndexOf((byte)'{') + 1;
         edits.Add(new BodyEdit(first, first, Encoding.ASCII.GetBytes($"\"cache_salt\":\"{Of(caller.Tenant, key)}\",")));

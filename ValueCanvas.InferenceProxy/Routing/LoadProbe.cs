@@ -39,9 +39,7 @@ internal sealed class LoadProbe(UpstreamClient upstream, TimeProvider time)
             var absent = response.StatusCode is HttpStatusCode.OK or (>= HttpStatusCode.BadRequest and < HttpStatusCode.InternalServerError)
                 or HttpStatusCode.NotImplemented;
             if (load is null && absent)
-            {
                 _without.AddOrUpdate(replica, state.LastChange);
-            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

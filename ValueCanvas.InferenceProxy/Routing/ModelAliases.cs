@@ -15,9 +15,7 @@ internal sealed class ModelAliases
         foreach (var alias in options.Aliases.Keys.Append(InferenceOptions.DefaultAlias))
         {
             if (Follow(options, alias, out var model) == Chain.Ends && model != alias)
-            {
                 targets[alias] = new Alias(model, JsonSerializer.SerializeToUtf8Bytes(model, ModelAliasesJsonContext.Default.String));
-            }
         }
 
         _targets = targets.ToFrozenDictionary(StringComparer.Ordinal);
@@ -44,9 +42,7 @@ internal sealed class ModelAliases
         for (var steps = 0; steps <= options.Aliases.Count + 1; steps++)
         {
             if (model.Length == 0)
-            {
                 return Chain.Empty;
-            }
 
             if (options.Aliases.TryGetValue(model, out var next) && next != model)
             {

@@ -34,9 +34,7 @@ internal sealed class ModelRoutes
     public ModelRoute Resolve(string asked, RiskLevel? risk)
     {
         if (_chains.TryGetValue(asked, out var chains))
-        {
             return chains.For(risk);
-        }
 
         var (model, json) = _aliases.Resolve(asked);
         return json is not null && _chains.TryGetValue(model, out chains)
@@ -53,9 +51,7 @@ internal sealed class ModelRoutes
         foreach (var (level, targets) in options.Chains)
         {
             if (RiskLevels.TryParse(level, out var risk))
-            {
                 byRisk[(int)risk] = Build(options, targets);
-            }
         }
 
         return new Chains(Build(options, options.Targets), byRisk);

@@ -60,15 +60,11 @@ internal static class PrefixAffinity
         {
             var load = candidates[i].Load;
             if (cached[i] < enough || (unsaturated && load.Saturated))
-            {
                 continue;
-            }
 
             var work = load.Work + request.Prefill(cached[i]);
             if (work < least)
-            {
                 (best, least) = ((candidates[i], cached[i]), work);
-            }
         }
 
         return best;

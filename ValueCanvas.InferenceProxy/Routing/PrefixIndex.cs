@@ -21,9 +21,7 @@ internal sealed class PrefixIndex
         get
         {
             lock (_gate)
-            {
                 return _slots.Count;
-            }
         }
     }
 
@@ -34,9 +32,7 @@ internal sealed class PrefixIndex
         {
             var (known, unknown) = (0, blocks.Length);
             if (_slots.Count == 0 || unknown == 0 || !_slots.ContainsKey(blocks[0]))
-            {
                 return 0;
-            }
 
             while (known < unknown)
             {
@@ -87,9 +83,7 @@ internal sealed class PrefixIndex
     private int Take(int capacity)
     {
         if (_slots.Count >= capacity)
-        {
             return Forget();
-        }
 
         var slot = _slots.Count + 1; // slots are dense: what is forgotten is reused at once
         if (slot == _hash.Length)

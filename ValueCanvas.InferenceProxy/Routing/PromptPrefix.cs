@@ -54,9 +54,7 @@ internal sealed class PromptPrefix : IDisposable
         Span<byte> block = stackalloc byte[BlockBytes];
         var seed = Mix(Mix(0, tenant, block), model, block);
         for (; !salt.IsEmpty; salt = salt[Math.Min(salt.Length, BlockBytes)..])
-        {
             seed = Mix(seed, salt[..Math.Min(salt.Length, BlockBytes)], block);
-        }
 
         return seed;
     }

@@ -31,16 +31,12 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random, BytesPerTo
                 {
                     full = true;
                     if (replicas[r].InFlight < limit)
-                    {
                         places[count++] = r;
-                    }
                 }
             }
 
             if (count == 0)
-            {
                 return null;
-            }
 
             var candidates = new Candidates(replicas, places[..count], Interlocked.Increment(ref _turn));
             var (chosen, cached) = routing.Policy != RoutingOptions.PrefixAware || request.Prefix is null
@@ -50,9 +46,7 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random, BytesPerTo
             if (chosen.Load.TryEnter(limit, prefill))
             {
                 if (request.Prefix is { } prefix)
-                {
                     chosen.Load.Prefixes.Record(prefix.Blocks, PrefixAffinity.Capacity(chosen.Load, routing, tokenBytes));
-                }
 
                 return new Placement(chosen, prefill, time) { Cached = cached };
             }
@@ -79,9 +73,7 @@ internal sealed class ReplicaPicker(TimeProvider time, Random random, BytesPerTo
     private Replica Choose(string policy, Candidates candidates)
     {
         if (policy == RoutingOptions.RoundRobin || candidates.Count == 1)
-        {
             return candidates[0];
-        }
 
         if (policy == RoutingOptions.PowerOfTwo)
         {

@@ -8,17 +8,13 @@ internal static class RouteRules
     public static void Check(InferenceOptions options, List<string> wrong)
     {
         foreach (var twice in options.Models.GroupBy(m => m.Value.Name, StringComparer.Ordinal).Where(g => g.Count() > 1))
-        {
             wrong.Add($"Inference:Models:{twice.Last().Key}:Name is the name of another model, too.");
-        }
 
         foreach (var (name, model) in options.Models)
         {
             var key = $"Inference:Models:{name}";
             if (model.Targets.Count == 0 && model.Chains.Count == 0)
-            {
                 wrong.Add($"{key}:Targets must name at least one target, for example vllm/{name}.");
-            }
 
             if (model.FallbackOn.Any(cause => cause is not (ModelOptions.ContextWindow or ModelOptions.ContentPolicy))
                 && model.FallbackOn is not [ModelOptions.Nothing])
@@ -32,13 +28,9 @@ internal static class RouteRules
             foreach (var (level, targets) in model.Chains)
             {
                 if (!RiskLevels.TryParse(level, out _))
-                {
                     wrong.Add($"{key}:Chains:{level} is no risk level; use {RiskLevels.Names}.");
-                }
                 else if (targets.Count == 0)
-                {
                     wrong.Add($"{key}:Chains:{level} must name at least one target.");
-                }
 
                 Targets(options, targets, $"{key}:Chains:{level}", wrong);
             }

@@ -31,28 +31,18 @@ internal sealed class RoutingOptions
     public void Validate(List<string> wrong)
     {
         if (!Policies.Contains(Policy, StringComparer.Ordinal))
-        {
             wrong.Add($"Inference:Routing:Policy must be one of {string.Join(", ", Policies)}.");
-        }
 
         if (MetricsInterval < TimeSpan.FromMilliseconds(50) || MetricsInterval > TimeSpan.FromMinutes(10))
-        {
             wrong.Add("Inference:Routing:MetricsInterval must be from 00:00:00.050 to 00:10:00.");
-        }
 
         if (MaxPrefixBlocks is < 16 or > 4_194_304)
-        {
             wrong.Add("Inference:Routing:MaxPrefixBlocks must be from 16 to 4194304.");
-        }
 
         if (StickyShare is not (> 0 and <= 1))
-        {
             wrong.Add("Inference:Routing:StickyShare must be above 0 and at most 1.");
-        }
 
         if (StickyBacklogTokens < 0)
-        {
             wrong.Add("Inference:Routing:StickyBacklogTokens must not be negative.");
-        }
     }
 }

@@ -16,16 +16,12 @@ internal struct VllmMetrics
     public void Line(ReadOnlySpan<byte> line)
     {
         if (!line.StartsWith("vllm:"u8))
-        {
             return;
-        }
 
         line = line["vllm:"u8.Length..];
         var end = line.IndexOfAny((byte)'{', (byte)' ');
         if (end < 0)
-        {
             return;
-        }
 
         var name = line[..end];
         if (name.SequenceEqual("num_requests_running"u8) && Value(line) is { } running)
@@ -60,9 +56,7 @@ internal struct VllmMetrics
         var name = line.LastIndexOf((byte)'}');
         name = name < 0 ? line.IndexOf((byte)' ') : name;
         if (name < 0)
-        {
             return null;
-        }
 
         var text = line[(name + 1)..].Trim((byte)' ');
         return Utf8Parser.TryParse(text, out double value, out _) && double.IsFinite(value) ? value : null;

@@ -33,7 +33,9 @@ internal static class GenAi
     /// <summary>The client span of one attempt, or null when nobody listens.</summary>
     public static Activity? StartAttempt(InferenceOperation operation, string model, bool stream, Replica replica)
     {
-        if (!Source.HasListeners() || Source.StartActivity($"{operation.Name} {model}", ActivityKind.Client) is not { } span)
+        // Of a request that is not recorded, neither is this: that spares its name.
+        if (!Source.HasListeners() || Activity.Current is { IsAllDataRequested: false }
+            || Source.StartActivity($"{operation.Name} {model}", ActivityKind.Client) is not { } span)
         {
             return null;
         }

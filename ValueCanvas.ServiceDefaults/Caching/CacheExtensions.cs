@@ -17,7 +17,8 @@ public static class CacheExtensions
     /// With <c>REDIS_ENABLED=false</c> nothing is added, nor where none is named and none is required: take <c>IConnectionMultiplexer?</c>
     /// with the default null.
     /// </summary>
-    /// <exception cref="InvalidOperationException">It is required, and there is neither <c>ConnectionStrings:cache</c> nor <c>REDIS_HOST</c>.</exception>
+    /// <exception cref="InvalidOperationException">It is required, and there is neither <c>ConnectionStrings:cache</c> nor
+    /// <c>REDIS_HOST</c>.</exception>
     public static IHostApplicationBuilder AddValueCanvasCache(this IHostApplicationBuilder builder, bool required = true)
     {
         builder.Services.TryAddSingleton(TimeProvider.System);

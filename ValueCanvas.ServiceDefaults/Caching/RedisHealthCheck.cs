@@ -16,9 +16,7 @@ public sealed class RedisHealthCheck(IConnectionMultiplexer redis, TimeProvider 
         try
         {
             if (_ping.IsCompleted)
-            {
                 _ping = redis.GetDatabase().PingAsync();
-            }
 
             await _ping.WaitAsync(Bound, time, cancellationToken);
             return HealthCheckResult.Healthy();

@@ -11,8 +11,9 @@ using ValueCanvas.ServiceDefaults.Telemetry;
 namespace ValueCanvas.ServiceDefaults.Health;
 
 /// <summary>
-/// Health over HTTP. Body: <c>{"status","version","checks":{name:status},"services":{name:{"status","latencyMs","error"?,"parts"?}}}</c> where a status
-/// is <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c> (and <c>draining</c> for the whole). 200 for healthy and degraded, 503 otherwise.
+/// Health over HTTP. Body: <c>{"status","version","checks":{name:status},"services":{name:{"status","latencyMs","error"?,"parts"?}}}</c>
+/// where a status is <c>healthy</c>, <c>degraded</c> or <c>unhealthy</c> (and <c>draining</c> for the whole). 200 for healthy and degraded,
+/// 503 otherwise.
 /// </summary>
 public static class HealthEndpoints
 {

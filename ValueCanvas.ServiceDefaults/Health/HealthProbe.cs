@@ -57,9 +57,7 @@ internal sealed partial class HealthProbe(
         {
             // Only one round runs at a time, so nobody else starts this check between the look and the start.
             if (!_running.TryGetValue(check.Name, out var task) || task.IsCompleted)
-            {
                 _running[check.Name] = task = Task.Run(() => InvokeAsync(check, limit));
-            }
 
             result = await task.WaitAsync(limit, time);
         }
@@ -77,7 +75,8 @@ internal sealed partial class HealthProbe(
         _last[check.Name] = result.Status;
         if (before != result.Status)
         {
-            Log.Changed(logger, result.Status == HealthStatus.Healthy ? LogLevel.Information : LogLevel.Warning, check.Name, before, result.Status,
+            Log.Changed(logger, result.Status == HealthStatus.Healthy ? LogLevel.Information
+                : LogLevel.Warning, check.Name, before, result.Status,
                 result.Description);
         }
 

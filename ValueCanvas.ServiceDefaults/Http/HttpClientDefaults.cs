@@ -4,7 +4,8 @@ namespace ValueCanvas.ServiceDefaults.Http;
 
 /// <summary>
 /// Defaults of every client from <c>IHttpClientFactory</c>: names such as <c>http://inference</c> are resolved by service discovery, a dead
-/// address is noticed quickly, and a moved one is found again. No retries and no resilience handler: they would cut or repeat long generations.
+/// address is noticed quickly, and a moved one is found again. No retries and no resilience handler: they would cut or repeat long
+/// generations.
 /// </summary>
 internal static class HttpClientDefaults
 {

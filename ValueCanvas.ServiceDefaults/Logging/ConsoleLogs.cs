@@ -20,7 +20,8 @@ internal static class ConsoleLogs
     public static void AddConsoleLogs(this IHostApplicationBuilder builder)
     {
         builder.Configuration.Sources.Insert(0, new MemoryConfigurationSource { InitialData = Defaults });
-        builder.Logging.Configure(options => options.ActivityTrackingOptions = ActivityTrackingOptions.TraceId | ActivityTrackingOptions.SpanId);
+        builder.Logging.Configure(
+            options => options.ActivityTrackingOptions = ActivityTrackingOptions.TraceId | ActivityTrackingOptions.SpanId);
 
         if (builder.Environment.IsDevelopment())
         {
@@ -41,9 +42,7 @@ internal static class ConsoleLogs
         }
 
         if (builder.Configuration["LOG_LEVEL"] is { Length: > 0 } level)
-        {
             builder.Logging.AddFilter((string?)null, Parse(level));
-        }
     }
 
     private static LogLevel Parse(string level) => level.Trim().ToUpperInvariant() switch

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
@@ -18,6 +19,7 @@ internal static class GracefulShutdown
         services.AddOptions<HostOptions>()
             .Configure<IOptions<ShutdownOptions>>((host, shutdown) => host.ShutdownTimeout = shutdown.Value.Timeout);
         services.AddHostedService<Drain>();
+        services.AddTransient<IStartupFilter, DrainFilter>();
     }
 
     /// <summary>Holds the server open for the drain: the host stops nothing before its lifecycle services have agreed.</summary>

@@ -15,7 +15,8 @@ internal static class ConfiguredSampler
         var name = configuration["OTEL_TRACES_SAMPLER"];
         return name switch
         {
-            null or "" or "parentbased_rate_limited" => new ParentBasedSampler(new RateLimitingSampler(Rate(configuration), TimeProvider.System)),
+            null or "" or "parentbased_rate_limited" => new ParentBasedSampler(
+                new RateLimitingSampler(Rate(configuration), TimeProvider.System)),
             "rate_limited" => new RateLimitingSampler(Rate(configuration), TimeProvider.System),
             "parentbased_always_on" => new ParentBasedSampler(new AlwaysOnSampler()),
             "always_on" => new AlwaysOnSampler(),
@@ -36,9 +37,7 @@ internal static class ConfiguredSampler
     {
         var text = configuration["OTEL_TRACES_SAMPLER_ARG"];
         if (string.IsNullOrEmpty(text))
-        {
             return otherwise;
-        }
 
         return double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most
             ? value

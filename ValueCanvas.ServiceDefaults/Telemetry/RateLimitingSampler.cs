@@ -3,8 +3,8 @@ using OpenTelemetry.Trace;
 namespace ValueCanvas.ServiceDefaults.Telemetry;
 
 /// <summary>
-/// Samples at most so many new traces a second, with bursts of one second's worth: what a person can look at is there, and a service under load does
-/// not spend its time on spans that nobody reads. Metrics count everything all the same.
+/// Samples at most so many new traces a second, with bursts of one second's worth: what a person can look at is there, and a service under
+/// load does not spend its time on spans that nobody reads. Metrics count everything all the same.
 /// </summary>
 internal sealed class RateLimitingSampler(double tracesPerSecond, TimeProvider time) : Sampler
 {
@@ -21,14 +21,10 @@ internal sealed class RateLimitingSampler(double tracesPerSecond, TimeProvider t
             var paid = Volatile.Read(ref _paid);
             var next = Math.Max(paid, now) + _interval;
             if (next - now > Math.Max(time.TimestampFrequency, _interval))
-            {
                 return new SamplingResult(SamplingDecision.Drop);
-            }
 
             if (Interlocked.CompareExchange(ref _paid, next, paid) == paid)
-            {
                 return new SamplingResult(SamplingDecision.RecordAndSample);
-            }
         }
     }
 }

@@ -10,8 +10,8 @@ using Microsoft.AspNetCore.Routing;
 namespace ValueCanvas.ServiceDefaults.Telemetry;
 
 /// <summary>
-/// Completes ASP.NET Core's server span with what the framework leaves out: the name <c>METHOD route</c>, <c>http.route</c>, the status code,
-/// <c>error.type</c>, the span's status and the exception event.
+/// Completes ASP.NET Core's server span with what the framework leaves out: the name <c>METHOD route</c>, <c>http.route</c>, the status
+/// code, <c>error.type</c>, the span's status and the exception event.
 /// </summary>
 internal sealed class RequestSpanFilter : IStartupFilter
 {

@@ -16,7 +16,8 @@ internal static class TelemetryExtensions
     private static readonly string[] Sources = ["Microsoft.AspNetCore", "System.Net.Http", "Npgsql", "ValueCanvas.*"];
 
     private static readonly string[] Meters =
-        ["Microsoft.AspNetCore.*", "System.Net.Http", "System.Net.NameResolution", "System.Runtime", "Npgsql", "Microsoft.EntityFrameworkCore", "ValueCanvas.*"];
+        ["Microsoft.AspNetCore.*", "System.Net.Http", "System.Net.NameResolution", "System.Runtime", "Npgsql",
+            "Microsoft.EntityFrameworkCore", "ValueCanvas.*"];
 
     public static void AddTelemetry(this IHostApplicationBuilder builder)
     {
@@ -25,9 +26,7 @@ internal static class TelemetryExtensions
         builder.Services.TryAddEnumerable(ServiceDescriptor.Singleton<IStartupFilter, RequestSpanFilter>());
 
         if (string.IsNullOrWhiteSpace(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
-        {
             return;
-        }
 
         var sampler = new NoiseSampler(ConfiguredSampler.Create(builder.Configuration));
         new OtelBuilder(builder.Services)
@@ -49,5 +48,6 @@ internal static class TelemetryExtensions
 
     /// <summary>The running program's version, without the commit.</summary>
     internal static string Version() =>
-        Assembly.GetEntryAssembly()?.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
+        Assembly.GetEntryAssembly()?.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]
+            ?? "0.0.0";
 }

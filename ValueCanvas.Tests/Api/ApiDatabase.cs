@@ -13,7 +13,8 @@ internal static class ApiDatabase
     public static async Task<string> MigrateAsync(string admin)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
-        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(admin) { Pooling = false }.ConnectionString;
+        builder.Configuration["ConnectionStrings:valuecanvas"] = new NpgsqlConnectionStringBuilder(
+            admin) { Pooling = false }.ConnectionString;
         // Roles belong to the server, which other tests share: the password must be the same everywhere.
         builder.Configuration["Database:AppPassword"] = MigratedDatabase.AppPassword;
         builder.Configuration["Database:OperatorPassword"] = MigratedDatabase.OperatorPassword;
@@ -22,10 +23,10 @@ internal static class ApiDatabase
         builder.AddDatabaseMigrator();
         using var host = builder.Build();
         await host.Services.GetRequiredService<DatabaseMigrator>().MigrateAsync(TestContext.Current.CancellationToken);
-        return new NpgsqlConnectionStringBuilder(admin)
-        {
-            Username = DatabaseRoles.App,
-            Password = MigratedDatabase.AppPassword,
-        }.ConnectionString;
+        return AsApp(admin);
     }
+
+    /// <summary>The connection string of the role that the Api has, to the same database.</summary>
+    public static string AsApp(string admin) =>
+        new NpgsqlConnectionStringBuilder(admin) { Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword }.ConnectionString;
 }

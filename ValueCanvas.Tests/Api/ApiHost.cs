@@ -9,7 +9,9 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using Microsoft.AspNetCore.TestHost;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Npgsql;
 using ValueCanvas.Api.Accounts;
+using ValueCanvas.Api.Accounts.Passwords;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Chat;
@@ -36,14 +38,18 @@ internal sealed class ApiHost : IAsyncDisposable
 
     /// <summary>With a clock of the test's own.</summary>
     public ApiHost(
-        TimeProvider time, string? inference = null, string? database = null, string? cache = null, params (string Key, string Value)[] settings)
+        TimeProvider time, string? inference = null, string? database = null, string? cache = null,
+            params (string Key, string Value)[] settings)
     {
         _factory = new Factory(
             time,
         [
-            ("ConnectionStrings:valuecanvas", database ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
+            ("ConnectionStrings:valuecanvas", Pooled(database) ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
             ("ConnectionStrings:cache", cache ?? "127.0.0.1:9"),
             ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"),
+            ("Accounts:Passwords:Iterations", $"{HashingOptions.LeastIterations}"),
+            // What is not there does not come back at the end.
+            ("Audit:StopTimeout", database is null ? "00:00:00" : "00:00:05"),
             ("VALUECANVAS_BOOTSTRAP_EMAIL", OperatorEmail),
             ("VALUECANVAS_BOOTSTRAP_PASSWORD", OperatorPassword),
             ("VALUECANVAS_BOOTSTRAP_API_KEY", Key),
@@ -164,6 +170,10 @@ internal sealed class ApiHost : IAsyncDisposable
         Client.Dispose();
         await _factory.DisposeAsync();
     }
+
+    // The fixtures' strings are for a test's own statements, which leave no connection behind.
+    private static string? Pooled(string? database) =>
+        database is null ? null : new NpgsqlConnectionStringBuilder(database) { Pooling = true }.ConnectionString;
 
     private static KnownKey Known(TimeProvider time) => new(
         new Caller(Tenants.Development, Role.Owner, CredentialKind.ApiKey)

@@ -38,12 +38,14 @@ public sealed class BadInputTests : IClassFixture<BadInputTests.Fixture>
     [InlineData("/api/llm/chat", "{}", "prompt", "is required, unless messages are given")]
     [InlineData("/api/llm/chat", """{"prompt":" "}""", "prompt", "must not be empty")]
     [InlineData("/api/llm/chat", """{"prompt":5}""", "prompt", "must be a string")]
-    [InlineData("/api/llm/chat", """{"prompt":"a","messages":[{"role":"user","content":"b"}]}""", "prompt", "must not be given together with messages")]
+    [InlineData("/api/llm/chat", """{"prompt":"a","messages":[{"role":"user","content":"b"}]}""", "prompt",
+        "must not be given together with messages")]
     [InlineData("/api/llm/chat", """{"messages":[]}""", "messages", "at least one message")]
     [InlineData("/api/llm/chat", """{"messages":"hi"}""", "messages", "must be an array")]
     [InlineData("/api/llm/chat", """{"messages":[null]}""", "messages[0]", "must be an object with role and content")]
     [InlineData("/api/llm/chat", """{"messages":["hi"]}""", "messages[0]", "must be an object")]
-    [InlineData("/api/llm/chat", """{"messages":[{"role":"robot","content":"a"}]}""", "messages[0].role", "one of: system, user, assistant")]
+    [InlineData("/api/llm/chat", """{"messages":[{"role":"robot","content":"a"}]}""", "messages[0].role",
+        "one of: system, user, assistant")]
     [InlineData("/api/llm/chat", """{"messages":[{"role":"user"}]}""", "messages[0].content", "must not be empty")]
     [InlineData("/api/llm/chat", """{"messages":[{"role":"user","content":3}]}""", "messages[0].content", "must be a string")]
     [InlineData("/api/llm/chat", """{"prompt":"a","temperature":"hot"}""", "temperature", "must be a number")]
@@ -60,7 +62,8 @@ public sealed class BadInputTests : IClassFixture<BadInputTests.Fixture>
     [InlineData("/api/canvas/generate", """{"businessDescription":""}""", "businessDescription", "must not be empty")]
     [InlineData("/api/canvas/generate", """{"businessDescription":"a\u0000"}""", "businessDescription", "U+0000")]
     [InlineData("/api/canvas/generate", """{"businessDescription":"a","industry":{}}""", "industry", "must be a string")]
-    [InlineData("/api/canvas/generate", """{"businessDescription":"a","type":"swot"}""", "type", "one of: value_proposition, business_model, lean")]
+    [InlineData("/api/canvas/generate", """{"businessDescription":"a","type":"swot"}""", "type",
+        "one of: value_proposition, business_model, lean")]
     public async Task Field_Wrong_IsA400ThatNamesIt(string path, string body, string field, string message)
     {
         var problem = await ApiHost.ProblemAsync(await _api.PostAsync(path, body), 400);
@@ -117,7 +120,8 @@ public sealed class BadInputTests : IClassFixture<BadInputTests.Fixture>
     [Fact]
     public async Task Body_ChunkedOf10Megabytes_Is413()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/api/llm/chat") { Content = new ByteArrayContent(new byte[10_000_000]) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, "/api/llm/chat") { Content = new ByteArrayContent(new byte[10_000_000]) };
         request.Headers.TransferEncodingChunked = true;
 
         using var response = await _api.Client.SendAsync(request, TestContext.Current.CancellationToken);

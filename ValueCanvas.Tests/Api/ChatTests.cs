@@ -6,26 +6,20 @@ using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
 
-public sealed class ChatTests : IAsyncLifetime
+public sealed class ChatTests : IClassFixture<FakedApi>
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(10);
 
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+
+    public ChatTests(FakedApi faked)
+    {
+        faked.Begin();
+        (_inference, _api) = (faked.Inference, faked.Host);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address, settings: ("Inference:Client:IdleTimeout", "00:00:02"));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("/api/llm/chat")]
@@ -71,7 +65,8 @@ public sealed class ChatTests : IAsyncLifetime
         Assert.Equal("low", headers["x-valuecanvas-risk"]);
         Assert.Equal(ValueCanvas.Core.Database.Tenants.Development.ToString(), headers["x-valuecanvas-tenant"]);
         var sent = Assert.Single(_inference.Seen).Json;
-        Assert.Equal(["system", "user", "assistant", "user"], sent.GetProperty("messages").EnumerateArray().Select(m => m.GetProperty("role").GetString()));
+        Assert.Equal(["system", "user", "assistant", "user"], sent.GetProperty("messages").EnumerateArray()
+            .Select(m => m.GetProperty("role").GetString()));
         Assert.Equal(("default", 0d, 9, "u-1"), (
             sent.GetProperty("model").GetString(), sent.GetProperty("temperature").GetDouble(), sent.GetProperty("max_tokens").GetInt32(),
             sent.GetProperty("user").GetString()));
@@ -146,7 +141,8 @@ public sealed class ChatTests : IAsyncLifetime
     [Fact]
     public async Task ChatStream_RefusedBeforeTheFirstDelta_HasAStatus()
     {
-        _inference.Answer = context => FakeInference.Error(context, 404, "The model 'x' does not exist. Available: fake-model.", "model_not_found");
+        _inference.Answer = context => FakeInference.Error(
+            context, 404, "The model 'x' does not exist. Available: fake-model.", "model_not_found");
 
         using var response = await StreamAsync();
 
@@ -224,7 +220,8 @@ public sealed class ChatTests : IAsyncLifetime
     }
 
     private static async Task<IAsyncEnumerator<SseItem<string>>> EventsAsync(HttpResponseMessage response) =>
-        SseParser.Create(await response.Content.ReadAsStreamAsync(Cancellation)).EnumerateAsync(Cancellation).GetAsyncEnumerator(Cancellation);
+        SseParser.Create(await response.Content.ReadAsStreamAsync(Cancellation)).EnumerateAsync(Cancellation)
+            .GetAsyncEnumerator(Cancellation);
 
     private static async Task<(string Name, string Data)> NextAsync(IAsyncEnumerator<SseItem<string>> events)
     {

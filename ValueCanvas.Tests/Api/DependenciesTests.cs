@@ -54,10 +54,10 @@ public sealed class DependenciesTests
             Assert.False(refused.IsSuccessStatusCode);
 
         // For nearly ten minutes. Then nobody is known any more, and there is nothing to be ready for.
-        clock.Forward(TimeSpan.FromMinutes(9));
+        clock.Advance(TimeSpan.FromMinutes(9));
         await HealthIsAsync(api, HttpStatusCode.OK, "degraded", "database", "degraded");
         await ChatAnswersAsync(api, HttpStatusCode.OK);
-        clock.Forward(TimeSpan.FromMinutes(2));
+        clock.Advance(TimeSpan.FromMinutes(2));
         await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
         await ChatAnswersAsync(api, HttpStatusCode.ServiceUnavailable);
         await servers.StartPostgresAsync(Cancellation);
@@ -81,7 +81,8 @@ public sealed class DependenciesTests
         await HealthIsAsync(api, HttpStatusCode.ServiceUnavailable, "unhealthy", "database", "unhealthy");
 
         var health = await ApiHost.JsonAsync(await api.GetAsync("/health"));
-        Assert.Contains("migrated", health.GetProperty("services").GetProperty("database").GetProperty("error").GetString(), StringComparison.Ordinal);
+        Assert.Contains("migrated", health.GetProperty("services").GetProperty("database")
+            .GetProperty("error").GetString(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -79,7 +79,8 @@ public sealed class MessagesTests : IAsyncLifetime
     {
         using var unknown = await _api.PostAsync("/v1/messages/batches", Body);
         using var method = await _api.GetAsync("/v1/messages");
-        using var large = new HttpRequestMessage(HttpMethod.Post, "/v1/messages") { Content = new ByteArrayContent(new byte[33 * 1024 * 1024]) };
+        using var large = new HttpRequestMessage(
+            HttpMethod.Post, "/v1/messages") { Content = new ByteArrayContent(new byte[33 * 1024 * 1024]) };
         using var tooLarge = await _api.Client.SendAsync(large, Cancellation);
         using var counted = await _api.PostAsync("/v1/messages/count_tokens", Body);
         using var limited = await _api.PostAsync("/v1/messages/count_tokens", Body);

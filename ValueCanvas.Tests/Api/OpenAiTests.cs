@@ -7,28 +7,23 @@ using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
 
-public sealed class OpenAiTests : IAsyncLifetime
+public sealed class OpenAiTests : IClassFixture<FakedApi>
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(10);
 
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+
+    public OpenAiTests(FakedApi faked)
+    {
+        faked.Begin();
+        (_inference, _api) = (faked.Inference, faked.Host);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    private OpenAIClient OpenAi => new(new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address, settings: ("Inference:Client:IdleTimeout", "00:00:02"));
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
+    private OpenAIClient OpenAi => new(
+        new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
 
     [Theory]
     [InlineData("/v1/chat/completions")]
@@ -66,7 +61,8 @@ public sealed class OpenAiTests : IAsyncLifetime
         using var list = await _api.GetAsync("/v1/models?limit=2");
         using var one = await _api.GetAsync("/v1/models/meta-llama/Llama-3-70b-chat-hf");
 
-        Assert.Equal(["/v1/models?limit=2", "/v1/models/meta-llama/Llama-3-70b-chat-hf"], _inference.Seen.Select(request => request.Target));
+        Assert.Equal(["/v1/models?limit=2", "/v1/models/meta-llama/Llama-3-70b-chat-hf"], _inference.Seen.Select(
+            request => request.Target));
     }
 
     [Fact]
@@ -243,8 +239,10 @@ public sealed class OpenAiTests : IAsyncLifetime
 
     private async Task<HttpResponseMessage> StreamAsync()
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("{\"stream\":true}") };
-        var response = await _api.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancellation).WaitAsync(Bound, Cancellation);
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent("{\"stream\":true}") };
+        var response = await _api.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancellation)
+            .WaitAsync(Bound, Cancellation);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         return response;
     }
@@ -253,7 +251,8 @@ public sealed class OpenAiTests : IAsyncLifetime
     private static async Task<string> ReadAsync(Stream body, int length)
     {
         var buffer = new byte[length];
-        var read = await body.ReadAtLeastAsync(buffer, length, throwOnEndOfStream: false, Cancellation).AsTask().WaitAsync(Bound, Cancellation);
+        var read = await body.ReadAtLeastAsync(buffer, length, throwOnEndOfStream: false, Cancellation).AsTask()
+            .WaitAsync(Bound, Cancellation);
         return Encoding.UTF8.GetString(buffer, 0, read);
     }
 }

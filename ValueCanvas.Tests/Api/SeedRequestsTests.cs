@@ -2,9 +2,9 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using ValueCanvas.Core.Canvases;
-using ValueCanvas.Tests.Api.ApiKeys;
 using ValueCanvas.Tests.Core.Canvases;
 using ValueCanvas.Tests.Core.Inference;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api;
 
@@ -12,7 +12,7 @@ namespace ValueCanvas.Tests.Api;
 /// The requests that the project's founding documents print for curl, as they are printed there: with the type they name, with the one that
 /// <c>curl -d</c> sends by itself, and with none.
 /// </summary>
-public sealed class SeedRequestsTests(KeyDatabase database) : IClassFixture<KeyDatabase>, IAsyncLifetime
+public sealed class SeedRequestsTests(SeedRequestsTests.Shared shared) : IClassFixture<SeedRequestsTests.Shared>
 {
     private const string Chat = """{"prompt": "Test", "model": "meta-llama/Llama-3-70b-chat-hf"}""";
 
@@ -33,8 +33,7 @@ public sealed class SeedRequestsTests(KeyDatabase database) : IClassFixture<KeyD
           }
         """;
 
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly ApiHost _api = shared.Api;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -50,20 +49,6 @@ public sealed class SeedRequestsTests(KeyDatabase database) : IClassFixture<KeyD
         }
 
         return posts;
-    }
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _inference.Answer = context => FakeInference.Text(
-            context, 200, FakeInference.Completion(CanvasGeneratorTests.ValidAnswer(CanvasType.ValueProposition).ToJsonString()));
-        _api = new ApiHost(_inference.Address, database.App);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
     }
 
     [Theory]
@@ -124,8 +109,6 @@ public sealed class SeedRequestsTests(KeyDatabase database) : IClassFixture<KeyD
     [InlineData("/api/llm/health")]
     public async Task Health_AsPrinted_NeedsNoToken(string path)
     {
-        _inference.Providers =
-            """{"providers":[{"name":"vllm","kind":"vllm","credentials":[],"replicas":[{"name":"vllm-0","state":"up","models":[],"breakers":[]}]}]}""";
         using var stranger = _api.ClientWith(null);
         using var response = await stranger.GetAsync(path, Cancellation);
 
@@ -145,6 +128,33 @@ public sealed class SeedRequestsTests(KeyDatabase database) : IClassFixture<KeyD
             var service = health.GetProperty("services").GetProperty(name);
             Assert.Equal(health.GetProperty("checks").GetProperty(name).GetString(), service.GetProperty("status").GetString());
             Assert.True(service.GetProperty("latencyMs").GetDouble() >= 0);
+        }
+    }
+
+    public sealed class Shared(ServersFixture servers) : IAsyncLifetime
+    {
+        internal FakeInference Inference { get; private set; } = null!;
+
+        internal ApiHost Api { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            Inference = await FakeInference.StartAsync();
+            Inference.Providers =
+                """
+                {"providers":[{"name":"vllm","kind":"vllm","credentials":[],
+                "replicas":[{"name":"vllm-0","state":"up","models":[],"breakers":[]}]}]}
+                """;
+            Inference.Answer = context => FakeInference.Text(
+                context, 200, FakeInference.Completion(CanvasGeneratorTests.ValidAnswer(CanvasType.ValueProposition).ToJsonString()));
+            var database = ApiDatabase.AsApp(await servers.CreateMigratedDatabaseAsync("seed"));
+            Api = new ApiHost(Inference.Address, database, servers.Redis, ("RateLimiting:Enabled", "false"));
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Api.DisposeAsync();
+            await Inference.DisposeAsync();
         }
     }
 }

@@ -14,34 +14,13 @@ using ValueCanvas.VllmSimulator;
 namespace ValueCanvas.Tests.Api;
 
 /// <summary>Api, inference proxy and simulator as they are, each on its own Kestrel; only the AppHost is missing.</summary>
-public sealed class WholePathTests(ServersFixture servers) : IAsyncLifetime
+public sealed class WholePathTests(WholePathTests.Whole whole) : IClassFixture<WholePathTests.Whole>
 {
     private const string Model = "meta-llama/Llama-3.1-8B-Instruct";
 
-    private Simulator _simulator = null!;
-    private ProxyHost _proxy = null!;
-    private ApiHost _api = null!;
+    private readonly ApiHost _api = whole.Api;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _simulator = new Simulator();
-        _simulator.UseKestrel();
-        _simulator.StartServer();
-        using var known = _simulator.CreateClient();
-        _proxy = ProxyHost.Start([known.BaseAddress!.ToString().TrimEnd('/')], ("Inference:DefaultModel", Model));
-        var database = await ApiDatabase.MigrateAsync(await servers.CreateDatabaseAsync("api"));
-        _api = new ApiHost(_proxy.Client.BaseAddress!.ToString().TrimEnd('/'), database, servers.Redis);
-        await ProxyHost.UntilAsync(async () => (await _api.GetAsync("/health/ready")).StatusCode == HttpStatusCode.OK);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _proxy.DisposeAsync();
-        await _simulator.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("value_proposition", CanvasType.ValueProposition)]
@@ -103,7 +82,8 @@ public sealed class WholePathTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task OfficialClient_ChatStreamAndEmbeddings_Work()
     {
-        var client = new OpenAIClient(new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
+        var client = new OpenAIClient(
+            new ApiKeyCredential(ApiHost.Key), new OpenAIClientOptions { Endpoint = new Uri(_api.Address, "/v1") });
         var chat = client.GetChatClient("default");
 
         ChatCompletion completion = await chat.CompleteChatAsync([new UserChatMessage("Hi")], cancellationToken: Cancellation);
@@ -139,6 +119,32 @@ public sealed class WholePathTests(ServersFixture servers) : IAsyncLifetime
         Assert.True(events.Length > 1, string.Join('|', events));
         Assert.StartsWith("data: {\"error\":", events[^1], StringComparison.Ordinal);
         Assert.Single(events, text => text.StartsWith("data: {\"error\":", StringComparison.Ordinal));
+    }
+
+    public sealed class Whole(ServersFixture servers) : IAsyncLifetime
+    {
+        private readonly Simulator _simulator = new();
+        private ProxyHost _proxy = null!;
+
+        internal ApiHost Api { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            _simulator.UseKestrel();
+            _simulator.StartServer();
+            using var known = _simulator.CreateClient();
+            _proxy = ProxyHost.Start([known.BaseAddress!.ToString().TrimEnd('/')], ("Inference:DefaultModel", Model));
+            var database = ApiDatabase.AsApp(await servers.CreateMigratedDatabaseAsync("api"));
+            Api = new ApiHost(_proxy.Client.BaseAddress!.ToString().TrimEnd('/'), database, servers.Redis);
+            await ProxyHost.UntilAsync(async () => (await Api.GetAsync("/health/ready")).StatusCode == HttpStatusCode.OK);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Api.DisposeAsync();
+            await _proxy.DisposeAsync();
+            await _simulator.DisposeAsync();
+        }
     }
 
     private sealed class Simulator : WebApplicationFactory<SimulatorOptions>

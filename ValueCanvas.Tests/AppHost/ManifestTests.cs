@@ -66,7 +66,6 @@ public sealed partial class ManifestTests
     [InlineData("internal-key", "parameter.v0")]
     [InlineData("operator-key", "parameter.v0")]
     [InlineData("accounts-key", "parameter.v0")]
-    [InlineData("webhooks-key", "parameter.v0")]
     [InlineData("bootstrap-email", "parameter.v0")]
     [InlineData("bootstrap-password", "parameter.v0")]
     [InlineData("bootstrap-api-key", "parameter.v0")]

@@ -22,7 +22,8 @@ internal static class PublishedManifest
         try
         {
             var output = Path.Combine(directory.FullName, FileName);
-            var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Root };
+            var start = new ProcessStartInfo(
+                "dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Root };
             foreach (var argument in new[]
             {
                 Path.Combine(AppContext.BaseDirectory, "ValueCanvas.AppHost.dll"), "--publisher", "manifest", "--output-path", output,
@@ -32,14 +33,10 @@ internal static class PublishedManifest
             }
 
             foreach (var inherited in start.Environment.Keys.Where(IsSetting).ToArray())
-            {
                 start.Environment.Remove(inherited);
-            }
 
             foreach (var (variable, value) in settings)
-            {
                 start.Environment[variable] = value;
-            }
 
             await RunAsync(start);
             return Parse(await File.ReadAllTextAsync(output, TestContext.Current.CancellationToken), directory.FullName);
@@ -68,9 +65,7 @@ internal static class PublishedManifest
         finally
         {
             if (!process.HasExited)
-            {
                 process.Kill(entireProcessTree: true);
-            }
         }
     }
 

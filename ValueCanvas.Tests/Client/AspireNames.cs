@@ -10,16 +10,16 @@ internal static class AspireNames
 {
     private static readonly string[] Libraries = ["Aspire.", "Microsoft.Extensions.ServiceDiscovery"];
 
-    /// <summary>Type names with their used members, each in the form of <see cref="Signatures"/>; a type without members is named alone.</summary>
+    /// <summary>
+    /// Type names with their used members, each in the form of <see cref="Signatures"/>; a type without members is named alone.
+    /// </summary>
     public static SortedSet<string> UsedBy(IEnumerable<string> assemblyPaths)
     {
         var used = new SortedSet<string>(StringComparer.Ordinal);
         foreach (var path in assemblyPaths)
         {
             foreach (var member in MembersUsedBy(path).Where(member => IsAspire(member) && IsVisible(member)))
-            {
                 used.Add(Signatures.Of(member));
-            }
         }
 
         used.RemoveWhere(name => !name.Contains(": ", StringComparison.Ordinal)
@@ -34,9 +34,7 @@ internal static class AspireNames
         var metadata = file.GetMetadataReader();
 
         foreach (var handle in metadata.TypeReferences.Where(handle => IsAspire(metadata, handle)))
-        {
             yield return module.ResolveType(MetadataTokens.GetToken(handle));
-        }
 
         // Generic code refers to its own parameters; which type stands there does not matter for the definition.
         var anything = Enumerable.Repeat(typeof(object), 8).ToArray();
@@ -65,9 +63,7 @@ internal static class AspireNames
     {
         var signature = metadata.GetBlobReader(metadata.GetTypeSpecification(handle).Signature);
         if (signature.ReadSignatureTypeCode() != SignatureTypeCode.GenericTypeInstance)
-        {
             return default;
-        }
 
         signature.ReadByte();
         return signature.ReadTypeHandle();

@@ -120,7 +120,8 @@ public sealed class NpgsqlDbContextTests
     {
         var builder = Builder();
         builder.Services.AddDbContextPool<Shelf>(options =>
-            options.UseNpgsql(Connection, npgsql => npgsql.ExecutionStrategy(dependencies => new NonRetryingExecutionStrategy(dependencies))));
+            options.UseNpgsql(Connection, npgsql => npgsql.ExecutionStrategy(
+                dependencies => new NonRetryingExecutionStrategy(dependencies))));
         builder.EnrichNpgsqlDbContext<Shelf>();
 
         var failure = Assert.Throws<InvalidOperationException>(() => Read(builder, shelf => shelf.Database.GetConnectionString()));

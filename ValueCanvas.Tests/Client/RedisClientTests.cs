@@ -71,9 +71,7 @@ public sealed class RedisClientTests
     {
         var builder = Builder("127.0.0.1:6379");
         if (key is not null)
-        {
             builder.Configuration.AddInMemoryCollection([KeyValuePair.Create(key, value)]);
-        }
 
         builder.AddRedisClient("cache");
 

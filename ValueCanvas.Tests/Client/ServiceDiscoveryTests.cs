@@ -59,9 +59,7 @@ public sealed class ServiceDiscoveryTests
         });
 
         for (var i = 0; i < 30; i++)
-        {
             await client.GetAsync("http://vllm/");
-        }
 
         Assert.Equal([10, 10, 10], client.SentTo.GroupBy(address => address.Port).Select(turns => turns.Count()));
         Assert.All(client.SentTo.Chunk(3), round => Assert.Equal(3, round.Distinct().Count()));

@@ -17,7 +17,8 @@ internal static class Signatures
     {
         Type type => FullName(type),
         ConstructorInfo constructor => $"{FullName(constructor.DeclaringType!)}: new({Parameters(constructor)})",
-        MethodInfo { IsSpecialName: true } accessor when PropertyOf(accessor) is { } property => $"{FullName(property.DeclaringType!)}: {Property(property)}",
+        MethodInfo { IsSpecialName: true } accessor when PropertyOf(accessor) is { } property =>
+            $"{FullName(property.DeclaringType!)}: {Property(property)}",
         MethodInfo method => $"{FullName(method.DeclaringType!)}: {Method(method)}",
         FieldInfo field => $"{FullName(field.DeclaringType!)}: {Name(new NullabilityInfoContext().Create(field))} {field.Name}",
         _ => throw new ArgumentException($"{member} is of an unexpected kind.", nameof(member)),
@@ -26,7 +27,8 @@ internal static class Signatures
     private static string FullName(Type type)
     {
         var name = type.IsNested ? $"{FullName(type.DeclaringType!)}.{Simple(type)}" : $"{type.Namespace}.{Simple(type)}";
-        return type.IsGenericType ? $"{name}<{string.Join(", ", type.GetGenericTypeDefinition().GetGenericArguments().Select(p => p.Name))}>" : name;
+        return type.IsGenericType
+            ? $"{name}<{string.Join(", ", type.GetGenericTypeDefinition().GetGenericArguments().Select(p => p.Name))}>" : name;
     }
 
     private static string Method(MethodInfo method)
@@ -40,23 +42,18 @@ internal static class Signatures
     private static string Constraints(MethodInfo method)
     {
         if (!method.IsGenericMethod)
-        {
             return "";
-        }
 
         return string.Concat(method.GetGenericArguments().Select(parameter =>
         {
             var attributes = parameter.GenericParameterAttributes;
-            List<string> constraints = [.. parameter.GetGenericParameterConstraints().Where(type => type != typeof(ValueType)).Select(Name)];
+            List<string> constraints = [.. parameter.GetGenericParameterConstraints().Where(type => type != typeof(ValueType))
+                .Select(Name)];
             if (attributes.HasFlag(GenericParameterAttributes.ReferenceTypeConstraint))
-            {
                 constraints.Insert(0, "class");
-            }
 
             if (attributes.HasFlag(GenericParameterAttributes.DefaultConstructorConstraint))
-            {
                 constraints.Add("new()");
-            }
 
             return constraints.Count == 0 ? "" : $" where {parameter.Name} : {string.Join(", ", constraints)}";
         }));
@@ -88,9 +85,7 @@ internal static class Signatures
     private static string Default(ParameterInfo parameter)
     {
         if (!parameter.HasDefaultValue)
-        {
             return "";
-        }
 
         var isValue = parameter.ParameterType.IsValueType && Nullable.GetUnderlyingType(parameter.ParameterType) is null;
         return parameter.RawDefaultValue switch
@@ -106,15 +101,11 @@ internal static class Signatures
     {
         var type = nullability.Type.IsByRef ? nullability.Type.GetElementType()! : nullability.Type;
         if (Nullable.GetUnderlyingType(type) is { } underlying)
-        {
             return $"{Name(underlying)}?";
-        }
 
         var mark = !type.IsValueType && !type.IsGenericParameter && nullability.ReadState == NullabilityState.Nullable ? "?" : "";
         if (nullability.ElementType is { } element)
-        {
             return $"{Name(element)}[]{mark}";
-        }
 
         return nullability.GenericTypeArguments is { Length: > 0 } arguments
             ? $"{Simple(type)}<{string.Join(", ", arguments.Select(Name))}>{mark}"
@@ -124,14 +115,10 @@ internal static class Signatures
     private static string Name(Type type)
     {
         if (type.IsByRef)
-        {
             return Name(type.GetElementType()!);
-        }
 
         if (Keywords.TryGetValue(type, out var keyword))
-        {
             return keyword;
-        }
 
         return type.IsArray ? $"{Name(type.GetElementType()!)}[]"
             : type.IsGenericType ? $"{Simple(type)}<{string.Join(", ", type.GetGenericArguments().Select(Name))}>"

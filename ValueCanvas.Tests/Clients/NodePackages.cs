@@ -5,7 +5,9 @@ using ValueCanvas.Tests.AppHost;
 
 namespace ValueCanvas.Tests.Clients;
 
-/// <summary>The packages of package-lock.json, installed once below artifacts/ for each state of that file, beside copies of the scripts.</summary>
+/// <summary>
+/// The packages of package-lock.json, installed once below artifacts/ for each state of that file, beside copies of the scripts.
+/// </summary>
 internal static partial class NodePackages
 {
     private static readonly Lazy<Task<NodeFolder>> Installed = new(InstallAsync);
@@ -17,17 +19,14 @@ internal static partial class NodePackages
     public static async Task<(int ExitCode, string Output, string Errors)?> RunAsync(
         string program, string[] arguments, string folder, TimeSpan limit, params (string Key, string Value)[] environment)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var (key, value) in environment)
-        {
             start.Environment[key] = value;
-        }
 
         using var process = Start(start);
         if (process is null)
-        {
             return null;
-        }
 
         var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
         try
@@ -37,9 +36,7 @@ internal static partial class NodePackages
         finally
         {
             if (!process.HasExited)
-            {
                 process.Kill(entireProcessTree: true);
-            }
         }
 
         return (process.ExitCode, await output, await errors);
@@ -60,27 +57,20 @@ internal static partial class NodePackages
     private static async Task<NodeFolder> InstallAsync()
     {
         var source = Path.Combine(PublishedManifest.Root, "ValueCanvas.Tests", "Clients");
-        var state = Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(Path.Combine(source, "package-lock.json"))))[..16];
+        var state = Convert.ToHexStringLower(
+            SHA256.HashData(await File.ReadAllBytesAsync(Path.Combine(source, "package-lock.json"))))[..16];
         var folder = Path.Combine(PublishedManifest.Root, "artifacts", "clients", state);
         if (await RunAsync("node", ["--version"], source, TimeSpan.FromSeconds(30)) is not { } node)
-        {
             return NodeFolder.Without("Node.js is not installed.");
-        }
 
         if (int.Parse(node.Output.TrimStart('v').Split('.')[0], System.Globalization.CultureInfo.InvariantCulture) < 20)
-        {
             return NodeFolder.Without($"Node.js is {node.Output.Trim()}; the client libraries need 20.");
-        }
 
         if (!Directory.Exists(folder) && await FillAsync(source, folder) is { } missing)
-        {
             return NodeFolder.Without(missing);
-        }
 
         foreach (var script in Directory.GetFiles(source, "*.mjs"))
-        {
             File.Copy(script, Path.Combine(folder, Path.GetFileName(script)), overwrite: true);
-        }
 
         return new NodeFolder(folder, null);
     }
@@ -92,15 +82,11 @@ internal static partial class NodePackages
         try
         {
             foreach (var file in new[] { "package.json", "package-lock.json", ".npmrc" })
-            {
                 File.Copy(Path.Combine(source, file), Path.Combine(fresh, file));
-            }
 
             var npm = await RunAsync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], fresh, TimeSpan.FromMinutes(3));
             if (npm is not { } run)
-            {
                 return "npm is not installed.";
-            }
 
             if (run.ExitCode != 0)
             {
@@ -109,18 +95,14 @@ internal static partial class NodePackages
             }
 
             if (!Directory.Exists(folder))
-            {
                 Directory.Move(fresh, folder);
-            }
 
             return null;
         }
         finally
         {
             if (Directory.Exists(fresh))
-            {
                 Directory.Delete(fresh, recursive: true);
-            }
         }
     }
 

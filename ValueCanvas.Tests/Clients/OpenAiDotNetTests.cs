@@ -95,7 +95,8 @@ public abstract class OpenAiDotNetChecks(bool throughApi) : IAsyncLifetime
     {
         var schema = BinaryData.FromString(
             """{"type":"object","properties":{"pains":{"type":"array","items":{"type":"string"}}},"required":["pains"],"additionalProperties":false}""");
-        var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("pains", schema, jsonSchemaIsStrict: true) };
+        var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat(
+            "pains", schema, jsonSchemaIsStrict: true) };
 
         ChatCompletion answer = await Chat.CompleteChatAsync([new UserChatMessage(Question)], options, Cancel);
 
@@ -106,7 +107,8 @@ public abstract class OpenAiDotNetChecks(bool throughApi) : IAsyncLifetime
     [Fact]
     public async Task Embeddings_OfTwoTexts_AreTwoVectors()
     {
-        var vectors = await Client(_gateway).GetEmbeddingClient(SimulatorServer.Model).GenerateEmbeddingsAsync(["tea", "coffee"], cancellationToken: Cancel);
+        var vectors = await Client(_gateway).GetEmbeddingClient(SimulatorServer.Model)
+            .GenerateEmbeddingsAsync(["tea", "coffee"], cancellationToken: Cancel);
 
         Assert.Equal([1_024, 1_024], vectors.Value.Select(vector => vector.ToFloats().Length));
     }
@@ -179,9 +181,7 @@ public abstract class OpenAiDotNetChecks(bool throughApi) : IAsyncLifetime
         var options = new OpenAIClientOptions { Endpoint = new Uri(gateway.Address, "/v1") };
         options.RetryPolicy = retries ?? options.RetryPolicy;
         foreach (var (name, value) in headers)
-        {
             options.AddPolicy(new HeaderPolicy(name, value), PipelinePosition.PerCall);
-        }
 
         return new OpenAIClient(new ApiKeyCredential(gateway.Key), options);
     }

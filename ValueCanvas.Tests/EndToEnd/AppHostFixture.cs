@@ -1,11 +1,10 @@
 using System.ComponentModel;
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
 using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using ValueCanvas.Tests.EndToEnd;
+using ValueCanvas.Tests.Infrastructure;
 
 [assembly: AssemblyFixture(typeof(AppHostFixture))]
 
@@ -23,7 +22,7 @@ public sealed class AppHostFixture : IAsyncLifetime
     private DistributedApplication? _app;
 
     /// <summary>Where the dashboard is, if there is one.</summary>
-    public Uri Dashboard { get; } = new($"http://localhost:{FreePort()}");
+    public Uri Dashboard { get; } = new($"http://localhost:{FreePort.Take()}");
 
     public async Task<DistributedApplication> StartedAsync()
     {
@@ -78,10 +77,19 @@ public sealed class AppHostFixture : IAsyncLifetime
         }
 
         var app = await builder.BuildAsync(limit.Token);
-        await app.StartAsync(limit.Token);
-        foreach (var resource in (string[])["api", "worker"])
-            await app.ResourceNotifications.WaitForResourceHealthyAsync(resource, limit.Token);
-        return app;
+        try
+        {
+            await app.StartAsync(limit.Token);
+            foreach (var resource in (string[])["api", "worker"])
+                await app.ResourceNotifications.WaitForResourceHealthyAsync(resource, limit.Token);
+            return app;
+        }
+        catch
+        {
+            // The next test tries again, at the same port of the dashboard.
+            await app.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>A container engine keeps volumes until it is told; without an engine there are none.</summary>
@@ -104,13 +112,6 @@ public sealed class AppHostFixture : IAsyncLifetime
                 // Not installed.
             }
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }
 

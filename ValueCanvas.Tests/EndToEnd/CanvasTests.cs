@@ -68,7 +68,8 @@ public sealed class CanvasTests(AppHostFixture system)
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType?.MediaType);
         await using var body = await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken);
 
-        // One read returns what has arrived: a buffered stream would come in one or two reads, a live one in about one a token.
+        // One read returns what has arrived: a buffered stream would come in one or two reads,
+        // a live one in about one a token where the machine keeps up.
         var buffer = new byte[64 * 1024];
         var reads = 0;
         var text = new MemoryStream();
@@ -78,7 +79,7 @@ public sealed class CanvasTests(AppHostFixture system)
         var events = System.Text.Encoding.UTF8.GetString(text.ToArray()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal("data: [DONE]", events[^1]);
         Assert.True(events.Length > 20, $"{events.Length} events");
-        Assert.True(reads > 10, $"{reads} reads for {events.Length} events");
+        Assert.True(reads > 3, $"{reads} reads for {events.Length} events");
         using var last = JsonDocument.Parse(events[^2]["data: ".Length..]);
         Assert.Equal("chat.completion.chunk", last.RootElement.GetProperty("object").GetString());
     }

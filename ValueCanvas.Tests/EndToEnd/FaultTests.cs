@@ -79,9 +79,17 @@ public sealed class FaultTests(AppHostFixture system)
                 await CommandAsync(app, server, KnownResourceCommands.StartCommand);
         }
 
+        // Each proxy finds out for itself.
         await api.UntilAsync("/health/ready", HttpStatusCode.OK, Limit);
-        using var again = await api.PostAsJsonAsync("/api/llm/chat", new { prompt = "Test" }, TestContext.Current.CancellationToken);
-        await again.DataAsync(HttpStatusCode.OK);
+        using var bound = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        bound.CancelAfter(Limit);
+        using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        for (var answered = 0; answered < 4; await tick.WaitForNextTickAsync(bound.Token))
+        {
+            using var again = await api.PostAsJsonAsync("/v1/chat/completions",
+                new { model = "default", max_tokens = 2, messages = new[] { new { role = "user", content = "Test" } } }, bound.Token);
+            answered += again.IsSuccessStatusCode ? 1 : 0;
+        }
     }
 
     private static async Task CommandAsync(DistributedApplication app, string resource, string command)

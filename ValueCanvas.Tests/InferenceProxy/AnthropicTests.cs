@@ -83,11 +83,10 @@ public sealed class AnthropicTests
     {
         await using var provider = await FakeReplica.StartAsync(context => AnswerAsync(context, TextAnswer));
         await using var proxy = Start(provider);
-        var body = JsonNode.Parse("""{"model":"claude","messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"look"}}]}""")!;
+        var body = JsonNode.Parse(
+            """{"model":"claude","messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"look"}}]}""")!;
         foreach (var (name, value) in JsonNode.Parse(extra)!.AsObject())
-        {
             body[name] = value?.DeepClone();
-        }
 
         using var response = await proxy.PostAsync(body.ToJsonString());
 
@@ -184,7 +183,8 @@ public sealed class AnthropicTests
     [InlineData("refusal", "content_filter")]
     public async Task Answer_StopReason_BecomesTheFinishReason(string reason, string expected)
     {
-        await using var provider = await FakeReplica.StartAsync(context => AnswerAsync(context, TextAnswer.Replace("end_turn", reason, StringComparison.Ordinal)));
+        await using var provider = await FakeReplica.StartAsync(
+            context => AnswerAsync(context, TextAnswer.Replace("end_turn", reason, StringComparison.Ordinal)));
         await using var proxy = Start(provider);
 
         using var response = await proxy.PostAsync(Ask);
@@ -222,9 +222,12 @@ public sealed class AnthropicTests
                 """{"tool_calls":[{"index":1,"id":"toolu_2","type":"function","function":{"name":"listen","arguments":""}}]}""",
                 """{}""",
             ],
-            chunks.Where(c => c.GetProperty("choices").GetArrayLength() > 0).Select(c => c.GetProperty("choices")[0].GetProperty("delta").GetRawText()));
-        Assert.Equal("tool_calls", chunks.Last(c => c.GetProperty("choices").GetArrayLength() > 0).GetProperty("choices")[0].GetProperty("finish_reason").GetString());
-        var usage = chunks.Where(c => c.TryGetProperty("usage", out var u) && u.ValueKind == JsonValueKind.Object).Select(c => c.GetProperty("usage")).ToArray();
+            chunks.Where(c => c.GetProperty("choices").GetArrayLength() > 0)
+                .Select(c => c.GetProperty("choices")[0].GetProperty("delta").GetRawText()));
+        Assert.Equal("tool_calls", chunks.Last(c => c.GetProperty("choices").GetArrayLength() > 0).GetProperty("choices")[0]
+            .GetProperty("finish_reason").GetString());
+        var usage = chunks.Where(c => c.TryGetProperty("usage", out var u) && u.ValueKind == JsonValueKind.Object)
+            .Select(c => c.GetProperty("usage")).ToArray();
         if (!withUsage)
         {
             Assert.DoesNotContain(chunks, c => c.TryGetProperty("usage", out _));
@@ -240,7 +243,8 @@ public sealed class AnthropicTests
     [Fact]
     public async Task Stream_ErrorAfterContent_IsAnErrorEventAndNoCleanEnd()
     {
-        var cut = ToolStream[..ToolStream.IndexOf("event: content_block_stop", ToolStream.IndexOf("look.", StringComparison.Ordinal), StringComparison.Ordinal)];
+        var cut = ToolStream[..ToolStream.IndexOf(
+            "event: content_block_stop", ToolStream.IndexOf("look.", StringComparison.Ordinal), StringComparison.Ordinal)];
         await using var provider = await FakeReplica.StartAsync(context => StreamAsync(context,
             cut + "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"));
         await using var proxy = Start(provider);
@@ -272,7 +276,8 @@ public sealed class AnthropicTests
     [InlineData(404, "not_found_error", 404, "invalid_request_error", "model_not_found")]
     [InlineData(429, "rate_limit_error", 429, "rate_limit_error", "rate_limit_exceeded")]
     [InlineData(401, "authentication_error", 502, "server_error", "upstream_credentials_exhausted")]
-    public async Task Error_OfTheProvider_BecomesAnOpenAiError(int status, string type, int expectedStatus, string expectedType, string expectedCode)
+    public async Task Error_OfTheProvider_BecomesAnOpenAiError(
+        int status, string type, int expectedStatus, string expectedType, string expectedCode)
     {
         await using var provider = await FakeReplica.StartAsync(async context =>
         {
@@ -288,9 +293,7 @@ public sealed class AnthropicTests
         Assert.Equal(expectedType, error.GetProperty("type").GetString());
         Assert.Equal(expectedCode, error.GetProperty("code").GetString());
         if (status != 401)
-        {
             Assert.Equal("what went wrong", error.GetProperty("message").GetString());
-        }
     }
 
     [Fact]
@@ -313,10 +316,13 @@ public sealed class AnthropicTests
     {
         await using var provider = await FakeReplica.StartAsync(context => StreamAsync(context, ToolStream));
         await using var proxy = Start(provider);
-        var client = new OpenAIClient(new ApiKeyCredential("caller"), new OpenAIClientOptions { Endpoint = new Uri(proxy.Client.BaseAddress!, "/v1") });
-        var (text, arguments, names, finish, tokens) = (new StringBuilder(), new StringBuilder(), new List<string>(), default(ChatFinishReason?), 0);
+        var client = new OpenAIClient(
+            new ApiKeyCredential("caller"), new OpenAIClientOptions { Endpoint = new Uri(proxy.Client.BaseAddress!, "/v1") });
+        var (text, arguments, names, finish, tokens) = (new StringBuilder(), new StringBuilder(), new List<string>(), default(
+            ChatFinishReason?), 0);
 
-        await foreach (var update in client.GetChatClient("claude").CompleteChatStreamingAsync([new UserChatMessage("Hi")], cancellationToken: Cancel))
+        await foreach (var update in client.GetChatClient("claude")
+            .CompleteChatStreamingAsync([new UserChatMessage("Hi")], cancellationToken: Cancel))
         {
             text.Append(string.Concat(update.ContentUpdate.Select(part => part.Text)));
             names.AddRange(update.ToolCallUpdates.Select(call => call.FunctionName).Where(name => !string.IsNullOrEmpty(name)));

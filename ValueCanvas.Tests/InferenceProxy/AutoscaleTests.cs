@@ -5,13 +5,14 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Autoscaling;
 using ValueCanvas.InferenceProxy.Providers;
+using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.Tests.VllmSimulator;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
 public sealed class AutoscaleTests
 {
-    private readonly SettableClock _clock = new();
+    private readonly SteppedClock _clock = new();
     private readonly AutoscaleOptions _options = new() { RequestsPerReplica = 10, ScaleDownAfter = TimeSpan.FromMinutes(5) };
 
     [Fact]
@@ -37,7 +38,7 @@ public sealed class AutoscaleTests
 
         int After(TimeSpan time, int requests)
         {
-            _clock.Now += time;
+            _clock.Advance(time);
             return desired.Next(Load(requests), _options);
         }
     }
@@ -98,9 +99,7 @@ public sealed class AutoscaleTests
         await ProxyHost.UntilAsync(async () => await LookAsync() == (1, 4, 5));
         released.SetResult();
         foreach (var answer in await Task.WhenAll(asked).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken))
-        {
             answer.Dispose();
-        }
 
         await ProxyHost.UntilAsync(async () => await LookAsync() == (0, 0, 5));
         clock.Advance(TimeSpan.FromMinutes(4));
@@ -111,7 +110,8 @@ public sealed class AutoscaleTests
         async Task<(int Running, int Queued, int Desired)> LookAsync()
         {
             var view = await proxy.Client.GetFromJsonAsync<JsonElement>("/autoscale", TestContext.Current.CancellationToken);
-            return (view.GetProperty("running").GetInt32(), view.GetProperty("queueDepth").GetInt32(), view.GetProperty("desiredReplicas").GetInt32());
+            return (view.GetProperty("running").GetInt32(), view.GetProperty("queueDepth").GetInt32(), view.GetProperty(
+                "desiredReplicas").GetInt32());
         }
     }
 
@@ -137,7 +137,8 @@ public sealed class AutoscaleTests
     [InlineData("Inference:Batch:MaxConcurrency", "0")]
     [InlineData("Inference:Batch:MaxAnswerBytes", "0")]
     public void Setting_MakesNoSense_StopsTheStartAndNamesTheKey(string key, string value) =>
-        Assert.Contains(key, Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
+        Assert.Contains(key, Assert.Throws<OptionsValidationException>(
+            () => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
 
     private static FleetLoad Load(int requests) => new(2, requests, 0, 0, 0);
 
@@ -149,22 +150,11 @@ public sealed class AutoscaleTests
         listener.InstrumentPublished = (instrument, all) =>
         {
             if (instrument.Name == name && instrument.Meter.Scope == meters)
-            {
                 all.EnableMeasurementEvents(instrument);
-            }
         };
         listener.SetMeasurementEventCallback<int>((_, value, _, _) => seen = value);
         listener.Start();
         listener.RecordObservableInstruments();
         return seen;
-    }
-
-    private sealed class SettableClock : TimeProvider
-    {
-        public TimeSpan Now { get; set; }
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
     }
 }

@@ -31,7 +31,8 @@ public sealed class BatchTests
 
         var results = answer.GetProperty("results").EnumerateArray().ToArray();
         Assert.Equal(Enumerable.Range(0, 30), results.Select(result => result.GetProperty("index").GetInt32()));
-        Assert.Equal(Enumerable.Range(0, 30), results.Select(result => result.GetProperty("body").GetProperty("echo").GetProperty("n").GetInt32()));
+        Assert.Equal(Enumerable.Range(0, 30), results.Select(
+            result => result.GetProperty("body").GetProperty("echo").GetProperty("n").GetInt32()));
         Assert.All(results, result => Assert.Equal(200, result.GetProperty("status").GetInt32()));
         Assert.InRange(most, 2, 4);
     }
@@ -77,7 +78,8 @@ public sealed class BatchTests
     [Fact]
     public async Task Batch_AnswersTooLargeTogether_SaysSoForThoseThatDoNotFit()
     {
-        await using var replica = await FakeReplica.StartAsync(context => context.Response.WriteAsync($"\"{new string('x', 600)}\"", Cancel));
+        await using var replica = await FakeReplica.StartAsync(
+            context => context.Response.WriteAsync($"\"{new string('x', 600)}\"", Cancel));
         await using var proxy = ProxyHost.Start(replica, ("Inference:Batch:MaxAnswerBytes", "1024"));
 
         var answer = await OkAsync(proxy, """{"requests":[{"model":"default"},{"model":"default"}],"max_concurrency":1}""");
@@ -146,14 +148,13 @@ public sealed class BatchTests
     }
 
     // The fake has read the body already and keeps it; a copy is what the answer is made of.
-    private static Task<string> ReadAsync(HttpContext context) => Task.FromResult(Encoding.UTF8.GetString((byte[])context.Items[FakeReplica.BodyItem]!));
+    private static Task<string> ReadAsync(HttpContext context) => Task.FromResult(
+        Encoding.UTF8.GetString((byte[])context.Items[FakeReplica.BodyItem]!));
 
     private static void InterlockedMax(ref int most, int value)
     {
         var seen = Volatile.Read(ref most);
         while (value > seen && Interlocked.CompareExchange(ref most, value, seen) != seen)
-        {
             seen = Volatile.Read(ref most);
-        }
     }
 }

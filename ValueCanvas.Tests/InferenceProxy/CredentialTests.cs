@@ -60,7 +60,8 @@ public sealed class CredentialTests
     public async Task Key_Refused_RestsAndTheOtherOneAnswersUnseen(int status)
     {
         await using var provider = await FakeReplica.StartAsync(context =>
-            context.Request.Headers.Authorization == $"Bearer {FirstKey}" ? RefuseAsync(context, status) : FakeReplica.AnswerAsync(context));
+            context.Request.Headers.Authorization == $"Bearer {FirstKey}" ? RefuseAsync(context, status)
+                : FakeReplica.AnswerAsync(context));
         await using var proxy = ProxyHost.Start([], Hosted("openai", provider.Address, FirstKey, SecondKey));
 
         for (var i = 0; i < 6; i++)
@@ -79,7 +80,8 @@ public sealed class CredentialTests
     [Fact]
     public async Task Keys_AllRefused_Is502AndNoKeyIsShownAnywhere()
     {
-        await using var provider = await FakeReplica.StartAsync(context => RefuseAsync(context, 401, "{\"error\":{\"message\":\"" + FirstKey + "\"}}"));
+        await using var provider = await FakeReplica.StartAsync(
+            context => RefuseAsync(context, 401, "{\"error\":{\"message\":\"" + FirstKey + "\"}}"));
         await using var proxy = ProxyHost.Start([], Hosted("openai", provider.Address, FirstKey, SecondKey));
 
         for (var i = 0; i < 3; i++)
@@ -118,12 +120,12 @@ public sealed class CredentialTests
     public async Task Key_AfterItsRest_IsTriedAgain()
     {
         var paid = false;
-        await using var provider = await FakeReplica.StartAsync(context => paid ? FakeReplica.AnswerAsync(context) : RefuseAsync(context, 402));
-        await using var proxy = ProxyHost.Start([], [.. Hosted("openai", provider.Address, FirstKey), ("Inference:CredentialRest", "00:00:00.2")]);
+        await using var provider = await FakeReplica.StartAsync(
+            context => paid ? FakeReplica.AnswerAsync(context) : RefuseAsync(context, 402));
+        await using var proxy = ProxyHost.Start(
+            [], [.. Hosted("openai", provider.Address, FirstKey), ("Inference:CredentialRest", "00:00:00.2")]);
         using (var refused = await proxy.PostAsync(Ask))
-        {
             Assert.Equal(HttpStatusCode.BadGateway, refused.StatusCode);
-        }
 
         paid = true;
         await ProxyHost.UntilAsync(async () =>
@@ -189,12 +191,11 @@ public sealed class CredentialTests
         await using var provider = await FakeReplica.StartAsync(context =>
         {
             if (context.Request.Path != "/v1beta/openai/models")
-            {
                 return FakeReplica.AnswerAsync(context);
-            }
 
             Interlocked.Increment(ref asked);
-            return context.Response.WriteAsync("""{"object":"list","data":[{"id":"models/big","object":"model"}]}""", context.RequestAborted);
+            return context.Response.WriteAsync(
+                """{"object":"list","data":[{"id":"models/big","object":"model"}]}""", context.RequestAborted);
         });
         await using var proxy = ProxyHost.Start([],
             ("Inference:Providers:gemini:Endpoints:0", provider.Address), ("Inference:Providers:gemini:ApiKeys:0", FirstKey));
@@ -233,7 +234,8 @@ public sealed class CredentialTests
         .. keys.Select((key, i) => ($"Inference:Providers:{kind}:ApiKeys:{i}", key)),
     ];
 
-    private static async Task RefuseAsync(HttpContext context, int status, string body = """{"error":{"message":"no","type":"x","param":null,"code":null}}""")
+    private static async Task RefuseAsync(
+        HttpContext context, int status, string body = """{"error":{"message":"no","type":"x","param":null,"code":null}}""")
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json";

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
@@ -7,6 +6,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
@@ -73,9 +73,7 @@ internal sealed class FakeReplica : IAsyncDisposable
     public static async Task EventAsync(HttpContext context, string data)
     {
         if (!context.Response.HasStarted)
-        {
             context.Response.ContentType = "text/event-stream; charset=utf-8";
-        }
 
         await context.Response.WriteAsync($"data: {data}\n\n", context.RequestAborted);
         await context.Response.Body.FlushAsync(context.RequestAborted);
@@ -110,9 +108,7 @@ internal sealed class FakeReplica : IAsyncDisposable
     public async Task ServeAsync(HttpContext context)
     {
         if (Frozen)
-        {
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
-        }
 
         switch (context.Request.Path.Value)
         {
@@ -124,7 +120,8 @@ internal sealed class FakeReplica : IAsyncDisposable
                 await context.Response.WriteAsync(Metrics ?? "", context.RequestAborted);
                 return;
             case "/v1/models":
-                var list = new { @object = "list", data = _models.Select(m => new { id = m, @object = "model", created = 7, owned_by = "fake" }) };
+                var list = new { @object = "list", data = _models.Select(
+                    m => new { id = m, @object = "model", created = 7, owned_by = "fake" }) };
                 await context.Response.WriteAsync(JsonSerializer.Serialize(list), context.RequestAborted);
                 return;
             default:
@@ -153,10 +150,5 @@ internal sealed record ReceivedRequest(string Path, byte[] Body, IReadOnlyDictio
 /// <summary>A port on which nothing listens.</summary>
 internal static class DeadAddress
 {
-    public static string Take()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return $"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}";
-    }
+    public static string Take() => $"http://127.0.0.1:{FreePort.Take()}";
 }

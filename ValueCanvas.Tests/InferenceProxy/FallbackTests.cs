@@ -35,6 +35,8 @@ public sealed class FallbackTests
             Assert.Contains("\"content\":\"hello\"", await response.Content.ReadAsStringAsync(Cancel));
             Assert.Equal("together", response.Headers.GetValues("x-valuecanvas-provider").Single());
             Assert.Equal("2", response.Headers.GetValues("x-valuecanvas-attempts").Single());
+            // By this the response cache knows not to keep it under the first one's name.
+            Assert.Equal("1", response.Headers.GetValues("x-valuecanvas-fallback").Single());
         }
 
         Assert.Equal(4, pair.FirstAsked);
@@ -74,6 +76,7 @@ public sealed class FallbackTests
         Assert.Equal(400, (int)response.StatusCode);
         Assert.Equal(Context, await response.Content.ReadAsStringAsync(Cancel));
         Assert.Equal("1", response.Headers.GetValues("x-valuecanvas-attempts").Single());
+        Assert.False(response.Headers.Contains("x-valuecanvas-fallback"));
     }
 
     [Fact]
@@ -86,6 +89,28 @@ public sealed class FallbackTests
 
         Assert.Equal(200, (int)response.StatusCode);
         Assert.Equal(Emptied, await response.Content.ReadAsStringAsync(Cancel));
+    }
+
+    [Fact]
+    public async Task Declined_WhenTheStatusIsOutAlready_IsMarkedInACommentAtTheEnd()
+    {
+        var go = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var pair = await Pair.StartAsync(
+            async context =>
+            {
+                await go.Task.WaitAsync(context.RequestAborted);
+                await SayAsync(context, 400, Context);
+            },
+            FakeReplica.StreamAsync,
+            ("Inference:KeepAlive", "00:00:00.05"));
+
+        using var response = await pair.AskAsync(stream: true);
+        go.SetResult();
+        var text = await response.Content.ReadAsStringAsync(Cancel);
+
+        Assert.False(response.Headers.Contains("x-valuecanvas-fallback"));
+        Assert.Contains("\"content\":\"hello\"", text);
+        Assert.Single(text.Split('\n'), line => line.StartsWith(": ", StringComparison.Ordinal) && line.Contains("x-valuecanvas-fallback: 1"));
     }
 
     [Theory]

@@ -83,9 +83,7 @@ public sealed class FleetTests
         Assert.Equal(before + 5, two.Received.Count);
         free.SetResult();
         foreach (var response in await Task.WhenAll(waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
-        {
             response.Dispose();
-        }
     }
 
     [Fact]
@@ -133,7 +131,8 @@ public sealed class FleetTests
     [Fact]
     public async Task Replica_StreamThatNeverBegins_NextOneTakesOverAfterTheFirstTokenLimit()
     {
-        await using var silent = await FakeReplica.StartAsync(context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
+        await using var silent = await FakeReplica.StartAsync(
+            context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
         await using var whole = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         await using var proxy = ProxyHost.Start([silent.Address, whole.Address], ("Inference:FirstTokenTimeout", "00:00:00.3"));
 

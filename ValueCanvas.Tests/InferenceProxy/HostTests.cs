@@ -58,7 +58,8 @@ public sealed class HostTests
         Assert.Equal($"fleet:{port}#127.0.0.1", stream.Headers.GetValues("x-valuecanvas-target").Single());
 
         _addresses = ["127.0.0.2", "127.0.0.3"];
-        await ProxyHost.UntilAsync(async () => (await NamesAsync(proxy)).SequenceEqual([$"fleet:{port}#127.0.0.2", $"fleet:{port}#127.0.0.3"]));
+        await ProxyHost.UntilAsync(
+            async () => (await NamesAsync(proxy)).SequenceEqual([$"fleet:{port}#127.0.0.2", $"fleet:{port}#127.0.0.3"]));
 
         for (var i = 0; i < 3; i++)
         {
@@ -102,7 +103,8 @@ public sealed class HostTests
         _addresses = ["127.0.0.1"];
         await using var proxy = ProxyHost.Start(Resolve, ["http://fleet:1"], ("Inference:Providers:openai:ApiKeys:0", "key"));
 
-        Assert.Equal(["api.openai.com", "fleet:1"], proxy.Services.GetRequiredService<Fleet>().Current.Replicas.Select(r => r.Name).Order());
+        Assert.Equal(["api.openai.com", "fleet:1"], proxy.Services.GetRequiredService<Fleet>().Current.Replicas.Select(
+            r => r.Name).Order());
     }
 
     [Fact]
@@ -123,12 +125,14 @@ public sealed class HostTests
 
     [Fact]
     public void Interval_ThatMakesNoSense_StopsTheStartAndNamesTheKey() => Assert.Contains("Inference:ResolveInterval",
-        Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], ("Inference:ResolveInterval", "00:00:00"))).Message);
+        Assert.Throws<OptionsValidationException>(
+            () => ProxyHost.Start(["http://127.0.0.1:1"], ("Inference:ResolveInterval", "00:00:00"))).Message);
 
     private static async Task<string[]> NamesAsync(ProxyHost proxy)
     {
         using var providers = JsonDocument.Parse(await proxy.Client.GetStringAsync("/providers", Cancel));
-        return [.. providers.RootElement.GetProperty("providers")[0].GetProperty("replicas").EnumerateArray().Select(r => r.GetProperty("name").GetString()!)];
+        return [.. providers.RootElement.GetProperty("providers")[0].GetProperty("replicas").EnumerateArray()
+            .Select(r => r.GetProperty("name").GetString()!)];
     }
 
     private static async Task<string> SeenNameAsync(TcpListener listener, X509Certificate2 certificate)

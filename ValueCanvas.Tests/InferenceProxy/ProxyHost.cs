@@ -42,7 +42,8 @@ internal sealed class ProxyHost : IAsyncDisposable
         Start(services => services.AddSingleton(time), endpoints, settings);
 
     /// <summary>With other services of the test's own.</summary>
-    public static ProxyHost Start(Action<IServiceCollection> services, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
+    public static ProxyHost Start(
+        Action<IServiceCollection> services, IEnumerable<string> endpoints, params (string Key, string Value)[] settings) =>
         new(new Factory(services, [
             ("LOG_LEVEL", "none"),
             ("Inference:DefaultModel", "small-model"),
@@ -93,9 +94,7 @@ internal sealed class ProxyHost : IAsyncDisposable
         limit.CancelAfter(TimeSpan.FromSeconds(30));
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
         while (!await condition())
-        {
             await tick.WaitForNextTickAsync(limit.Token);
-        }
     }
 
     public async ValueTask DisposeAsync()
@@ -104,15 +103,14 @@ internal sealed class ProxyHost : IAsyncDisposable
         await _factory.DisposeAsync();
     }
 
-    private sealed class Factory(Action<IServiceCollection> services, IReadOnlyList<(string Key, string Value)> settings) : WebApplicationFactory<Fleet>
+    private sealed class Factory(Action<IServiceCollection> services, IReadOnlyList<(string Key, string Value)> settings)
+        : WebApplicationFactory<Fleet>
     {
         protected override void ConfigureWebHost(IWebHostBuilder builder)
         {
             builder.UseEnvironment("Production").UseUrls("http://127.0.0.1:0");
             foreach (var (key, value) in settings)
-            {
                 builder.UseSetting(key, value);
-            }
 
             builder.ConfigureServices(services);
         }
@@ -127,9 +125,7 @@ internal static class Errors
         var body = await response.Content.ReadFromJsonAsync<JsonElement>(TestContext.Current.CancellationToken);
         var error = body.GetProperty("error");
         foreach (var key in new[] { "message", "type", "param", "code" })
-        {
             Assert.True(error.TryGetProperty(key, out _), $"the error has no {key}");
-        }
 
         return error;
     }

@@ -72,14 +72,10 @@ public sealed class SignalTests
         using var listener = Listen(proxy, measured);
 
         using (var response = await proxy.PostAsync("""{"model":"default","stream":true,"user":"secret-user"}"""))
-        {
             await response.Content.ReadAsStringAsync(Cancel);
-        }
 
         using (await proxy.PostAsync("""{"model":"secret-model"}"""))
-        {
             await ProxyHost.UntilAsync(() => Task.FromResult(measured.Any(m => m.Name == "gen_ai.server.request.duration")));
-        }
 
         var first = Assert.Single(measured, m => m.Name == "gen_ai.server.time_to_first_token");
         Assert.Equal("small-model", first.Tags["gen_ai.request.model"]);
@@ -100,9 +96,7 @@ public sealed class SignalTests
 
         using var request = Ask("""{"model":"default","stream":true}""", trace);
         using (var response = await proxy.Client.SendAsync(request, Cancel))
-        {
             await response.Content.ReadAsStringAsync(Cancel);
-        }
 
         await ProxyHost.UntilAsync(() => Task.FromResult(!spans.IsEmpty));
         var usage = measured.Where(m => m.Name == "gen_ai.client.token.usage").ToDictionary(m => (string)m.Tags["gen_ai.token.type"]!);
@@ -172,7 +166,8 @@ public sealed class SignalTests
         Assert.Equal([64, 64], Cached("reported"));
 
         double[] Cached(string source) =>
-            [.. measured.Where(m => m.Name == "valuecanvas.inference.prefix.cached_tokens" && (string?)m.Tags["source"] == source).Select(m => m.Value)];
+            [.. measured.Where(m => m.Name == "valuecanvas.inference.prefix.cached_tokens" && (string?)m.Tags["source"] == source)
+                .Select(m => m.Value)];
     }
 
     [Fact]
@@ -226,9 +221,7 @@ public sealed class SignalTests
         using var refused = await proxy.PostAsync("""{"model":"default"}""");
         released.SetResult();
         foreach (var answer in await Task.WhenAll(running, waiting).WaitAsync(TimeSpan.FromSeconds(30), Cancel))
-        {
             answer.Dispose();
-        }
 
         Assert.Equal("full", Assert.Single(measured, m => m.Name == "valuecanvas.inference.queue.refused").Tags["cause"]);
         Assert.True(Assert.Single(measured, m => m.Name == "valuecanvas.inference.queue.wait").Value > 0);
@@ -284,9 +277,7 @@ public sealed class SignalTests
             ActivityStopped = activity =>
             {
                 if (activity.TraceId == trace)
-                {
                     into.Enqueue(activity);
-                }
             },
         };
         ActivitySource.AddActivityListener(listener);
@@ -301,7 +292,8 @@ public sealed class SignalTests
         {
             InstrumentPublished = (instrument, listener) =>
             {
-                if (instrument.Meter.Name.StartsWith("ValueCanvas.InferenceProxy", StringComparison.Ordinal) && ReferenceEquals(instrument.Meter.Scope, own))
+                if (instrument.Meter.Name.StartsWith("ValueCanvas.InferenceProxy", StringComparison.Ordinal)
+                    && ReferenceEquals(instrument.Meter.Scope, own))
                 {
                     listener.EnableMeasurementEvents(instrument);
                 }

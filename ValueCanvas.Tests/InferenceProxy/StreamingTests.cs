@@ -46,9 +46,7 @@ public sealed class StreamingTests
     {
         var events = new StringBuilder();
         foreach (var size in new[] { 3, 40_000, 17, 16_384, 100_000, 1 })
-        {
             events.Append("data: {\"n\":\"").Append('ü', size).Append("\"}").Append(newline).Append(newline);
-        }
 
         events.Append(": comment").Append(newline).Append(newline).Append("data: [DONE]").Append(newline).Append(newline);
         var bytes = Encoding.UTF8.GetBytes(events.ToString());
@@ -139,7 +137,8 @@ public sealed class StreamingTests
 
             await FakeReplica.EventAsync(context, "[DONE]");
         });
-        await using var proxy = ProxyHost.Start(replica, ("Inference:FirstTokenTimeout", "00:00:00.6"), ("Inference:IdleTimeout", "00:00:10"));
+        await using var proxy = ProxyHost.Start(
+            replica, ("Inference:FirstTokenTimeout", "00:00:00.6"), ("Inference:IdleTimeout", "00:00:10"));
 
         using var response = await proxy.PostAsync(Ask);
         Assert.EndsWith("data: [DONE]\n\n", await response.Content.ReadAsStringAsync(Cancel));
@@ -156,9 +155,7 @@ public sealed class StreamingTests
         {
             using var seen = context.RequestAborted.Register(() => aborted.TrySetResult());
             if (streaming)
-            {
                 await FakeReplica.EventAsync(context, "{\"n\":1}");
-            }
 
             started.SetResult();
             await aborted.Task;
@@ -186,7 +183,8 @@ public sealed class StreamingTests
     [Fact]
     public async Task Answer_NotStreamedAndLongerThanTheTotalLimit_Is504()
     {
-        await using var replica = await FakeReplica.StartAsync(context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
+        await using var replica = await FakeReplica.StartAsync(
+            context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
         await using var proxy = ProxyHost.Start(replica, ("Inference:TotalTimeout", "00:00:00.3"));
 
         using var response = await proxy.PostAsync("""{"model":"default"}""");

@@ -25,7 +25,8 @@ public sealed class TargetTests
             Assert.Equal("vllm", response.Headers.GetValues("x-valuecanvas-provider").Single());
             Assert.Equal(new Uri(first.Address).Authority, response.Headers.GetValues("x-valuecanvas-target").Single());
             Assert.Equal("1", response.Headers.GetValues("x-valuecanvas-attempts").Single());
-            Assert.InRange(double.Parse(response.Headers.GetValues("x-valuecanvas-overhead-ms").Single(), System.Globalization.CultureInfo.InvariantCulture), 0, 5000);
+            Assert.InRange(double.Parse(response.Headers.GetValues(
+                "x-valuecanvas-overhead-ms").Single(), System.Globalization.CultureInfo.InvariantCulture), 0, 5000);
         }
 
         Assert.Equal(4, first.Received.Count);
@@ -102,7 +103,8 @@ public sealed class TargetTests
         Assert.Equal(HttpStatusCode.TooManyRequests, response.StatusCode);
         Assert.Equal("rate_limit_exceeded", (await response.ErrorAsync()).GetProperty("code").GetString());
         Assert.InRange(response.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 20, 30);
-        Assert.InRange(int.Parse(response.Headers.GetValues("retry-after-ms").Single(), System.Globalization.CultureInfo.InvariantCulture), 20_000, 30_000);
+        Assert.InRange(int.Parse(
+            response.Headers.GetValues("retry-after-ms").Single(), System.Globalization.CultureInfo.InvariantCulture), 20_000, 30_000);
         Assert.Single(replica.Received);
     }
 
@@ -134,7 +136,8 @@ public sealed class TargetTests
         await using var first = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var second = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = ProxyHost.Start(first,
-            [.. Chain(second.Address), ("Inference:InternalKey", InternalKey), ("Inference:Models:clever:Chains:critical:0", "together/org/hosted-model")]);
+            [.. Chain(second.Address), ("Inference:InternalKey", InternalKey),
+                ("Inference:Models:clever:Chains:critical:0", "together/org/hosted-model")]);
 
         using var response = await SendAsync(proxy, key, risk);
 
@@ -153,12 +156,14 @@ public sealed class TargetTests
     [InlineData(InternalKey, null, """{"model":"clever","risk_level":null}""", "vllm", """{"model":"X"}""")]
     [InlineData(null, null, """{"model":"clever","risk_level":"critical"}""", "vllm", """{"model":"X"}""")]
     [InlineData(null, null, """{"model":"clever","risk_level":[1,{"a":2}]}""", "vllm", """{"model":"X"}""")]
-    public async Task Risk_AsAField_ChoosesTheChainForInternalCallersOnly(string? key, string? header, string body, string provider, string sent)
+    public async Task Risk_AsAField_ChoosesTheChainForInternalCallersOnly(
+        string? key, string? header, string body, string provider, string sent)
     {
         await using var first = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var second = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = ProxyHost.Start(first,
-            [.. Chain(second.Address), ("Inference:InternalKey", InternalKey), ("Inference:Models:clever:Chains:critical:0", "together/org/hosted-model")]);
+            [.. Chain(second.Address), ("Inference:InternalKey", InternalKey),
+                ("Inference:Models:clever:Chains:critical:0", "together/org/hosted-model")]);
 
         using var response = await SendAsync(proxy, key, header, body);
 
@@ -197,7 +202,8 @@ public sealed class TargetTests
         Assert.Contains("x-valuecanvas-risk", (await response.ErrorAsync()).GetProperty("message").GetString());
     }
 
-    private static async Task<HttpResponseMessage> SendAsync(ProxyHost proxy, string? key, string? risk, string body = """{"model":"clever"}""")
+    private static async Task<HttpResponseMessage> SendAsync(
+        ProxyHost proxy, string? key, string? risk, string body = """{"model":"clever"}""")
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(body) };
         request.Headers.TryAddWithoutValidation("x-valuecanvas-internal", key);

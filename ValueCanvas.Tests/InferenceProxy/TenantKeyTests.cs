@@ -119,7 +119,8 @@ public sealed class TenantKeyTests
     {
         var log = new LogQueue();
         await using var provider = await FakeReplica.StartAsync(context => RefuseAsync(context, 401));
-        await using var proxy = Start([("openai", provider.Address)], services => services.AddSingleton<ILoggerProvider>(log), ("LOG_LEVEL", "Trace"));
+        await using var proxy = Start(
+            [("openai", provider.Address)], services => services.AddSingleton<ILoggerProvider>(log), ("LOG_LEVEL", "Trace"));
 
         using var refused = await AskAsync(proxy, ("openai", Theirs));
 
@@ -134,7 +135,8 @@ public sealed class TenantKeyTests
             ("Inference:InternalKey", Internal),
             .. providers.SelectMany((provider, i) => new[]
             {
-                ($"Inference:Providers:{provider.Kind}:Endpoints:0", provider.Address), ($"Inference:Providers:{provider.Kind}:ApiKeys:0", Ours),
+                ($"Inference:Providers:{provider.Kind}:Endpoints:0", provider.Address),
+                ($"Inference:Providers:{provider.Kind}:ApiKeys:0", Ours),
                 ($"Inference:Models:big:Targets:{i}", $"{provider.Kind}/big-one"),
             }),
             .. settings,
@@ -149,9 +151,7 @@ public sealed class TenantKeyTests
         request.Headers.Add("x-valuecanvas-internal", Internal);
         request.Headers.Add("x-valuecanvas-tenant", "acme");
         foreach (var (provider, key) in keys)
-        {
             request.Headers.Add($"x-valuecanvas-key-{provider}", key);
-        }
 
         return request;
     }
@@ -160,6 +160,7 @@ public sealed class TenantKeyTests
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json";
-        return context.Response.WriteAsync($$$"""{"error":{"message":"no","type":"x","param":null,"code":"{{{code}}}"}}""", context.RequestAborted);
+        return context.Response.WriteAsync(
+            $$$"""{"error":{"message":"no","type":"x","param":null,"code":"{{{code}}}"}}""", context.RequestAborted);
     }
 }

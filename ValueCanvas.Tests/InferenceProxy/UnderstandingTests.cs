@@ -32,7 +32,8 @@ public sealed class UnderstandingTests
     {
         await using var anthropic = await FakeReplica.StartAsync(AnswerAsAnthropicAsync);
         await using var vllm = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
-        await using var proxy = Start(anthropic, vllm, [first, second], ("Inference:Retries:Ratio", "0"), ("Inference:Retries:MinPerSecond", "0"));
+        await using var proxy = Start(
+            anthropic, vllm, [first, second], ("Inference:Retries:Ratio", "0"), ("Inference:Retries:MinPerSecond", "0"));
 
         using var response = await proxy.PostAsync(body, path);
 
@@ -86,12 +87,11 @@ public sealed class UnderstandingTests
         await using var vllm = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = Start(anthropic, vllm, ["anthropic", "vllm"]);
         using (await proxy.PostAsync(TwoAnswers))
-        {
             await vllm.StopAsync();
-        }
 
         await ProxyHost.UntilAsync(() =>
-            Task.FromResult(proxy.Services.GetRequiredService<Fleet>().Current.Replicas.Any(replica => replica.State.Status == ReplicaStatus.Down)));
+            Task.FromResult(proxy.Services.GetRequiredService<Fleet>().Current.Replicas.Any(
+                replica => replica.State.Status == ReplicaStatus.Down)));
         using var response = await proxy.PostAsync(TwoAnswers);
 
         Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
@@ -103,7 +103,8 @@ public sealed class UnderstandingTests
         [
             ("Inference:Providers:anthropic:Endpoints:0", anthropic.Address),
             ("Inference:Providers:anthropic:ApiKeys:0", "anthropic-key-0123456789"),
-            .. targets.Select((target, i) => ($"Inference:Models:clever:Targets:{i}", target == "vllm" ? "vllm/default" : "anthropic/claude-large")),
+            .. targets.Select((target, i) =>
+                ($"Inference:Models:clever:Targets:{i}", target == "vllm" ? "vllm/default" : "anthropic/claude-large")),
             .. settings,
         ]);
 

@@ -2,7 +2,9 @@ using StackExchange.Redis;
 
 namespace ValueCanvas.Tests.Infrastructure;
 
-/// <summary>A test's own connection to Redis. It ends at once: the client of native mode would wait a second for the server to say goodbye.</summary>
+/// <summary>
+/// A test's own connection to Redis. It ends at once: the client of native mode would wait a second for the server to say goodbye.
+/// </summary>
 internal sealed class RedisConnection(ConnectionMultiplexer connection) : IDisposable
 {
     public ConnectionMultiplexer Multiplexer => connection;

@@ -3,6 +3,7 @@ using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using Npgsql;
+using ValueCanvas.Tests.Api;
 
 [assembly: AssemblyFixture(typeof(ValueCanvas.Tests.Infrastructure.ServersFixture))]
 
@@ -14,7 +15,9 @@ namespace ValueCanvas.Tests.Infrastructure;
 /// </summary>
 public sealed class ServersFixture : IAsyncLifetime
 {
+    private readonly SemaphoreSlim _once = new(1, 1);
     private Servers? _servers;
+    private string? _template;
 
     /// <summary>Connection string of Redis.</summary>
     public string Redis => Running.Redis;
@@ -24,12 +27,43 @@ public sealed class ServersFixture : IAsyncLifetime
 
     private Servers Running => _servers ?? throw new InvalidOperationException("The servers have not been started.");
 
-    /// <summary>The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.</summary>
+    /// <summary>
+    /// The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.
+    /// </summary>
     public Task<string> CreateDatabaseAsync(string name) => Running.CreateDatabaseAsync(name, TestContext.Current.CancellationToken);
+
+    /// <summary>The same with everything that the migrations make: a copy of one database that was migrated for all tests.</summary>
+    public async Task<string> CreateMigratedDatabaseAsync(string name) =>
+        await Running.CreateDatabaseAsync(name, TestContext.Current.CancellationToken, await TemplateAsync());
 
     public async ValueTask InitializeAsync() => _servers = await Servers.StartAsync(TestContext.Current.CancellationToken);
 
-    public ValueTask DisposeAsync() => _servers?.DisposeAsync() ?? ValueTask.CompletedTask;
+    public async ValueTask DisposeAsync()
+    {
+        if (_servers is not null)
+            await _servers.DisposeAsync();
+        _once.Dispose();
+    }
+
+    private async Task<string> TemplateAsync()
+    {
+        await _once.WaitAsync(TestContext.Current.CancellationToken);
+        try
+        {
+            if (_template is null)
+            {
+                var admin = await CreateDatabaseAsync("template");
+                await ApiDatabase.MigrateAsync(admin);
+                _template = new NpgsqlConnectionStringBuilder(admin).Database;
+            }
+
+            return _template!;
+        }
+        finally
+        {
+            _once.Release();
+        }
+    }
 }
 
 /// <summary>One Redis and, unless a test has no use for it, one PostgreSQL of the test's own.</summary>
@@ -78,8 +112,11 @@ public sealed class Servers : IAsyncDisposable
         }
     }
 
-    /// <summary>The connection string, as superuser, of a fresh and empty database whose name begins with <paramref name="name"/>.</summary>
-    public async Task<string> CreateDatabaseAsync(string name, CancellationToken cancellationToken)
+    /// <summary>
+    /// The connection string, as superuser, of a fresh database whose name begins with <paramref name="name"/>: an empty one, or a copy of
+    /// <paramref name="template"/>, to which nobody must be connected.
+    /// </summary>
+    public async Task<string> CreateDatabaseAsync(string name, CancellationToken cancellationToken, string? template = null)
     {
         var database = string.Create(CultureInfo.InvariantCulture, $"{name}_{Guid.NewGuid():N}");
         await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(Postgres)
@@ -89,12 +126,13 @@ public sealed class Servers : IAsyncDisposable
         }.ConnectionString);
         await connection.OpenAsync(cancellationToken);
         await using var command = connection.CreateCommand();
-        command.CommandText = $"CREATE DATABASE \"{database}\"";
+        command.CommandText = $"CREATE DATABASE \"{database}\"" + (template is null ? "" : $" TEMPLATE \"{template}\"");
         await command.ExecuteNonQueryAsync(cancellationToken);
         return new NpgsqlConnectionStringBuilder(Postgres) { Database = database }.ConnectionString;
     }
 
-    public Task StopRedisAsync(CancellationToken cancellationToken) => CommandAsync("cache", KnownResourceCommands.StopCommand, cancellationToken);
+    public Task StopRedisAsync(CancellationToken cancellationToken) => CommandAsync(
+        "cache", KnownResourceCommands.StopCommand, cancellationToken);
 
     public Task StartRedisAsync(CancellationToken cancellationToken) => StartAsync("cache", cancellationToken);
 

@@ -11,5 +11,5 @@ internal sealed class ShiftedClock : TimeProvider
 
     public override long GetTimestamp() => System.GetElapsedTime(0).Ticks + Interlocked.Read(ref _shift);
 
-    public void Forward(TimeSpan by) => Interlocked.Add(ref _shift, by.Ticks);
+    public void Advance(TimeSpan by) => Interlocked.Add(ref _shift, by.Ticks);
 }

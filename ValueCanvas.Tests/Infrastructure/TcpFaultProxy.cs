@@ -31,7 +31,8 @@ internal abstract class TcpFaultProxy : IAsyncDisposable
     }
 
     /// <summary>Passes on what was read. False: the connection is over.</summary>
-    protected abstract Task<bool> PassAsync(ReadOnlyMemory<byte> bytes, TcpClient from, TcpClient to, bool fromClient, CancellationToken stop);
+    protected abstract Task<bool> PassAsync(
+        ReadOnlyMemory<byte> bytes, TcpClient from, TcpClient to, bool fromClient, CancellationToken stop);
 
     private async Task AcceptAsync()
     {

@@ -1,8 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Native;
 
@@ -30,9 +29,9 @@ internal sealed class AppHostProcess : IDisposable
             {
                 [Mark] = _mark,
                 ["DOTNET_ENVIRONMENT"] = "Development",
-                ["ASPNETCORE_URLS"] = $"http://localhost:{FreePort()}",
+                ["ASPNETCORE_URLS"] = $"http://localhost:{FreePort.Take()}",
                 ["VALUECANVAS_DATA"] = data,
-                ["VALUECANVAS_PORT"] = FreePort(),
+                ["VALUECANVAS_PORT"] = FreePort.Take().ToString(CultureInfo.InvariantCulture),
                 // No dashboard: it is not what these tests are about.
                 ["VALUECANVAS_ASPIRE_CLI"] = "",
                 ["VALUECANVAS_TOOLS"] = data,
@@ -58,13 +57,6 @@ internal sealed class AppHostProcess : IDisposable
     /// <summary>The servers and services among them, with all that they started.</summary>
     public IReadOnlyList<int> Resources =>
         [.. Processes.Where(id => ProcessTable.Variable(id, "VALUECANVAS_RUN") is not null).Union(ProcessTable.WorkingIn(_data))];
-
-    public static string FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
-    }
 
     /// <summary>Until a line begins with <paramref name="beginning"/>; fails when the AppHost ends first.</summary>
     public async Task PrintsAsync(string beginning, TimeSpan patience, CancellationToken cancellationToken)

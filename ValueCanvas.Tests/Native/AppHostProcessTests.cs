@@ -36,9 +36,9 @@ public sealed class AppHostProcessTests : IDisposable
         AppHostProcess.Signal(second.Id, "TERM");
         Assert.Equal(0, await second.ExitsAsync(EndPatience, Cancelled));
         await second.LeavesNothingAsync(EndPatience, Cancelled);
-        Assert.True(StopOf(second, "api") < StopOf(second, "inference"), "api before inference");
-        Assert.True(StopOf(second, "inference") < StopOf(second, "vllm-0"), "inference before vllm-0");
-        Assert.True(StopOf(second, "api") < LineOf(second, "[postgres]", "received fast shutdown request"), "api before postgres");
+        Assert.True(StopOf(second, "api-1") < StopOf(second, "inference-0"), "api before inference");
+        Assert.True(StopOf(second, "inference-1") < StopOf(second, "vllm-0"), "inference before vllm-0");
+        Assert.True(StopOf(second, "api-0") < LineOf(second, "[postgres]", "received fast shutdown request"), "api before postgres");
     }
 
     [Fact]

@@ -114,6 +114,55 @@ public sealed class SupervisionTests
     }
 
     [Fact]
+    public async Task Replicas_BehindOneAddress_ShareItsConnections_AndOneThatIsStoppedOrKilledIsLeftOut()
+    {
+        await using var builder = DistributedApplicationTestingBuilder.Create();
+        var name = $"sim-{Guid.NewGuid():N}"[..12];
+        builder.AddProject<Projects.ValueCanvas_VllmSimulator>(name).WithHttpEndpoint().WithReplicas(2).WithHttpHealthCheck("/health");
+        await using var app = await builder.BuildAsync(Cancelled);
+        await app.StartAsync(Cancelled).WaitAsync(Patience, TimeProvider.System, Cancelled);
+        await HealthyAsync(app, name);
+        var front = app.GetEndpoint(name, "http");
+        var own = ProcessTable.WithVariable($"OTEL_SERVICE_NAME={name}")
+            .Select(id => new Uri(ProcessTable.Variable(id, "ASPNETCORE_URLS")!["ASPNETCORE_URLS=".Length..])).ToArray();
+        Assert.DoesNotContain(own, address => address.Port == front.Port);
+
+        for (var i = 0; i < 6; i++)
+            await AskAsync(front);
+        foreach (var address in own)
+            Assert.InRange(await AskedAsync(address), 1, 5);
+
+        Assert.True((await app.ResourceCommands.ExecuteCommandAsync($"{name}-0", KnownResourceCommands.StopCommand, Cancelled)).Success);
+        for (var i = 0; i < 6; i++)
+            await AskAsync(front);
+
+        Assert.True((await app.ResourceCommands.ExecuteCommandAsync($"{name}-0", KnownResourceCommands.StartCommand, Cancelled)).Success);
+        await HealthyAsync(app, name);
+        using (var process = Process.GetProcessById(ProcessTable.WithVariable($"OTEL_SERVICE_NAME={name}")[0]))
+            process.Kill();
+        for (var i = 0; i < 6; i++)
+            await AskAsync(front);
+    }
+
+    private static async Task AskAsync(Uri address)
+    {
+        using var client = new HttpClient { BaseAddress = address, Timeout = Patience };
+        using var answer = await client.PostAsync(
+            "/v1/chat/completions",
+            new StringContent("""{"max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}""", System.Text.Encoding.UTF8, "application/json"),
+            Cancelled);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+    }
+
+    private static async Task<int> AskedAsync(Uri address)
+    {
+        using var client = new HttpClient { BaseAddress = address, Timeout = Patience };
+        var metrics = await client.GetStringAsync("/metrics", Cancelled);
+        var line = metrics.Split('\n').Single(l => l.StartsWith("vllm:generation_tokens_total", StringComparison.Ordinal));
+        return (int)double.Parse(line[(line.LastIndexOf(' ') + 1)..], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [Fact]
     public async Task Command_ForAnUnknownResource_FailsAndSaysSo()
     {
         await using var builder = DistributedApplicationTestingBuilder.Create();

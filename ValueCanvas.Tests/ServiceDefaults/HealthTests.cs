@@ -125,10 +125,12 @@ public sealed class HealthTests
     }
 
     [Fact]
-    public async Task Readiness_ShutdownHasBegun_Is503DrainingWhileTheDrainLasts()
+    public async Task Shutdown_HasBegun_ReadinessIs503DrainingWhileTheDrainLasts_AndConnectionsClose()
     {
         await using var app = await StartAsync(_ => { }, ("Shutdown:Drain", "00:00:20"), ("Shutdown:Timeout", "00:00:30"));
         using var client = app.Client();
+        using (var before = await client.GetAsync("/health/live", Cancel))
+            Assert.NotEqual(true, before.Headers.ConnectionClose);
         using var giveUp = new CancellationTokenSource();
         var stopping = app.StopAsync(giveUp.Token);
         Assert.True(app.Lifetime.ApplicationStopping.IsCancellationRequested);
@@ -138,6 +140,8 @@ public sealed class HealthTests
             using var response = await client.GetAsync(path, Cancel);
             Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
             Assert.Contains("\"draining\"", await response.Content.ReadAsStringAsync(Cancel));
+            // The next request goes elsewhere, where there is an elsewhere.
+            Assert.True(response.Headers.ConnectionClose);
         }
 
         Assert.Contains("healthy", await client.GetStringAsync("/health/live", Cancel));

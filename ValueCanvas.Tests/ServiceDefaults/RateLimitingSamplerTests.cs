@@ -2,7 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Configuration;
 using OpenTelemetry.Trace;
 using ValueCanvas.ServiceDefaults.Telemetry;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.ServiceDefaults;
 
@@ -58,7 +58,8 @@ public sealed class RateLimitingSamplerTests
     public void ByDefault_ChildrenFollowTheirParent_HoweverManyThereAre()
     {
         var sampler = ConfiguredSampler.Create(new ConfigurationBuilder().Build());
-        var parent = new ActivityContext(ActivityTraceId.CreateRandom(), ActivitySpanId.CreateRandom(), ActivityTraceFlags.Recorded, isRemote: true);
+        var parent = new ActivityContext(
+            ActivityTraceId.CreateRandom(), ActivitySpanId.CreateRandom(), ActivityTraceFlags.Recorded, isRemote: true);
 
         Assert.Equal(1000, Sampled(sampler, 1000, parent));
         Assert.InRange(Sampled(sampler, 1000), 100, 200);

@@ -13,7 +13,8 @@ internal static class ServiceHost
         Action<WebApplication>? map = null,
         params (string Key, string Value)[] settings)
     {
-        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = "Production", ApplicationName = "ValueCanvas.Tests" });
+        var builder = WebApplication.CreateBuilder(
+            new WebApplicationOptions { EnvironmentName = "Production", ApplicationName = "ValueCanvas.Tests" });
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         builder.Configuration.AddInMemoryCollection([new("LOG_LEVEL", "none"), new("OTEL_EXPORTER_OTLP_ENDPOINT", null)]);
         builder.Configuration.AddInMemoryCollection(settings.Select(s => KeyValuePair.Create(s.Key, (string?)s.Value)));

@@ -15,7 +15,8 @@ public sealed class TelemetryTests
     {
         await using var collector = await OtlpReceiver.StartAsync(Cancel);
         using var source = new ActivitySource("ValueCanvas.Tests.Telemetry");
-        await using (var app = await ServiceHost.StartAsync(map: app => app.MapGet("/items/{id}", (string id, IMeterFactory meters, ILoggerFactory loggers) =>
+        await using (var app = await ServiceHost.StartAsync(
+            map: app => app.MapGet("/items/{id}", (string id, IMeterFactory meters, ILoggerFactory loggers) =>
         {
             using var work = source.StartActivity("own-work");
             meters.Create("ValueCanvas.Tests.Telemetry").CreateCounter<int>("valuecanvas.tests.items").Add(1);
@@ -48,9 +49,7 @@ public sealed class TelemetryTests
         {
             using var client = TracingClient(app);
             foreach (var path in new[] { "/health", "/health/live", "/health/ready", "/ready", "/work" })
-            {
                 await client.GetStringAsync(path, Cancel);
-            }
 
             await app.StopAsync(Cancel);
         }
@@ -153,7 +152,8 @@ public sealed class TelemetryTests
     [Fact]
     public async Task Service_UnknownLogLevel_RefusesToStartAndNamesTheVariable()
     {
-        var failure = await Assert.ThrowsAsync<InvalidOperationException>(() => ServiceHost.StartAsync(settings: [("LOG_LEVEL", "chatty")]));
+        var failure = await Assert.ThrowsAsync<InvalidOperationException>(
+            () => ServiceHost.StartAsync(settings: [("LOG_LEVEL", "chatty")]));
         Assert.Contains("LOG_LEVEL", failure.Message);
     }
 
@@ -195,9 +195,7 @@ public sealed class TelemetryTests
             ActivityStopped = activity =>
             {
                 if (activity.TraceId == trace)
-                {
                     ended.TrySetResult(activity);
-                }
             },
         };
         ActivitySource.AddActivityListener(listener);

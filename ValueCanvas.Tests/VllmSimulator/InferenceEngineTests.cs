@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Options;
+using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.VllmSimulator;
 using ValueCanvas.VllmSimulator.Engine;
 using ValueCanvas.VllmSimulator.Metrics;
@@ -12,7 +13,7 @@ public sealed class InferenceEngineTests
     [Fact]
     public async Task Submit_OnAManualClock_GivesATokenAStepAndNotBefore()
     {
-        using var clock = new ManualClock();
+        var clock = new SteppedClock();
         using var engine = new InferenceEngine(Options.Create(new SimulatorOptions()), new EngineMetrics(), clock);
         await engine.StartAsync(TestContext.Current.CancellationToken);
         var sequence = new Sequence(VirtualEngine.Tokens(580), VirtualEngine.Tokens(3), FinishReason.Stop);
@@ -35,7 +36,7 @@ public sealed class InferenceEngineTests
     [Fact]
     public async Task Abort_WaitingRequest_LeavesTheQueueAtOnce()
     {
-        using var clock = new ManualClock();
+        var clock = new SteppedClock();
         using var engine = new InferenceEngine(Options.Create(new SimulatorOptions { MaxNumSeqs = 1 }), new EngineMetrics(), clock);
         await engine.StartAsync(TestContext.Current.CancellationToken);
         var running = new Sequence([1, 2, 3], VirtualEngine.Tokens(10), FinishReason.Stop);

@@ -10,7 +10,13 @@ internal sealed class WorkerProcess : IAsyncDisposable
 
     private WorkerProcess(Process process) => _process = process;
 
-    public static WorkerProcess Start(MigratedDatabase database, string inference, params (string Key, string Value)[] settings)
+    /// <summary>Of the process; the middle part of <c>worker_id</c>.</summary>
+    public int Id => _process.Id;
+
+    public static WorkerProcess Start(MigratedDatabase database, string inference, params (string Key, string Value)[] settings) =>
+        Start(database.App, database.Redis, inference, settings);
+
+    public static WorkerProcess Start(string database, string redis, string inference, params (string Key, string Value)[] settings)
     {
         var start = new ProcessStartInfo("dotnet")
         {
@@ -21,8 +27,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "ValueCanvas.Worker.dll"));
         foreach (var (key, value) in (ReadOnlySpan<(string, string)>)
         [
-            ("ConnectionStrings:valuecanvas", database.App + ";Pooling=true;Maximum Pool Size=5"),
-            ("ConnectionStrings:cache", database.Redis),
+            ("ConnectionStrings:valuecanvas", database + ";Pooling=true;Maximum Pool Size=5"),
+            ("ConnectionStrings:cache", redis),
             ("services:inference:http:0", inference),
             ("ASPNETCORE_URLS", "http://127.0.0.1:0"),
             ("LOG_LEVEL", "Error"),

@@ -34,7 +34,8 @@ internal static class ChatTemplate
         return text.ToString();
     }
 
-    public static string WithoutBegin(string prompt) => prompt.StartsWith(Begin, StringComparison.Ordinal) ? prompt[Begin.Length..] : prompt;
+    public static string WithoutBegin(string prompt) => prompt.StartsWith(Begin, StringComparison.Ordinal) ? prompt[Begin.Length..]
+        : prompt;
 
     /// <summary>
     /// Reads a rendered prompt, as a client resends it with the tokens already received, back into messages and the part of the

@@ -47,7 +47,8 @@ internal sealed class BatchJobHandler(InferenceClient inference, JobCheckpoints 
                 {
                     try
                     {
-                        var completion = await inference.ChatAsync(ChatArgs.ToRequest(requests[index], JobCalls.Of(job)), ct);
+                        var call = JobCalls.Of(job) with { JobQuestion = index };
+                        var completion = await inference.ChatAsync(ChatArgs.ToRequest(requests[index], call), ct);
                         items[index] = new(index, ChatJobResult.From(completion), null);
                     }
                     catch (InferenceException failure)
@@ -93,11 +94,11 @@ internal sealed class BatchJobHandler(InferenceClient inference, JobCheckpoints 
             CancellationToken.None);
     }
 
-    private static IReadOnlyList<BatchItem> Parse(string checkpoint)
+    private static List<BatchItem> Parse(string checkpoint)
     {
         try
         {
-            return JsonSerializer.Deserialize(checkpoint, BatchContext.Default.BatchProgress)?.Items ?? [];
+            return JsonSerializer.Deserialize(checkpoint, BatchContext.Default.BatchProgress)?.Items?.OfType<BatchItem>().ToList() ?? [];
         }
         catch (JsonException)
         {

@@ -31,10 +31,13 @@ internal sealed partial class ClaimLoop(
     {
         try
         {
+            var told = true;
             while (true)
             {
-                if (!await RunOnceAsync(stoppingToken))
-                    await hints.WaitAsync(stoppingToken);
+                var (found, more) = await RunOnceAsync(stoppingToken);
+                if (found && !told)
+                    hints.Miss();
+                told = more || await hints.WaitAsync(stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -43,8 +46,8 @@ internal sealed partial class ClaimLoop(
         }
     }
 
-    /// <returns>True where there may be more jobs at once.</returns>
-    private async Task<bool> RunOnceAsync(CancellationToken stoppingToken)
+    /// <returns>Whether there were jobs, and whether there may be more at once.</returns>
+    private async Task<(bool Found, bool More)> RunOnceAsync(CancellationToken stoppingToken)
     {
         // 1. At least one free slot, then as many as there are.
         await _slots.WaitAsync(stoppingToken);
@@ -59,7 +62,7 @@ internal sealed partial class ClaimLoop(
             _slots.Release(free - jobs.Count);
 
         // 3. Run them. What was claimed while the worker began to stop goes back at once.
-        foreach (var job in jobs)
+        foreach (var job in await PartAsync(jobs))
         {
             var run = new RunningJob(job, options.Value.AttemptTimeout, time);
             running.Add(run);
@@ -68,7 +71,7 @@ internal sealed partial class ClaimLoop(
             _tasks.Add(Task.Run(() => RunAsync(run), CancellationToken.None));
         }
 
-        return jobs.Count == free;
+        return (jobs.Count > 0, jobs.Count == free);
     }
 
     private async Task<IReadOnlyList<Job>> ClaimAsync(int limit)
@@ -90,6 +93,32 @@ internal sealed partial class ClaimLoop(
             return [];
         }
     }
+
+    /// <summary>
+    /// Of jobs that one more lost worker would end, a worker runs one at a time. One of them may be the cause; those that merely ran beside
+    /// it would otherwise go under with it, each time.
+    /// </summary>
+    private async Task<IReadOnlyList<Job>> PartAsync(IReadOnlyList<Job> jobs)
+    {
+        var taken = running.Snapshot().Any(run => IsLastChance(run.Job));
+        List<Job> parted = new(jobs.Count);
+        foreach (var job in jobs)
+        {
+            if (taken && IsLastChance(job))
+            {
+                await executor.PutOffAsync(job);
+                _slots.Release();
+                continue;
+            }
+
+            taken |= IsLastChance(job);
+            parted.Add(job);
+        }
+
+        return parted;
+    }
+
+    private bool IsLastChance(Job job) => job.CrashCount > 0 && job.CrashCount >= options.Value.MaxCrashes - 1;
 
     private async Task RunAsync(RunningJob run)
     {

@@ -17,6 +17,12 @@ internal sealed partial class JobExecutor(
     private static readonly TimeSpan RecordBound = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan RecordPause = TimeSpan.FromSeconds(1);
 
+    // Until a job that must run apart is looked at again.
+    private static readonly TimeSpan ApartPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestApartPause = TimeSpan.FromSeconds(30);
+    private static readonly JobError Apart = new(
+        "worker_lost", "The workers that ran this job stopped answering; it waits to run apart from others of which that is true.");
+
     private readonly Dictionary<string, IJobHandler> _handlers = handlers.ToDictionary(handler => handler.Type);
 
     public async Task ExecuteAsync(RunningJob running)
@@ -43,6 +49,13 @@ internal sealed partial class JobExecutor(
         if (recorded is "failed" or "retryable" or "stale" or "unrecorded")
             activity?.SetStatus(ActivityStatusCode.Error, recorded);
         Log.Ended(logger, job.Id, job.Type, job.Attempt, recorded);
+    }
+
+    /// <summary>Hands back a job that was not begun, with its attempt uncounted.</summary>
+    public Task PutOffAsync(Job job)
+    {
+        var pause = ApartPause * Math.Pow(2, Math.Min(job.Snoozes, 5));
+        return RecordAsync(job, new JobOutcome.Snoozed(Apart, pause < LongestApartPause ? pause : LongestApartPause));
     }
 
     private static Activity? StartProcess(Job job)

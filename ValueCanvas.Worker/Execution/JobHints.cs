@@ -7,9 +7,11 @@ namespace ValueCanvas.Worker.Execution;
 internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> options, TimeProvider time) : BackgroundService
 {
     private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Distrust = TimeSpan.FromSeconds(5);
 
     private readonly SemaphoreSlim _ready = new(0);
     private volatile bool _available;
+    private long _distrustUntil = long.MinValue;
 
     /// <summary>There may be work at once.</summary>
     public void Set()
@@ -19,9 +21,15 @@ internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> opti
             _ready.Release();
     }
 
-    public Task WaitAsync(CancellationToken cancellationToken)
+    /// <summary>There was work of which no hint told: hints get lost, so for a while they are not waited for as long.</summary>
+    public void Miss() =>
+        _distrustUntil = time.GetTimestamp() + (long)(Distrust.TotalSeconds * time.TimestampFrequency);
+
+    /// <returns>True for a hint, false where it was time to look.</returns>
+    public Task<bool> WaitAsync(CancellationToken cancellationToken)
     {
-        var interval = _available ? options.Value.PollInterval : options.Value.PollIntervalWithoutHints;
+        var trusted = _available && time.GetTimestamp() > _distrustUntil;
+        var interval = trusted ? options.Value.PollInterval : options.Value.PollIntervalWithoutHints;
         return _ready.WaitAsync(Jitter.Spread(interval), cancellationToken);
     }
 

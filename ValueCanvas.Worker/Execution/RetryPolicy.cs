@@ -1,3 +1,4 @@
+using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Jobs;
 
@@ -21,6 +22,9 @@ internal static class RetryPolicy
             new JobOutcome.Snoozed(ErrorOf(failure), failure.RetryAfter),
         InferenceException { IsTransient: true } failure => new JobOutcome.Faulted(ErrorOf(failure), failure.RetryAfter),
         InferenceException failure => new JobOutcome.Rejected(ErrorOf(failure)),
+        // Ours, and not the job's: as long as PostgreSQL is away no attempt is used up.
+        _ when DatabaseErrors.IsUnavailable(exception) =>
+            new JobOutcome.Snoozed(new JobError("internal", "The database could not be reached."), Shortest),
         _ => new JobOutcome.Faulted(new JobError("internal", "The worker failed unexpectedly.")),
     };
 

@@ -163,7 +163,7 @@ internal sealed partial class WebhookDeliverer(
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Information, "Webhooks:SecretKey is not set: this worker delivers no webhooks")]
+        [LoggerMessage(LogLevel.Information, "Accounts:SecretKey is not set: this worker delivers no webhooks")]
         public static partial void NotConfigured(ILogger logger);
 
         [LoggerMessage(LogLevel.Debug, "Delivery {DeliveryId}, attempt {Attempt}: {Outcome}, it is {State}")]
@@ -175,7 +175,7 @@ internal sealed partial class WebhookDeliverer(
         [LoggerMessage(LogLevel.Warning, "Delivery {DeliveryId} could not be recorded, and is made again: {Reason}")]
         public static partial void NotRecorded(ILogger logger, Guid deliveryId, string reason);
 
-        [LoggerMessage(LogLevel.Error, "The secret of webhook {EndpointId} was not sealed here: is Webhooks:SecretKey the one of before?")]
+        [LoggerMessage(LogLevel.Error, "The secret of webhook {EndpointId} was not sealed here: is Accounts:SecretKey the one of before?")]
         public static partial void NotOpened(ILogger logger, Guid endpointId);
 
         [LoggerMessage(LogLevel.Warning, "Webhooks' old deliveries could not be removed: {Reason}")]

@@ -11,7 +11,8 @@ internal static class CheckStage
     private const int Subjects = 1000;
     private const long NeverReached = 1_000_000_000;
 
-    public static async Task<JsonObject> RunAsync(string store, int policies, string? redis, double seconds, CancellationToken cancellationToken)
+    public static async Task<JsonObject> RunAsync(
+        string store, int policies, string? redis, double seconds, CancellationToken cancellationToken)
     {
         await using var instance = await Instance.StartAsync(redis, cancellationToken);
         var charges = Enumerable.Range(0, Subjects).Select(i => Instance.Charges(policies, NeverReached, $"s{i}")).ToArray();
@@ -55,7 +56,9 @@ internal static class CheckStage
         return (merged.Count / elapsed.TotalSeconds, merged);
     }
 
-    /// <summary>Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer.</summary>
+    /// <summary>
+    /// Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer.
+    /// </summary>
     private static async Task<(double Offered, Latencies Times, Latencies Begun, int Missed)> OpenAsync(
         Instance instance, Charge[][] charges, double rate, double seconds, CancellationToken cancellationToken)
     {

@@ -38,5 +38,6 @@ internal sealed class Latencies(int room = 0)
     };
 
     private double Rank(double share) =>
-        _micros.Count == 0 ? double.NaN : Math.Round(_micros[Math.Clamp((int)Math.Ceiling(share * _micros.Count) - 1, 0, _micros.Count - 1)], 1);
+        _micros.Count == 0 ? double.NaN
+            : Math.Round(_micros[Math.Clamp((int)Math.Ceiling(share * _micros.Count) - 1, 0, _micros.Count - 1)], 1);
 }

@@ -60,13 +60,15 @@ internal static class LimitsBenchmark
         await File.WriteAllTextAsync(file, result.ToJsonString(Indented) + "\n", cancellationToken);
         Console.WriteLine(file);
         if (settings.WritesDocument)
-            Write(Path.Combine(settings.Root, "docs", "performance.md"), Tables.Of(JsonNode.Parse(result.ToJsonString())!.AsObject(), Path.GetFileName(file)));
+            Write(Path.Combine(settings.Root, "docs", "performance.md"), Tables.Of(
+                JsonNode.Parse(result.ToJsonString())!.AsObject(), Path.GetFileName(file)));
         return result["exactness"]?.AsArray().All(row => (bool)row!["holds"]!) == false ? 1 : 0;
     }
 
     private static JsonObject Machine(Settings settings) => new()
     {
-        ["cpu"] = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(':')[1].Trim(),
+        ["cpu"] = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("model name", StringComparison.Ordinal))?.Split(
+            ':')[1].Trim(),
         ["cores"] = Environment.ProcessorCount,
         ["os"] = System.Runtime.InteropServices.RuntimeInformation.OSDescription,
         ["dotnet"] = Environment.Version.ToString(),

@@ -1,45 +1,27 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
+using ValueCanvas.Bench;
 using ValueCanvas.ProxyBench;
 using ValueCanvas.ProxyBench.Upstream;
 
-using var stop = new CancellationTokenSource();
-void Stop(PosixSignalContext context)
+return await BenchProgram.RunAsync(stop => args switch
 {
-    context.Cancel = true;
-    stop.Cancel();
+    ["upstream", var port] => UpstreamAsync(Number(port), stop),
+    ["bare", var port, var upstream] => BareAsync(Number(port), Number(upstream), stop),
+    ["run", .. var options] => ProxyBenchmark.RunAsync(Settings.Parse(options), stop),
+    _ => BenchProgram.UsageAsync("bench/run.sh proxy"),
+});
+
+static async Task<int> UpstreamAsync(int port, CancellationToken stop)
+{
+    using var server = new UpstreamServer();
+    await server.RunAsync(port, stop);
+    return 0;
 }
 
-using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-using var interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-try
+static async Task<int> BareAsync(int port, int upstream, CancellationToken stop)
 {
-    switch (args)
-    {
-        case ["upstream", var port]:
-            using (var server = new UpstreamServer())
-            {
-                await server.RunAsync(int.Parse(port, CultureInfo.InvariantCulture), stop.Token);
-            }
+    await BareForwarder.RunAsync(port, upstream, stop);
+    return 0;
+}
 
-            return 0;
-        case ["bare", var port, var upstream]:
-            await BareForwarder.RunAsync(int.Parse(port, CultureInfo.InvariantCulture), int.Parse(upstream, CultureInfo.InvariantCulture),
-                stop.Token);
-            return 0;
-        case ["run", .. var options]:
-            return await ProxyBenchmark.RunAsync(Settings.Parse(options), stop.Token);
-        default:
-            Console.Error.WriteLine("Start it with bench/run.sh proxy.");
-            return 2;
-    }
-}
-catch (OperationCanceledException) when (stop.IsCancellationRequested)
-{
-    return 130;
-}
-catch (Exception e) when (e is ArgumentException or InvalidOperationException)
-{
-    Console.Error.WriteLine(e.Message);
-    return 1;
-}
+static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);

@@ -30,15 +30,11 @@ internal static class ProxyBenchmark
         };
         Console.WriteLine(result["machine"]!.ToJsonString(Indented));
         if (Directory.Exists(settings.WorkDirectory))
-        {
             Directory.Delete(settings.WorkDirectory, recursive: true);
-        }
 
         Directory.CreateDirectory(settings.WorkDirectory);
         using (var servers = new Servers(settings))
-        {
             await RunStagesAsync(settings, servers, result, cancellationToken);
-        }
 
         result["machine"]!["load_after"] = Machine.Load();
         var name = $"proxy-{now:yyyyMMdd-HHmmss}{(settings.Quick ? "-quick" : "")}.json";
@@ -51,9 +47,7 @@ internal static class ProxyBenchmark
         Console.WriteLine(tables);
         Console.WriteLine($"Raw figures: bench/results/{name}");
         if (settings.WriteDocument)
-        {
             Document.Replace(Path.Combine(settings.Root, "docs", "performance.md"), "proxy", tables);
-        }
 
         return 0;
     }
@@ -68,9 +62,7 @@ internal static class ProxyBenchmark
                 var started = Stopwatch.GetTimestamp();
                 result[name] = await run();
                 if (result[name] is JsonObject stage)
-                {
                     stage["took_seconds"] = Math.Round(Stopwatch.GetElapsedTime(started).TotalSeconds, 1);
-                }
             }
         }
 
@@ -85,9 +77,7 @@ internal static class ProxyBenchmark
             await StageAsync("half", async () => await HalfRateStage.RunAsync(settings, targets, cancellationToken));
             await StageAsync("streaming", async () => await StreamingStage.RunAsync(settings, targets, cancellationToken));
             foreach (var idle in targets.Where(t => t.Process is not null && t.Name != Target.Ours))
-            {
                 servers.Stop(idle.Process!);
-            }
 
             proxy = targets[^1];
         }

@@ -76,9 +76,7 @@ internal sealed class Settings
             settings.SoakMinutes = given.Contains("--soak-minutes") ? settings.SoakMinutes : 0.1;
             settings.WriteDocument = false;
             if (!given.Contains("--only"))
-            {
                 settings.Stages = [.. AllStages.Where(s => s != "trace")];
-            }
         }
 
         settings.WriteDocument &= !given.Contains("--only");

@@ -25,4 +25,7 @@ internal sealed class GuardOptions
 
     /// <summary>Registrations from one network within an hour.</summary>
     public int MaxRegistrations { get; set; } = 20;
+
+    /// <summary>After this time Redis is not waited for, and the instance counts by itself.</summary>
+    public TimeSpan RedisTimeout { get; set; } = TimeSpan.FromMilliseconds(100);
 }

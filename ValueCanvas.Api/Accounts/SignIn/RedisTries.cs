@@ -1,9 +1,10 @@
+using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 
 namespace ValueCanvas.Api.Accounts.SignIn;
 
 /// <summary>Tries counted for all instances together, by Redis' clock. A Redis that does not answer is left alone for a second.</summary>
-internal sealed class RedisTries(TimeProvider time, IConnectionMultiplexer? redis = null)
+internal sealed class RedisTries(TimeProvider time, IOptions<GuardOptions> options, IConnectionMultiplexer? redis = null)
 {
     // One slot, so that a script may use them together.
     private const string Prefix = "valuecanvas:{sign-in}:";
@@ -51,7 +52,6 @@ internal sealed class RedisTries(TimeProvider time, IConnectionMultiplexer? redi
         return 0
         """;
 
-    private static readonly TimeSpan Bound = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
 
     private long _pausedUntil;
@@ -77,7 +77,7 @@ internal sealed class RedisTries(TimeProvider time, IConnectionMultiplexer? redi
         RedisKey[] keys = [Prefix + tries.Pair, .. tries.Windows.Select(window => (RedisKey)(Prefix + window.Key))];
         try
         {
-            return (long)await redis.GetDatabase().ScriptEvaluateAsync(script, keys, arguments).WaitAsync(Bound, time);
+            return (long)await redis.GetDatabase().ScriptEvaluateAsync(script, keys, arguments).WaitAsync(options.Value.RedisTimeout, time);
         }
         catch (Exception exception) when (exception is TimeoutException or RedisException)
         {

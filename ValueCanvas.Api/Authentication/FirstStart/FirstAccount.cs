@@ -31,8 +31,8 @@ internal sealed partial class FirstAccount(IOptions<FirstStartOptions> options, 
     }
 
     /// <summary>
-    /// Makes the account, within the transaction. Had somebody registered with its address before, then it is from now on the operator's, and
-    /// neither their password nor their sessions nor their identities elsewhere open it any more.
+    /// Makes the account, within the transaction. Had somebody registered with its address before, then it is from now on the operator's,
+    /// and neither their password nor their sessions nor their identities elsewhere open it any more.
     /// </summary>
     public async Task<Guid> MakeAsync(NpgsqlConnection connection, FirstPassword password, CancellationToken cancellationToken)
     {
@@ -71,7 +71,8 @@ internal sealed partial class FirstAccount(IOptions<FirstStartOptions> options, 
 
     /// <summary>Whether the account's password is this one, by its hash, which no other has.</summary>
     public async Task<bool> HasAsync(NpgsqlConnection connection, FirstPassword password, CancellationToken cancellationToken) =>
-        await AskAsync(connection, "SELECT password_hash FROM users WHERE normalized_email = $1", cancellationToken) as string == password.Hash;
+        await AskAsync(connection, "SELECT password_hash FROM users WHERE normalized_email = $1",
+            cancellationToken) as string == password.Hash;
 
     private async Task<object?> AskAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {

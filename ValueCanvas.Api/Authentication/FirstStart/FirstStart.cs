@@ -70,7 +70,8 @@ internal sealed partial class FirstStart(
             return true;
         }
         catch (Exception exception) when (!cancellationToken.IsCancellationRequested
-            && (exception is OperationCanceledException or PostgresException or RequestException || DatabaseErrors.IsUnavailable(exception)))
+            && (exception is OperationCanceledException or PostgresException or RequestException
+                || DatabaseErrors.IsUnavailable(exception)))
         {
             if (!_saidLater)
                 Log.Later(logger, exception.GetType().Name);

@@ -23,6 +23,7 @@ internal sealed class Flight : IDisposable
     private FlightPart _last;
     private TaskCompletionSource? _room;
     private Seat? _payer;
+    private InferenceCall? _owing;
     private bool _isPaid;
     private bool _isOver;
     private bool _isSafe;
@@ -67,6 +68,26 @@ internal sealed class Flight : IDisposable
         {
             lock (_gate)
                 return _payer is null && !_isPaid;
+        }
+    }
+
+    /// <summary>Who paid last, where it has left and nobody of this instance has paid since: it owes what no other instance pays.</summary>
+    public InferenceCall? Owing
+    {
+        get
+        {
+            lock (_gate)
+                return _payer is null && !_isPaid ? _owing : null;
+        }
+    }
+
+    /// <summary>Another instance reads along.</summary>
+    public bool IsReadElsewhere
+    {
+        get
+        {
+            lock (_gate)
+                return _seats.Exists(seat => seat.Call is null);
         }
     }
 
@@ -268,7 +289,7 @@ internal sealed class Flight : IDisposable
         {
             if (!_seats.Exists(seat => seat.Call is null))
                 return;
-            _payer = null;
+            (_payer, _owing) = (null, leaver.Call);
         }
 
         leaver.Call!.Outcome = new()

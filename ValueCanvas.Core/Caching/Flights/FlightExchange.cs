@@ -18,6 +18,7 @@ internal sealed class FlightExchange(
     private const int MostUnread = 4096;
 
     private static readonly TimeSpan SubscribeBound = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan UntilDone = TimeSpan.FromMilliseconds(50);
 
     private readonly ConcurrentDictionary<Guid, Channel<ExchangeMessage>> _followed = new();
     private readonly ConcurrentDictionary<(Guid Flight, Guid Reader), FlightSender> _senders = new();
@@ -46,6 +47,22 @@ internal sealed class FlightExchange(
             return false;
         var (heard, _) = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync("PUBLISH", ChannelOf(instance), message.ToBytes()));
         return heard is not null && (long)heard > 0;
+    }
+
+    /// <summary>Whoever reads along elsewhere gets the answer to its end first: this instance has no requests of its own any more.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (!IsRedisAway && _senders.Values.Any(sender => !sender.IsDone))
+                await Task.Delay(UntilDone, time, cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // It took longer than the end of a service may.
+        }
+
+        await base.StopAsync(cancellationToken);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

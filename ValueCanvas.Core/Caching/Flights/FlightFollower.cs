@@ -7,23 +7,23 @@ namespace ValueCanvas.Core.Caching.Flights;
 internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
 {
     private const int MostUnheard = 2;
+    private const int MostEarly = 256;
 
     private static readonly TimeSpan Refresh = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan UntilBack = TimeSpan.FromSeconds(10);
 
-    /// <summary>
-    /// True: the answer came, or broke off when a part of it had. False: nothing came of it, and the model can still be asked.
-    /// </summary>
+    /// <summary>How it went; a part of the answer that came is in the flight.</summary>
     /// <param name="flight">Gets the steps.</param>
     /// <param name="there">Whom to follow.</param>
+    /// <param name="canGoOn">Whether the answer can be gone on with otherwise: Redis is not waited for then.</param>
     /// <param name="onPart">Sees each step before it is passed on.</param>
-    public async Task<bool> FollowAsync(Flight flight, FlightName there, Action<FlightPart> onPart)
+    public async Task<Followed> FollowAsync(Flight flight, FlightName there, Func<bool> canGoOn, Action<FlightPart> onPart)
     {
         var channel = exchange.Listen(there.Flight);
         try
         {
-            return await FollowAsync(flight, there, channel.Reader, onPart);
+            return await FollowAsync(flight, there, channel.Reader, canGoOn, onPart);
         }
         finally
         {
@@ -31,52 +31,65 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
         }
     }
 
-    private async Task<bool> FollowAsync(Flight flight, FlightName there, ChannelReader<ExchangeMessage> messages, Action<FlightPart> onPart)
+    private async Task<Followed> FollowAsync(
+        Flight flight, FlightName there, ChannelReader<ExchangeMessage> messages, Func<bool> canGoOn, Action<FlightPart> onPart)
     {
         var time = exchange.Time;
-        var (next, unheard, askedAt, heardAt) = (0, 0, 0L, time.GetTimestamp());
+        var (next, last, unheard, askedAt, heardAt) = (0, -1, 0, 0L, time.GetTimestamp());
+        Dictionary<int, ExchangeMessage> early = [];
+        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break off.
+        var held = flight.Mode.IsStream ? null : new List<FlightPart>();
         while (true)
         {
-            // 1. Say where we are: at the start, each second, and where something is missing.
-            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (unheard > 0 ? Tick : Refresh))
+            // 1. What has come. The client hands messages to several threads: what comes before its turn is kept.
+            while (early.Remove(next, out var message) || messages.TryRead(out message))
+            {
+                heardAt = time.GetTimestamp();
+                if (message.Kind == MessageKind.Gone)
+                    return Lost();
+                last = Math.Max(last, message.Kind == MessageKind.Beat ? message.Number - 1 : message.Number);
+                if (message.Kind == MessageKind.Beat || message.Number != next)
+                {
+                    if (message.Kind == MessageKind.Step && message.Number > next && early.Count < MostEarly)
+                        early[message.Number] = message;
+                    continue;
+                }
+
+                if (exchange.Format.Read(flight, there.Flight, next, message.Content, out var isPaid) is not { } part)
+                    return Lost();
+                next++;
+                if (part.IsEnd && !isPaid && await level.ClaimAsync(there.Flight))
+                    flight.PayHere();
+                onPart(part);
+                if (held is null)
+                    flight.Add(part);
+                else
+                    held.Add(part);
+                if (!part.IsEnd)
+                    continue;
+                held?.ForEach(flight.Add);
+                return Followed.Whole;
+            }
+
+            // 2. Say where we are: at the start, each second, and where something is missing.
+            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (unheard > 0 || last >= next ? Tick : Refresh))
             {
                 askedAt = time.GetTimestamp();
                 unheard = await exchange.WantAsync(there, next) ? 0 : unheard + 1;
             }
 
-            // 2. What has come.
-            while (messages.TryRead(out var message))
-            {
-                heardAt = time.GetTimestamp();
-                if (message.Kind == MessageKind.Gone)
-                    return next > 0 && Break(flight);
-                if (message.Kind == MessageKind.Beat || message.Number != next)
-                {
-                    // A gap: asked for at once, but not for each message behind it.
-                    if (message.Number > next && time.GetElapsedTime(askedAt) >= Tick)
-                        askedAt = 0;
-                    continue;
-                }
-
-                if (exchange.Format.Read(flight, there.Flight, next, message.Content, out var isPaid) is not { } part)
-                    return next > 0 && Break(flight);
-                next++;
-                if (part.IsEnd && !isPaid && await level.ClaimAsync(there.Flight))
-                    flight.PayHere();
-                onPart(part);
-                flight.Add(part);
-                if (part.IsEnd)
-                    return true;
-            }
-
             // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.
             if (next == 0 && unheard >= MostUnheard)
-                return false;
+                return Followed.Nothing;
             var silence = time.GetElapsedTime(heardAt);
-            if (exchange.IsRedisAway ? next == 0 || silence > UntilBack : silence > exchange.Options.FlightSilence)
-                return next > 0 && Break(flight);
+            if (exchange.IsRedisAway
+                ? Lost() == Followed.Nothing || canGoOn() || silence > UntilBack
+                : silence > exchange.Options.FlightSilence)
+                return Lost();
             await WaitAsync(messages, flight.Stop);
         }
+
+        Followed Lost() => next == 0 || held is not null ? Followed.Nothing : Followed.Part;
     }
 
     private async Task WaitAsync(ChannelReader<ExchangeMessage> messages, CancellationToken stop)
@@ -91,10 +104,16 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
         {
         }
     }
+}
 
-    private static bool Break(Flight flight)
-    {
-        flight.Add(new FlightPart { IsEnd = true, Failure = new IOException("The answer broke off: the instance that asked for it is gone.") });
-        return true;
-    }
+internal enum Followed
+{
+    /// <summary>It came to its end, well or not.</summary>
+    Whole,
+
+    /// <summary>It broke off when a part of it had come.</summary>
+    Part,
+
+    /// <summary>Nothing came: the model can be asked as if nobody had.</summary>
+    Nothing,
 }

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using ValueCanvas.Core.Caching.Answers;
 using ValueCanvas.Core.Caching.Levels;
 using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Usage.Recording;
 
 namespace ValueCanvas.Core.Caching.Flights;
 
@@ -10,11 +11,21 @@ namespace ValueCanvas.Core.Caching.Flights;
 /// Brings a flight to its end: what another instance has kept, else what another instance is asking for, else a call of the model, whose answer is
 /// kept where it is whole.
 /// </summary>
-internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower follower, ILogger<FlightPilot> logger)
+/// <param name="cache">Where answers are kept.</param>
+/// <param name="follower">Reads along elsewhere.</param>
+/// <param name="time">For the wait until somebody elsewhere has paid.</param>
+/// <param name="logger">Gets what nothing foresees.</param>
+/// <param name="ledger">Null in a host that keeps no books.</param>
+internal sealed partial class FlightPilot(
+    ResponseCache cache, FlightFollower follower, TimeProvider time, ILogger<FlightPilot> logger, UsageLedger? ledger = null)
 {
     private const int BufferSize = 16 * 1024;
     private const int MostFollowed = 3;
     private const string Kept = "kept";
+
+    // A reader elsewhere may have to ask for the end again, which it does within seconds.
+    private static readonly TimeSpan UntilPaidElsewhere = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan UntilRedisSays = TimeSpan.FromSeconds(30);
 
     private ResponseCacheOptions Options => cache.Options;
 
@@ -28,8 +39,10 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
         CachedAnswer? kept = null;
         try
         {
-            if (isNewer || !await FindAsync(flight, question))
-                kept = await AskAsync(flight, question, upstream);
+            var rejoin = new Rejoin(question.Peek is { IsStream: true, IsDeterministic: true } ? Options.MaxFlightBytes : 0);
+            var found = isNewer ? Followed.Nothing : await FindAsync(flight, question, rejoin);
+            if (found != Followed.Whole)
+                kept = await AskAsync(flight, question, upstream, found == Followed.Part ? rejoin : null);
         }
         catch (Exception e)
         {
@@ -42,6 +55,35 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
         {
             upstream.End();
             await LandAsync(flight, kept);
+            await CollectAsync(flight, question);
+        }
+    }
+
+    /// <summary>Who paid left, and those who read on elsewhere did not pay either, or Redis kept them from it: then it is owed by who left.</summary>
+    private async Task CollectAsync(Flight flight, CacheQuestion question)
+    {
+        if (ledger is null || flight.Owing is not { } owing)
+            return;
+        try
+        {
+            var entry = ledger.OpenOwed(owing, flight.Outcome, question.Model, question.Mode.IsStream);
+            var since = time.GetTimestamp();
+            bool? isPaid = null;
+            while (isPaid is null && time.GetElapsedTime(since) < UntilRedisSays)
+            {
+                await Task.Delay(UntilPaidElsewhere, time);
+                if (!flight.IsReadElsewhere)
+                    isPaid = await cache.Redis.IsPaidAsync(flight.Id);
+            }
+
+            if (isPaid is true)
+                entry.Drop();
+            else
+                entry.Leave();
+        }
+        catch (Exception e)
+        {
+            Log.Failed(logger, e);
         }
     }
 
@@ -63,8 +105,8 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
         }
     }
 
-    /// <summary>True where the flight has got its end.</summary>
-    private async Task<bool> FindAsync(Flight flight, CacheQuestion question)
+    /// <summary>Whether the flight has got its end, or what is missing.</summary>
+    private async Task<Followed> FindAsync(Flight flight, CacheQuestion question, Rejoin rejoin)
     {
         var isUseless = false;
         for (var follows = 0; ;)
@@ -73,13 +115,13 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
             var me = cache.Flights.NameOf(flight);
             var look = await cache.Redis.LookAsync(flight.TenantId, flight.Key, me, isUseless);
             if (look is not var (answer, holder))
-                return false;
+                return Followed.Nothing;
             var (fresh, stale) = cache.Sort(question, answer);
             if (fresh is not null)
             {
                 cache.Adopt(fresh);
                 flight.Add(new FlightPart { Stored = fresh, IsEnd = true });
-                return true;
+                return Followed.Whole;
             }
 
             flight.Stale = stale ?? flight.Stale;
@@ -93,27 +135,39 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
             if (holder is not { } there || there.Instance == me.Instance || follows++ == MostFollowed)
             {
                 flight.IsHeld = holder is null;
-                return false;
+                return Followed.Nothing;
             }
 
             // 3. Another instance does.
             flight.PaidElsewhere();
-            if (await FollowAsync(flight, question, there))
-                return true;
+            var followed = await FollowAsync(flight, question, there, rejoin);
+            if (followed == Followed.Whole)
+                return followed;
+            if (followed == Followed.Part)
+            {
+                if (!rejoin.IsPossible)
+                    throw new IOException("The answer broke off: the instance that asked for it is gone.");
+                rejoin.Begin();
+            }
+
             flight.PayHere();
+            if (followed == Followed.Part)
+                return followed;
             isUseless = false;
         }
     }
 
-    private Task<bool> FollowAsync(Flight flight, CacheQuestion question, FlightName there)
+    private Task<Followed> FollowAsync(Flight flight, CacheQuestion question, FlightName there, Rejoin rejoin)
     {
         AnswerRecorder? recorder = null;
         FlightHead? head = null;
-        return follower.FollowAsync(flight, there, part =>
+        return follower.FollowAsync(flight, there, () => rejoin.IsPossible, part =>
         {
+            rejoin.Had(part.Bytes.Span);
             if (part.Head is not null)
             {
                 head = part.Head;
+                rejoin.Had(head);
                 recorder = Recorder(question, head);
             }
 
@@ -124,13 +178,20 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
         });
     }
 
-    private async Task<CachedAnswer?> AskAsync(Flight flight, CacheQuestion question, UpstreamCall upstream)
+    /// <param name="flight">Gets the answer.</param>
+    /// <param name="question">What is asked.</param>
+    /// <param name="upstream">How.</param>
+    /// <param name="rejoin">Where a part of an answer is in the flight already.</param>
+    private async Task<CachedAnswer?> AskAsync(Flight flight, CacheQuestion question, UpstreamCall upstream, Rejoin? rejoin)
     {
         // 1. Whatever is dropped from now on drops this answer, too.
         var epoch = cache.Epoch;
         using var response = await upstream.SendAsync(flight.Outcome, flight.Stop);
         var head = FlightHead.Of(response);
-        flight.Add(new FlightPart { Head = head });
+        if (rejoin is null)
+            flight.Add(new FlightPart { Head = head });
+        else if (!head.IsOk || head.IsStream != flight.Mode.IsStream || head.IsEncoded)
+            throw new IOException("The answer broke off, and the model gives none now.");
 
         // 2. As it comes, to whoever reads.
         var recorder = Recorder(question, head);
@@ -144,9 +205,10 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
                 recorder?.Add(bytes);
                 if (recorder is { IsDone: true })
                     flight.MarkSafe();
-                flight.Add(new FlightPart { Bytes = bytes });
-                await flight.RoomAsync();
+                await PassAsync(flight, rejoin is null ? bytes : rejoin.Next(bytes));
             }
+
+            await PassAsync(flight, rejoin?.End() ?? []);
         }
         finally
         {
@@ -169,6 +231,14 @@ internal sealed partial class FlightPilot(ResponseCache cache, FlightFollower fo
         cache.Flights.Unlist(flight);
         flight.Add(new FlightPart { IsEnd = true });
         return isKept ? answer : null;
+    }
+
+    private static async ValueTask PassAsync(Flight flight, byte[] bytes)
+    {
+        if (bytes.Length == 0)
+            return;
+        flight.Add(new FlightPart { Bytes = bytes });
+        await flight.RoomAsync();
     }
 
     private string Fate(FlightHead head, AnswerRecorder? recorder, CachedAnswer? answer, bool isFinished)

@@ -11,8 +11,12 @@ internal sealed class FlightSender(FlightExchange exchange, Flight flight, Seat 
     private static readonly TimeSpan UnwantedWhileAway = TimeSpan.FromSeconds(15);
 
     private readonly List<FlightPart?> _sent = [];
+    private volatile bool _isDone;
     private int _from = wanted.Number;
     private long _wantedAt = exchange.Time.GetTimestamp();
+
+    /// <summary>The end was sent, or nobody wants it any more.</summary>
+    public bool IsDone => _isDone;
 
     /// <summary>The reader is there, and has everything before this step.</summary>
     public void Wanted(int number)
@@ -56,7 +60,10 @@ internal sealed class FlightSender(FlightExchange exchange, Flight flight, Seat 
 
                 next += part is null ? 0 : 1;
                 if (part is { IsEnd: true })
+                {
                     seat.Finish();
+                    _isDone = true;
+                }
             }
         }
         catch (OperationCanceledException)
@@ -65,6 +72,7 @@ internal sealed class FlightSender(FlightExchange exchange, Flight flight, Seat 
         }
         finally
         {
+            _isDone = true;
             seat.Leave();
         }
     }

@@ -83,13 +83,16 @@ internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat form
     }
 
     /// <summary>True for one of all who ask: the answer of a flight whose payer has left is paid by somebody, once.</summary>
-    public async ValueTask<bool> ClaimAsync(Guid flight)
+    public async ValueTask<bool> ClaimAsync(Guid flight) => await IsPaidAsync(flight) is false;
+
+    /// <summary>Whether somebody pays for the answer of that flight; if not, whoever asks does from now on. Null: Redis does not say.</summary>
+    public async ValueTask<bool?> IsPaidAsync(Guid flight)
     {
         if (redis is null)
-            return false;
+            return null;
         var (reply, _) = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync(
             "SET", $"{options.Prefix}:cache:paid:{flight:N}", "1", "NX", "PX", "60000"));
-        return reply is { IsNull: false };
+        return reply?.IsNull;
     }
 
     // One slot, so that a script may use both.

@@ -14,6 +14,7 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
     private long _held;
     private int _alertedAt;
     private long _shared;
+    private (long Share, long Spent)? _alone;
 
     public Budget Budget => budget;
 
@@ -23,6 +24,16 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
     public DateTimeOffset? End => end;
 
     public long Limit { get; } = ToNanos(budget.Amount);
+
+    /// <summary>It goes on with a share of its own.</summary>
+    public bool IsAlone
+    {
+        get
+        {
+            lock (_gate)
+                return _alone is not null;
+        }
+    }
 
     public long UsedAt { get; set; }
 
@@ -37,9 +48,11 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
         get
         {
             lock (_gate)
-                return Math.Max((_stored ?? 0) + _since, _shared);
+                return Known;
         }
     }
+
+    private long Known => Math.Max((_stored ?? 0) + _since, _shared);
 
     public long Held
     {
@@ -54,10 +67,30 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
 
     public static decimal ToDollars(long nanos) => nanos / NanosPerDollar;
 
-    public bool Fits(long nanos)
+    /// <summary>
+    /// Whether this instance may hold so much while nobody says what the others hold. Of a strict budget it has its share of what was left
+    /// when they lost each other, until they meet again: together they cannot overspend.
+    /// </summary>
+    /// <param name="nanos">To be held.</param>
+    /// <param name="instances">How many may be in the same case.</param>
+    public bool Fits(long nanos, int instances)
     {
         lock (_gate)
-            return Math.Max((_stored ?? 0) + _since, _shared) + _held + nanos <= Limit;
+        {
+            if (Known + _held + nanos > Limit)
+                return false;
+            if (budget.Mode != BudgetMode.Strict || instances == 1)
+                return true;
+            _alone ??= (Math.Max(0, Limit - Known) / instances, 0);
+            return _alone is var (share, spent) && spent + _held + nanos <= share;
+        }
+    }
+
+    /// <summary>Redis says again what all hold.</summary>
+    public void Met()
+    {
+        lock (_gate)
+            _alone = null;
     }
 
     public void Hold(long nanos)
@@ -72,6 +105,8 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
         {
             _held -= held;
             _since += spent;
+            if (_alone is var (share, before))
+                _alone = (share, before + spent);
         }
     }
 

@@ -9,7 +9,7 @@ namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
 /// Reserves of the budgets of a call's tenant and key before it is made, and settles afterwards. Instances share what is spent and held
-/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent itself since.
+/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent itself since, and of strict budgets with a share.
 /// </summary>
 internal sealed class BudgetBook(
     BudgetRedis redis, BudgetTable table, UsageMetrics metrics, IOptions<UsageOptions> options, TimeProvider time)
@@ -17,6 +17,7 @@ internal sealed class BudgetBook(
     private const int Capacity = 50_000;
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(50);
 
+    private readonly Lock _alone = new();
     private readonly ConcurrentDictionary<(Guid Tenant, Guid? Key, DateOnly Start, BudgetPeriod Period), BudgetAccount> _accounts = new();
     private FrozenDictionary<(Guid Tenant, Guid? Key), Budget> _budgets = FrozenDictionary<(Guid, Guid?), Budget>.Empty;
 
@@ -138,19 +139,48 @@ internal sealed class BudgetBook(
             answer = await redis.ReserveAsync(reservation);
         }
 
-        if (answer is { Verdict: RedisVerdict.Refused } no)
-            return (null, (reservation.Parts[no.Which].Account, no.Spent, no.Held));
-        var shared = answer is { Verdict: RedisVerdict.Held };
-        foreach (var (account, nanos) in shared ? [] : reservation.Parts)
+        // Redis is back, and does not know yet what was spent without it.
+        if (answer is { Verdict: RedisVerdict.Held } && reservation.Parts.Any(part => part.Account.IsAlone))
         {
-            if (!account.IsLoaded)
+            await redis.SettleAsync(reservation, 0);
+            foreach (var (account, _) in reservation.Parts)
                 await LoadAsync(account, cancellationToken);
-            if (!account.Fits(nanos))
-                return (null, (account, account.Spent, account.Held));
+            answer = await redis.ReserveAsync(reservation);
         }
 
-        foreach (var (account, nanos) in reservation.Parts)
-            account.Hold(nanos);
-        return (reservation with { IsShared = shared }, null);
+        if (answer is { Verdict: RedisVerdict.Refused } no)
+            return (null, (reservation.Parts[no.Which].Account, no.Spent, no.Held));
+        if (answer is { Verdict: RedisVerdict.Held })
+        {
+            foreach (var (account, nanos) in reservation.Parts)
+            {
+                account.Hold(nanos);
+                account.Met();
+            }
+
+            return (reservation with { IsShared = true }, null);
+        }
+
+        // Without it: by what the rows say, which whoever is to have a share of what is left asks for anew.
+        foreach (var (account, _) in reservation.Parts)
+        {
+            if (!account.IsLoaded || (account.Budget.Mode == BudgetMode.Strict && !account.IsAlone && !redis.IsAbsent))
+                await LoadAsync(account, cancellationToken);
+        }
+
+        var instances = redis.IsAbsent ? 1 : options.Value.Budgets.Instances;
+        lock (_alone)
+        {
+            foreach (var (account, nanos) in reservation.Parts)
+            {
+                if (!account.Fits(nanos, instances))
+                    return (null, (account, account.Spent, account.Held));
+            }
+
+            foreach (var (account, nanos) in reservation.Parts)
+                account.Hold(nanos);
+        }
+
+        return (reservation, null);
     }
 }

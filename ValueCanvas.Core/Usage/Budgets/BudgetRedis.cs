@@ -5,8 +5,10 @@ using StackExchange.Redis;
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their lifetimes. All
-/// of it can be rebuilt; a server that does not answer in time is left alone for a second.
+/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their lifetimes. Spent is
+/// what PostgreSQL had said when the hash was made (<c>base</c>) and what was settled since (<c>spent</c>), or what PostgreSQL said last
+/// (<c>stored</c>) where that is more. A row is committed before its call is settled, so a reservation that is not known here any more, because
+/// Redis lost it, stands in the base already. All of it can be rebuilt; a server that does not answer in time is left alone for a second.
 /// </summary>
 internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider time, IConnectionMultiplexer? redis = null)
 {
@@ -15,15 +17,27 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
 
     private long _pausedUntil = long.MinValue;
 
+    private const string Total =
+        """
+        local function total(sums)
+            local kept = redis.call('HMGET', sums, 'base', 'spent', 'stored')
+            if not kept[1] then
+                return -1
+            end
+            return math.max(tonumber(kept[1]) + tonumber(kept[2] or '0'), tonumber(kept[3] or '0'))
+        end
+
+        """;
+
     // Checks all budgets, then holds of all of them or of none. A reservation whose time is over is given back first.
-    private const string ReserveScript =
+    private const string ReserveScript = Total +
         """
         local clock = redis.call('TIME')
         local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
         local count = #KEYS / 2
         for i = 1, count do
             local sums, held = KEYS[2 * i - 1], KEYS[2 * i]
-            if redis.call('HEXISTS', sums, 'spent') == 0 then
+            if redis.call('HEXISTS', sums, 'base') == 0 then
                 return {-1, i - 1}
             end
             for _, late in ipairs(redis.call('ZRANGEBYSCORE', held, '-inf', now, 'LIMIT', 0, 100)) do
@@ -33,7 +47,7 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         end
         for i = 1, count do
             local sums = KEYS[2 * i - 1]
-            local spent = tonumber(redis.call('HGET', sums, 'spent'))
+            local spent = total(sums)
             local holds = tonumber(redis.call('HGET', sums, 'held') or '0')
             if spent + holds + tonumber(ARGV[1 + 2 * i]) > tonumber(ARGV[2 + 2 * i]) then
                 return {0, i - 1, spent, holds}
@@ -50,33 +64,34 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         return {1}
         """;
 
-    private const string SettleScript =
+    private const string SettleScript = Total +
         """
         local told = {}
         for i = 1, #KEYS / 2 do
             local sums = KEYS[2 * i - 1]
             if redis.call('ZREM', KEYS[2 * i], ARGV[1] .. '|' .. ARGV[1 + i]) == 1 then
                 redis.call('HINCRBY', sums, 'held', '-' .. ARGV[1 + i])
+                redis.call('HINCRBY', sums, 'spent', ARGV[2 + #KEYS / 2])
             end
-            if redis.call('HEXISTS', sums, 'spent') == 1 then
-                told[i] = redis.call('HINCRBY', sums, 'spent', ARGV[2 + #KEYS / 2])
-            else
-                told[i] = -1
-            end
+            told[i] = total(sums)
         end
         return told
         """;
 
     // What PostgreSQL knows is never too much.
-    private const string SeedScript =
+    private const string SeedScript = Total +
         """
-        local spent = redis.call('HGET', KEYS[1], 'spent')
-        if not spent or tonumber(spent) < tonumber(ARGV[1]) then
-            redis.call('HSET', KEYS[1], 'spent', ARGV[1])
+        redis.call('HSETNX', KEYS[1], 'base', ARGV[1])
+        local stored = redis.call('HGET', KEYS[1], 'stored')
+        if not stored or tonumber(stored) < tonumber(ARGV[1]) then
+            redis.call('HSET', KEYS[1], 'stored', ARGV[1])
         end
         redis.call('PEXPIRE', KEYS[1], ARGV[2])
-        return {tonumber(redis.call('HGET', KEYS[1], 'spent'))}
+        return {total(KEYS[1])}
         """;
+
+    /// <summary>There is none for instances to share: each counts for itself.</summary>
+    public bool IsAbsent => redis is null;
 
     /// <summary>Null where Redis did not answer.</summary>
     public async ValueTask<RedisAnswer?> ReserveAsync(Reservation reservation)
@@ -91,7 +106,8 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
             values.Add(account.Limit);
         }
 
-        return await AskAsync(ReserveScript, Keys(reservation), [.. values]) switch
+        // One that comes too late is held for nobody: the call went on without it.
+        return await AskAsync(ReserveScript, Keys(reservation), [.. values], late => Release(reservation, late)) switch
         {
             null => null,
             [1, ..] => new(RedisVerdict.Held, 0, 0, 0),
@@ -102,10 +118,8 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
     }
 
     /// <summary>What was spent of each budget, -1 where it is not known there; null where Redis did not answer.</summary>
-    public ValueTask<long[]?> SettleAsync(Reservation reservation, long spent) => AskAsync(
-        SettleScript,
-        Keys(reservation),
-        [reservation.Id.ToString("N"), .. reservation.Parts.Select(part => (RedisValue)part.Nanos), spent]);
+    public ValueTask<long[]?> SettleAsync(Reservation reservation, long spent) =>
+        AskAsync(SettleScript, Keys(reservation), Settlement(reservation, spent));
 
     /// <summary>Tells what PostgreSQL knows; false where Redis did not answer.</summary>
     public async ValueTask<bool> SeedAsync(BudgetAccount account, long stored)
@@ -117,6 +131,19 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         return true;
     }
 
+    private static RedisValue[] Settlement(Reservation reservation, long spent) =>
+        [reservation.Id.ToString("N"), .. reservation.Parts.Select(part => (RedisValue)part.Nanos), spent];
+
+    private void Release(Reservation reservation, long[]? late)
+    {
+        if (late is [1, ..])
+            Forget(redis!.GetDatabase().ScriptEvaluateAsync(SettleScript, Keys(reservation), Settlement(reservation, spent: 0)));
+    }
+
+    // Nobody waits for it; if it fails, Redis has forgotten or forgets what it was about.
+    private static void Forget(Task call) => _ = call.ContinueWith(
+        static done => done.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
     private static RedisKey[] Keys(Reservation reservation) =>
         [.. reservation.Parts.SelectMany(part => new RedisKey[] { Key(part.Account), Key(part.Account) + ":held" })];
 
@@ -125,24 +152,33 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
     {
         var budget = account.Budget;
         return string.Create(CultureInfo.InvariantCulture,
-            $"valuecanvas:budget:{{{budget.TenantId:N}}}:{budget.Subject}:{account.Start:yyyyMMdd}:{budget.Period.ToName()}");
+            $"valuecanvas:spent:{{{budget.TenantId:N}}}:{budget.Subject}:{account.Start:yyyyMMdd}:{budget.Period.ToName()}");
     }
 
-    private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values)
+    private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values, Action<long[]?>? late = null)
     {
         if (redis is not { IsConnected: true } || time.GetTimestamp() < Volatile.Read(ref _pausedUntil))
             return null;
+        Task<RedisResult>? asked = null;
         try
         {
-            var asked = redis.GetDatabase().ScriptEvaluateAsync(script, keys, values);
+            asked = redis.GetDatabase().ScriptEvaluateAsync(script, keys, values);
             return (long[]?)await asked.WaitAsync(options.Value.Budgets.RedisTimeout, time);
         }
         catch (Exception exception) when (
             exception is TimeoutException or RedisException or RedisCommandException or ObjectDisposedException)
         {
             Volatile.Write(ref _pausedUntil, time.GetTimestamp() + (long)(Pause.TotalSeconds * time.TimestampFrequency));
+            if (asked is not null)
+                Forget(LateAsync(asked, late));
             return null;
         }
+    }
+
+    private static async Task LateAsync(Task<RedisResult> asked, Action<long[]?>? late)
+    {
+        var answer = (long[]?)await asked;
+        late?.Invoke(answer);
     }
 }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Usage.Budgets;
 
@@ -26,11 +27,13 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
 
     private bool HasSucceeded => _status is >= 200 and < 300;
 
-    public void Answered(HttpResponseMessage response)
+    public void Answered(HttpResponseMessage response) =>
+        Answered(response.StatusCode, response.Content.Headers.ContentType?.MediaType == "text/event-stream");
+
+    public void Answered(HttpStatusCode status, bool isStream)
     {
-        _status = (int)response.StatusCode;
+        (_status, IsStream) = ((int)status, isStream);
         _firstByte = time.GetElapsedTime(_started);
-        IsStream = response.Content.Headers.ContentType?.MediaType == "text/event-stream";
     }
 
     /// <summary>Bytes of a stream on their way to the reader: where nobody tells counts, each event is taken for a token.</summary>
@@ -57,6 +60,13 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
             ledger.Add(Settle(end), Reservation);
     }
 
+    /// <summary>It is counted elsewhere: it gets no row.</summary>
+    public void Drop()
+    {
+        if (Interlocked.Exchange(ref _ended, 1) == 0)
+            ledger.Forget(call.Id);
+    }
+
     public UsageRow Row(CallEnd end)
     {
         var (outcome, usage) = (call.Outcome, call.Outcome.Usage);
@@ -68,6 +78,7 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
             UserId = call.UserId,
             ApiKeyId = call.ApiKeyId,
             JobId = call.JobId,
+            JobQuestion = call.JobId is null ? null : call.JobQuestion,
             Route = call.Route,
             PromptKey = call.Prompt?.Key,
             PromptVersion = call.Prompt?.Version,
@@ -106,6 +117,9 @@ internal sealed class CallEntry(UsageLedger ledger, InferenceCall call, AskedCal
 
         outcome.Attempts = [.. outcome.Attempts.Select(attempt => Ended(attempt, end))];
         (outcome.Cost, var replicaCost) = ledger.Price(outcome, asked.Model, _createdAt);
+        // A job asks again, and its tenant gets one answer: what broke is not charged.
+        if (call.JobId is not null && end == CallEnd.Failed)
+            outcome.Cost = 0;
         return Row(end) with
         {
             Cost = outcome.Cost,

@@ -1,42 +1,45 @@
-using System.Buffers;
 using System.Collections.Concurrent;
-using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 
 namespace ValueCanvas.Core.Usage.Recording;
 
 /// <summary>
-/// Notes on disk which calls are under way, so that those of a process that died are counted: as written off, at no cost to anybody. Each
-/// note is with the system before the call goes out, which a kill of the process survives.
+/// Notes which calls are under way, so that those of a process that died are counted: as written off, at no cost to anybody. The notes are
+/// lines of a file that is mapped into memory: what stands there a kill of the process survives, and writing it asks nothing of the system.
 /// </summary>
 internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics metrics, ILogger<OpenCalls> logger) : IDisposable
 {
     private const string Kind = "open";
-    private const long LargestFile = 4 * 1024 * 1024;
 
     private readonly Lock _gate = new();
-    private readonly ConcurrentDictionary<Guid, byte[]> _open = new();
-    private FileStream? _file;
+    private readonly ConcurrentDictionary<Guid, NoteLine> _open = new();
+    private readonly ConcurrentStack<NoteLine> _free = new();
+    private NoteFile? _file;
     private bool _failed;
 
     /// <param name="row">What is known of the call by now.</param>
     public void Open(UsageRow row)
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        buffer.Write("+"u8);
-        using (var json = new Utf8JsonWriter(buffer))
-            JsonSerializer.Serialize(json, row with { Status = CallEnd.WrittenOff.ToName(), Cost = 0 }, UsageRowContext.Default.UsageRow);
-        buffer.Write("\n"u8);
-        var line = buffer.WrittenSpan.ToArray();
+        row = row with { Status = CallEnd.WrittenOff.ToName(), Cost = 0 };
+        if (Take() is not { } line)
+            return;
+        // Names of models are the client's to write, and may be long.
+        if (!line.TryWrite(Json(row)) && !line.TryWrite(Json(row with { RequestedModel = null })))
+        {
+            _free.Push(line);
+            return;
+        }
+
         _open[row.Id] = line;
-        Write(line);
     }
 
     public void Close(Guid id)
     {
-        if (_open.TryRemove(id, out _))
-            Write(Encoding.ASCII.GetBytes($"-{id:N}\n"));
+        if (!_open.TryRemove(id, out var line))
+            return;
+        line.Clear();
+        _free.Push(line);
     }
 
     /// <summary>Makes rows of the calls that processes have left open which died.</summary>
@@ -49,9 +52,9 @@ internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics m
                 var rows = Read(file);
                 if (!spill.TryKeep(rows))
                     return;
-                metrics.Rows(rows.Length, "written_off");
-                if (rows.Length > 0)
-                    Log.WrittenOff(logger, rows.Length);
+                metrics.Rows(rows.Count, "written_off");
+                if (rows.Count > 0)
+                    Log.WrittenOff(logger, rows.Count);
             }
 
             File.Delete(file.Name);
@@ -65,63 +68,64 @@ internal sealed partial class OpenCalls(UsageDirectory directory, UsageMetrics m
             _file?.Dispose();
             if (_file is not null && _open.IsEmpty)
                 File.Delete(_file.Name);
+            _open.Clear();
+            _free.Clear();
             (_file, _failed) = (null, true);
         }
     }
 
-    private static UsageRow[] Read(FileStream file)
+    private static byte[] Json(UsageRow row) => JsonSerializer.SerializeToUtf8Bytes(row, UsageRowContext.Default.UsageRow);
+
+    private static List<UsageRow> Read(FileStream file)
     {
-        var open = new Dictionary<Guid, UsageRow>();
-        using var reader = new StreamReader(file, leaveOpen: true);
-        while (reader.ReadLine() is { } line)
+        List<UsageRow> rows = [];
+        foreach (var json in NoteFile.Read(file))
         {
             try
             {
-                if (line is ['+', ..] && JsonSerializer.Deserialize(line.AsSpan(1), UsageRowContext.Default.UsageRow) is { } row)
-                    open[row.Id] = row;
-                else if (line is ['-', ..] && Guid.TryParse(line.AsSpan(1), out var id))
-                    open.Remove(id);
+                if (JsonSerializer.Deserialize(json, UsageRowContext.Default.UsageRow) is { } row)
+                    rows.Add(row);
             }
             catch (JsonException)
             {
-                // Cut by the crash: that call had not gone out.
+                // Damaged; the others are not.
             }
         }
 
-        return [.. open.Values];
+        return rows;
     }
 
-    private void Write(byte[] line)
+    private NoteLine? Take()
+    {
+        NoteLine? line;
+        while (!_free.TryPop(out line))
+        {
+            if (!TryGrow())
+                return null;
+        }
+
+        return line;
+    }
+
+    private bool TryGrow()
     {
         try
         {
             lock (_gate)
             {
-                if (_failed)
-                    return;
-                if (_file is null)
-                    _file = directory.Create(Kind);
-                else if (_file.Length > LargestFile)
-                    Renew();
-                _file.Write(line);
+                if (_failed || !_free.IsEmpty)
+                    return !_failed;
+                _file ??= new NoteFile(directory.Create(Kind));
+                _free.PushRange(_file.Grow());
+                return true;
             }
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             _failed = true;
             Log.Failed(logger, exception.GetType().Name);
+            return false;
         }
-    }
-
-    /// <summary>A new file with the calls that are still open; the one of before says nothing more.</summary>
-    private void Renew()
-    {
-        var before = _file!;
-        _file = directory.Create(Kind);
-        foreach (var line in _open.Values)
-            _file.Write(line);
-        before.Dispose();
-        File.Delete(before.Name);
     }
 
     private static partial class Log

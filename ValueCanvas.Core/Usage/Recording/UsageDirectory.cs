@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Npgsql;
 
@@ -10,14 +11,20 @@ namespace ValueCanvas.Core.Usage.Recording;
 /// Where rows and open calls are kept on this machine: below the configured directory one for each database, so that no row can get into
 /// another's. A file belongs to the process that has it open; what nobody has open belonged to one that died.
 /// </summary>
-internal sealed class UsageDirectory
+internal sealed partial class UsageDirectory
 {
-    public UsageDirectory(NpgsqlDataSource database, IOptions<UsageOptions> options)
+    public UsageDirectory(NpgsqlDataSource database, IOptions<UsageOptions> options, ILogger<UsageDirectory> logger)
     {
         var settings = new NpgsqlConnectionStringBuilder(database.ConnectionString);
         var identity = string.Create(CultureInfo.InvariantCulture, $"{settings.Host}:{settings.Port}/{settings.Database}");
-        var root = options.Value.Directory is { Length: > 0 } configured ? configured : Path.Combine(LocalData(), "valuecanvas", "usage");
-        Location = Path.Combine(root, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..16]);
+        var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(identity)))[..16];
+        var own = Path.Combine(LocalData(), "valuecanvas", "usage", name);
+        Location = options.Value.Directory is { Length: > 0 } configured ? Path.Combine(configured, name) : own;
+        if (Location == own || IsWritable())
+            return;
+        // A volume that belongs to somebody else is no reason to lose rows that the container itself can keep.
+        Log.Unwritable(logger, Location, own);
+        Location = own;
     }
 
     public string Location { get; }
@@ -56,6 +63,27 @@ internal sealed class UsageDirectory
         }
     }
 
+    private bool IsWritable()
+    {
+        try
+        {
+            using var probe = Create("probe");
+            File.Delete(probe.Name);
+            return true;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
     private static string LocalData() =>
         Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData) is { Length: > 0 } data ? data : Path.GetTempPath();
+
+    private static partial class Log
+    {
+        [LoggerMessage(LogLevel.Error,
+            "Usage:Directory cannot be written ({Location}): rows that wait for the database are kept in {Own}, which may not outlive this process")]
+        public static partial void Unwritable(ILogger logger, string location, string own);
+    }
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Usage.Budgets;
 using ValueCanvas.Core.Usage.Pricing;
@@ -25,6 +26,18 @@ internal sealed class UsageLedger(UsageWriter writer, OpenCalls open, PriceList 
         return entry;
     }
 
+    /// <summary>An entry for an answer whose payer has left while others read on, until it is known whether one of them pays.</summary>
+    public CallEntry OpenOwed(InferenceCall payer, InferenceOutcome outcome, string? model, bool isStream)
+    {
+        var entry = new CallEntry(this, payer.Again() with { Outcome = outcome }, new AskedCall(AskedCall.Plain(model), null, 1, 0), time);
+        entry.Answered(HttpStatusCode.OK, isStream);
+        open.Open(entry.Row(CallEnd.WrittenOff));
+        return entry;
+    }
+
+    /// <summary>It is counted elsewhere.</summary>
+    public void Forget(Guid id) => open.Close(id);
+
     /// <summary>What the tenant pays, null where the model has no price; and what it cost the house.</summary>
     public (decimal? Cost, decimal? ReplicaCost) Price(InferenceOutcome outcome, string? requested, DateTimeOffset at) =>
         (outcome.Usage is { TotalTokens: > 0 } usage ? prices.CostOf(outcome.Provider, outcome.Model ?? requested, at, usage) : 0,
@@ -39,7 +52,7 @@ internal sealed class UsageLedger(UsageWriter writer, OpenCalls open, PriceList 
         }
         finally
         {
-            Closed(row, reservation);
+            Settle(row, reservation);
         }
     }
 
@@ -47,12 +60,11 @@ internal sealed class UsageLedger(UsageWriter writer, OpenCalls open, PriceList 
     public void Add(UsageRow row, Reservation? reservation)
     {
         writer.Add(row);
-        Closed(row, reservation);
+        Settle(row, reservation);
     }
 
-    private void Closed(UsageRow row, Reservation? reservation)
+    private void Settle(UsageRow row, Reservation? reservation)
     {
-        open.Close(row.Id);
         if (reservation is not null)
             budgets.Settle(reservation, row.Cost ?? 0);
     }

@@ -17,6 +17,8 @@ internal sealed record UsageRow
 
     public Guid? JobId { get; init; }
 
+    public int? JobQuestion { get; init; }
+
     public required string Route { get; init; }
 
     public string? PromptKey { get; init; }

@@ -16,35 +16,48 @@ internal sealed partial class UsageWriter(
     private const int Capacity = 20_000;
     private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(10);
 
-    private readonly Channel<Pending> _pending =
-        Channel.CreateBounded<Pending>(new BoundedChannelOptions(Capacity) { SingleReader = true });
+    // Where nobody waits, the database gets more rows at once.
+    private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(100);
+
+    private readonly Channel<Pending> _awaited = Rows();
+    private readonly Channel<Pending> _others = Rows();
+    private readonly CancellationTokenSource _ending = new();
     private volatile bool _away;
 
     /// <summary>Returns when the row is safe: in the database, or on disk.</summary>
     public async Task CommitAsync(UsageRow row)
     {
         var pending = new Pending(row, new(TaskCreationOptions.RunContinuationsAsynchronously));
-        if (_pending.Writer.TryWrite(pending))
+        if (_awaited.Writer.TryWrite(pending))
             await pending.Written!.Task;
         else
-            spill.TryKeep([row]); // too many at once, or the end of the service
+            Keep([pending]); // too many at once, or the end of the service
     }
 
-    /// <summary>For a row that nothing waits for.</summary>
+    /// <summary>For a row that nothing waits for. Budgets go by what cost something: that is written as soon as any.</summary>
     public void Add(UsageRow row)
     {
-        if (!_pending.Writer.TryWrite(new(row, null)))
-            spill.TryKeep([row]);
+        var pending = new Pending(row, null);
+        if (!(row.Cost is > 0 ? _awaited : _others).Writer.TryWrite(pending))
+            Keep([pending]);
     }
 
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
-        _pending.Writer.TryComplete();
+        _awaited.Writer.TryComplete();
+        _others.Writer.TryComplete();
+        await _ending.CancelAsync();
         if (ExecuteTask is { } running)
             await ((Task)running.WaitAsync(cancellationToken)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await base.StopAsync(cancellationToken);
-        while (_pending.Reader.TryRead(out var left))
+        while (_awaited.Reader.TryRead(out var left) || _others.Reader.TryRead(out left))
             Keep([left]);
+    }
+
+    public override void Dispose()
+    {
+        _ending.Dispose();
+        base.Dispose();
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -52,17 +65,23 @@ internal sealed partial class UsageWriter(
         await Task.Yield();
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
         var replaying = ReplayAsync(ended.Token);
+        await Task.WhenAll(WriteAllAsync(_awaited.Reader, TimeSpan.Zero), WriteAllAsync(_others.Reader, Gather));
+        await ended.CancelAsync();
+        await replaying;
+    }
+
+    private async Task WriteAllAsync(ChannelReader<Pending> rows, TimeSpan gather)
+    {
         List<Pending> group = new(options.Value.GroupSize);
-        while (await _pending.Reader.WaitToReadAsync(CancellationToken.None))
+        while (await rows.WaitToReadAsync(CancellationToken.None))
         {
-            while (group.Count < options.Value.GroupSize && _pending.Reader.TryRead(out var next))
+            if (gather > TimeSpan.Zero && rows.Count < options.Value.GroupSize)
+                await Task.Delay(gather, time, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            while (group.Count < options.Value.GroupSize && rows.TryRead(out var next))
                 group.Add(next);
             await WriteAsync(group);
             group.Clear();
         }
-
-        await ended.CancelAsync();
-        await replaying;
     }
 
     private async Task WriteAsync(List<Pending> group)
@@ -118,11 +137,19 @@ internal sealed partial class UsageWriter(
         Done(group);
     }
 
-    private static void Done(List<Pending> group)
+    private void Done(List<Pending> group)
     {
-        foreach (var pending in group)
-            pending.Written?.SetResult();
+        foreach (var (row, written) in group)
+        {
+            // Until here its note stands for it.
+            open.Close(row.Id);
+            written?.SetResult();
+        }
     }
+
+    // Where none is under way, the group is written by whoever brings its first row.
+    private static Channel<Pending> Rows() =>
+        Channel.CreateBounded<Pending>(new BoundedChannelOptions(Capacity) { SingleReader = true, AllowSynchronousContinuations = true });
 
     /// <summary>Brings in what was left on disk, from the start on; and what processes have left that died in the middle of
     /// calls.</summary>

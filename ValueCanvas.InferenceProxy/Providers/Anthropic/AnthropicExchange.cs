@@ -13,8 +13,6 @@ internal sealed class AnthropicExchange(bool wantsUsage, bool native, TimeProvid
     /// <summary>The property of a whole answer that holds it as it came.</summary>
     public const string Native = "native";
 
-    public static readonly HttpRequestOptionsKey<AnthropicExchange> Key = new("anthropic");
-
     private const int LargestAnswer = 32 * 1024 * 1024;
 
     /// <summary>The field of an event that holds Anthropic's own.</summary>

@@ -101,7 +101,8 @@ public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
             await ApiHost.ProblemAsync(refused, 403);
         }
 
-        using var rotated = await client.PostAsync($"/api/keys/{free.GetProperty("id").GetGuid()}/rotate", KeyDatabase.Json("{}"), Cancellation);
+        using var rotated = await client.PostAsync(
+            $"/api/keys/{free.GetProperty("id").GetGuid()}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(rotated, 403);
         await RotateAsync(client, made.GetProperty("id").GetGuid(), "{}");
     }
@@ -132,12 +133,14 @@ public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
     {
         var owner = await OwnerAsync();
         var limited = (await KeyDatabase.MakeAsync(
-            owner, new { name = "a", scopes = (string[])["keys", "llm"], models = (string[])["small", "tiny-*"] })).GetProperty("key").GetString();
+            owner, new { name = "a", scopes = (string[])["keys", "llm"], models = (string[])["small", "tiny-*"] }))
+                .GetProperty("key").GetString();
         var client = _api.ClientWith(limited);
 
         foreach (var body in (string[])
         [
-            """{"name":"b","scopes":["canvas"]}""", """{"name":"b","scopes":["admin"]}""", """{"name":"b","scopes":["llm"],"models":["large"]}""",
+            """{"name":"b","scopes":["canvas"]}""", """{"name":"b","scopes":["admin"]}""",
+            """{"name":"b","scopes":["llm"],"models":["large"]}""",
             """{"name":"b","scopes":["llm"],"models":["*"]}""",
         ])
         {
@@ -159,7 +162,8 @@ public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
             owner, new { name = "a", scopes = (string[])["keys", "llm"], expiresAt = end })).GetProperty("key").GetString();
         var client = _api.ClientWith(expiring);
 
-        using var later = await client.PostAsJsonAsync("/api/keys", new { name = "b", scopes = (string[])["llm"], expiresAt = end.AddHours(1) }, Cancellation);
+        using var later = await client.PostAsJsonAsync(
+            "/api/keys", new { name = "b", scopes = (string[])["llm"], expiresAt = end.AddHours(1) }, Cancellation);
         await ApiHost.ProblemAsync(later, 400);
         var made = await KeyDatabase.MakeAsync(client, new { name = "b", scopes = (string[])["llm"] });
         Assert.InRange(made.GetProperty("expiresAt").GetDateTimeOffset(), end.AddMilliseconds(-1), end.AddMilliseconds(1));
@@ -168,7 +172,8 @@ public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
     [Fact]
     public async Task Create_ScopeAdmin_IsForOperatorsOnly()
     {
-        using var refused = await (await OwnerAsync()).PostAsync("/api/keys", KeyDatabase.Json("""{"name":"a","scopes":["admin"]}"""), Cancellation);
+        using var refused = await (await OwnerAsync())
+            .PostAsync("/api/keys", KeyDatabase.Json("""{"name":"a","scopes":["admin"]}"""), Cancellation);
         await ApiHost.ProblemAsync(refused, 403);
 
         await KeyDatabase.MakeAsync(_api.Client, new { name = "a", scopes = (string[])["admin"] });
@@ -253,7 +258,8 @@ public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
         using var foreign = await adminClient.PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(foreign, 403);
 
-        var weak = (await KeyDatabase.MakeAsync(ownerClient, new { name = "w", scopes = (string[])["keys"] })).GetProperty("key").GetString();
+        var weak = (await KeyDatabase.MakeAsync(ownerClient, new { name = "w", scopes = (string[])["keys"] }))
+            .GetProperty("key").GetString();
         using var stronger = await _api.ClientWith(weak).PostAsync($"/api/keys/{owners}/rotate", KeyDatabase.Json("{}"), Cancellation);
         await ApiHost.ProblemAsync(stronger, 403);
     }

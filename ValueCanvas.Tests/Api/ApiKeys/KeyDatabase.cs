@@ -18,8 +18,8 @@ public sealed class KeyDatabase(ServersFixture servers) : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateDatabaseAsync("keys")) { Pooling = false }.ConnectionString;
-        App = await ApiDatabase.MigrateAsync(Admin);
+        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateMigratedDatabaseAsync("keys")) { Pooling = false }.ConnectionString;
+        App = ApiDatabase.AsApp(Admin);
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
@@ -54,7 +54,8 @@ public sealed class KeyDatabase(ServersFixture servers) : IAsyncLifetime
         var text = ValueCanvas.Api.ApiKeys.ApiKeyText.Create("live");
         var added = await store.TryAddAsync(
             tenant,
-            new(Guid.NewGuid(), user, "A key", "live", scopes is [] ? ["canvas", "keys", "llm", "queue", "tenant"] : scopes, null, null, null,
+            new(Guid.NewGuid(), user, "A key", "live", scopes is [] ? ["canvas", "keys", "llm", "queue", "tenant"]
+                : scopes, null, null, null,
                 TimeProvider.System.GetUtcNow(), null, null, ValueCanvas.Api.ApiKeys.ApiKeyText.PrefixOf(text), null),
             text,
             limit: 100,

@@ -1,5 +1,5 @@
 using ValueCanvas.Api.Audit;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Audit;
 
@@ -70,7 +70,8 @@ public sealed class AuditBudgetTests
         Taken(audit);
 
         for (var i = 0; i < 100; i++)
-            audit.Log.Record(AuditWriting.From("198.51.100.1"), new("key.created", AuditOutcome.Denied) { Actor = AuditActor.User(Guid.Empty) });
+            audit.Log.Record(AuditWriting.From("198.51.100.1"), new(
+                "key.created", AuditOutcome.Denied) { Actor = AuditActor.User(Guid.Empty) });
 
         Assert.Equal(5, Taken(audit).Count);
     }

@@ -64,7 +64,8 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
         await InsertAsync("filtered.one", TimeSpan.FromHours(1), "a");
         await InsertAsync("filtered.two", TimeSpan.FromHours(2), _actor);
         await InsertAsync("filtered.three", TimeSpan.FromHours(3), _actor, _database.OtherTenant);
-        var middle = Uri.EscapeDataString(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()).AddMinutes(-90)
+        var middle = Uri.EscapeDataString(
+            DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()).AddMinutes(-90)
             .ToString("O", CultureInfo.InvariantCulture));
 
         Assert.Equal(["filtered.one"], await NamesAsync($"/api/audit?from={middle}&actor=a"));
@@ -103,7 +104,8 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
 
         // A tenant of somebody else's in the query changes nothing for who is no operator.
         using var response = await client.GetAsync(
-            isOperator ? $"/api/audit?actor={_actor}" : $"/api/audit?actor={_actor}&tenant={_database.OtherTenant}", TestContext.Current.CancellationToken);
+            isOperator ? $"/api/audit?actor={_actor}"
+                : $"/api/audit?actor={_actor}&tenant={_database.OtherTenant}", TestContext.Current.CancellationToken);
 
         Assert.Equal(status, (int)response.StatusCode);
         if (status == 200)
@@ -134,7 +136,8 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
         Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
 
         JsonElement[] rows = [];
-        await ProxyHost.UntilAsync(async () => (rows = [.. (await ItemsAsync("/api/audit?event=request.refused")).Where(IsStrangers)]).Length > 0);
+        await ProxyHost.UntilAsync(
+            async () => (rows = [.. (await ItemsAsync("/api/audit?event=request.refused")).Where(IsStrangers)]).Length > 0);
 
         var row = Assert.Single(rows);
         Assert.Equal("anonymous", row.GetProperty("actor").GetProperty("kind").GetString());
@@ -154,7 +157,8 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
 
     private static bool IsStrangers(JsonElement row) => row.GetProperty("actor").GetProperty("kind").GetString() == "anonymous";
 
-    private async Task InsertAsync(string @event, TimeSpan age, string actor, Guid? tenant = null, bool nobodys = false) => await MigratedDatabase.ExecuteAsync(
+    private async Task InsertAsync(string @event, TimeSpan age, string actor, Guid? tenant = null, bool nobodys = false) =>
+        await MigratedDatabase.ExecuteAsync(
         _database.Admin,
         $"""
          INSERT INTO audit_log (id, tenant_id, occurred_at, event, outcome, actor_kind, actor_id)
@@ -167,7 +171,8 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
     private static string? Name(JsonElement item) => item.GetProperty("event").GetString();
 
     private static Caller Caller(Role role, bool isOperator) =>
-        new(Tenants.Development, role, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), ApiKeyId = Guid.NewGuid(), IsOperator = isOperator };
+        new(Tenants.Development, role, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), ApiKeyId = Guid.NewGuid(),
+            IsOperator = isOperator };
 
     private static JsonElement.ArrayEnumerator Items(JsonElement body) => body.GetProperty("data").GetProperty("items").EnumerateArray();
 

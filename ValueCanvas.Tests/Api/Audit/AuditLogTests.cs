@@ -43,17 +43,18 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
         await connection.OpenAsync(Cancel);
         await using (var transaction = await connection.BeginTransactionAsync(Cancel))
         {
-            await audit.Log.WriteAsync(connection, null, new("rolled.back"), Cancel);
+            await audit.Log.WriteAsync(connection, null, new AuditEvent("rolled.back"), Cancel);
             await transaction.RollbackAsync(Cancel);
         }
 
         await using (var transaction = await connection.BeginTransactionAsync(Cancel))
         {
-            await audit.Log.WriteAsync(connection, null, new("rolled.on"), Cancel);
+            await audit.Log.WriteAsync(connection, null, new AuditEvent("rolled.on"), Cancel);
             await transaction.CommitAsync(Cancel);
         }
 
-        Assert.Equal("rolled.on", await database.ScalarAsync<string>("SELECT string_agg(event, ' ') FROM audit_log WHERE event LIKE 'rolled.%'"));
+        Assert.Equal("rolled.on", await database.ScalarAsync<string>(
+            "SELECT string_agg(event, ' ') FROM audit_log WHERE event LIKE 'rolled.%'"));
     }
 
     [Fact]
@@ -97,11 +98,13 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
     [Fact]
     public async Task Record_WithAFullQueue_SaysInTheLogWhatIsMissing()
     {
-        await using var audit = new AuditWriting("Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1", null, ("Audit:MaxQueued", "2"));
+        await using var audit = new AuditWriting(
+            "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1", null, ("Audit:MaxQueued", "2"));
         foreach (var name in new[] { "one.done", "two.done", "three.done" })
             audit.Log.Record(null, new(name));
 
-        Assert.StartsWith("Error: Not in the audit log: three.done success by system", Assert.Single(audit.Logged), StringComparison.Ordinal);
+        Assert.StartsWith("Error: Not in the audit log: three.done success by system", Assert.Single(
+            audit.Logged), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -127,7 +130,8 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
         await servers.StopPostgresAsync(Cancel);
         await audit.StartAsync();
         audit.Log.Record(null, new("late.written"));
-        await ProxyHost.UntilAsync(() => Task.FromResult(audit.Logged.Any(line => line.Contains("wait for the database", StringComparison.Ordinal))));
+        await ProxyHost.UntilAsync(
+            () => Task.FromResult(audit.Logged.Any(line => line.Contains("wait for the database", StringComparison.Ordinal))));
 
         await servers.StartPostgresAsync(Cancel);
         await ProxyHost.UntilAsync(async () => await CountAsync(admin) == 1);
@@ -153,7 +157,8 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
 
         Assert.Equal(1, await database.ScalarAsync<long>("SELECT count(*) FROM audit_log WHERE event = 'old.enough'"));
         Assert.Equal(
-            "2", await database.ScalarAsync<string>("SELECT string_agg(details ->> 'rows', ' ') FROM audit_log WHERE event = 'audit.pruned'"));
+            "2", await database.ScalarAsync<string>(
+                "SELECT string_agg(details ->> 'rows', ' ') FROM audit_log WHERE event = 'audit.pruned'"));
     }
 
     private static async Task<long> CountAsync(string admin)

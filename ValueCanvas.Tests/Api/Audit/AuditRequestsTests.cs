@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Routing.Patterns;
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Audit;
 
@@ -56,7 +56,8 @@ public sealed class AuditRequestsTests
 
     [Fact]
     public async Task Change_OfWhichTheFeatureSpoke_IsRecordedOnce() =>
-        Assert.Equal("thing.made", Assert.Single(await RowsAsync("POST", 200, (context, log) => log.Record(context, new("thing.made")))).Event);
+        Assert.Equal("thing.made", Assert.Single(
+            await RowsAsync("POST", 200, (context, log) => log.Record(context, new("thing.made")))).Event);
 
     [Fact]
     public async Task Change_OnARouteThatNeedsNoRow_IsNotRecorded() =>

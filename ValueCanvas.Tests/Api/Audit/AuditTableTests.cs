@@ -45,7 +45,9 @@ public sealed class AuditTableTests(MigratedDatabase database) : IClassFixture<M
             await ScalarAsAppAsync($"{As(Mine)}; SELECT set_config('app.audit_all', 'on', true); ", Seen));
     }
 
-    /// <summary>Row-level security and the lack of rights hold for whoever owns the password; so does the least age of what can be removed.</summary>
+    /// <summary>
+    /// Row-level security and the lack of rights hold for whoever owns the password; so does the least age of what can be removed.
+    /// </summary>
     [Fact]
     public async Task Prune_WithNoRetentionAtAll_KeepsThirtyDays()
     {
@@ -60,7 +62,8 @@ public sealed class AuditTableTests(MigratedDatabase database) : IClassFixture<M
     [Fact]
     public async Task Prune_DeniedRows_GoSooner()
     {
-        foreach (var (age, outcome) in new[] { ("100 days", "success"), ("100 days", "denied"), ("500 days", "failure"), ("50 days", "denied") })
+        foreach (var (age, outcome) in new[] { ("100 days", "success"), ("100 days", "denied"), ("500 days", "failure"),
+            ("50 days", "denied") })
             await MigratedDatabase.ExecuteAsync(database.Admin, Insert(null, age, $"sooner {age} {outcome}", outcome));
 
         await database.ScalarAsync<int>("SELECT prune_audit_log('400 days', '90 days', 1000)", database.App);

@@ -9,6 +9,7 @@ using ValueCanvas.Core.Database;
 using ValueCanvas.Tests.Api.Accounts;
 using ValueCanvas.Tests.Api.ApiKeys;
 using ValueCanvas.Tests.Core.Database;
+using ValueCanvas.Tests.Core.Usage;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Authentication;
@@ -40,7 +41,8 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
         var hash = await _database.ScalarAsync<string>("SELECT password_hash FROM users");
         Assert.Equal(
             PasswordVerificationResult.Success,
-            new PasswordHasher<object>(Options.Create(new PasswordHasherOptions())).VerifyHashedPassword(this, hash, ApiHost.OperatorPassword));
+            new PasswordHasher<object>(Options.Create(new PasswordHasherOptions()))
+                .VerifyHashedPassword(this, hash, ApiHost.OperatorPassword));
     }
 
     [Fact]
@@ -163,17 +165,14 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task DatabaseAway_ServiceLives_AndCatchesUpWhenItIsThere()
     {
-        var target = new NpgsqlConnectionStringBuilder(_database.App);
-        await using var proxy = new Door(target.Host!, target.Port);
-        target.Host = "127.0.0.1";
-        target.Port = proxy.Port;
-        proxy.IsClosed = true;
-        await using var api = new ApiHost(database: target.ConnectionString + ";Timeout=1");
+        await using var proxy = new SeveredProxy(_database.App);
+        proxy.Cut();
+        await using var api = new ApiHost(database: proxy.ConnectionString + ";Timeout=1");
         using (var live = await api.ClientWith(null).GetAsync("/health/live", Cancellation))
             Assert.Equal(HttpStatusCode.OK, live.StatusCode);
         await IsAsync(api, ApiHost.Key, HttpStatusCode.ServiceUnavailable);
 
-        proxy.IsClosed = false;
+        proxy.Mend();
 
         await UntilOpenAsync(api);
     }
@@ -182,16 +181,14 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
     public async Task NotDoneYet_KeyIsNotWrong_AndNobodyElseIsFirst()
     {
         // The database is away at the start, and then there, but another instance is in the middle of its own first start.
-        var target = new NpgsqlConnectionStringBuilder(_database.App);
-        await using var proxy = new Door(target.Host!, target.Port);
-        (target.Host, target.Port) = ("127.0.0.1", proxy.Port);
-        proxy.IsClosed = true;
-        await using var api = new ApiHost(database: target.ConnectionString + ";Timeout=1");
+        await using var proxy = new SeveredProxy(_database.App);
+        proxy.Cut();
+        await using var api = new ApiHost(database: proxy.ConnectionString + ";Timeout=1");
         await using var other = new NpgsqlConnection(_database.Admin);
         await other.OpenAsync(Cancellation);
         await using var takeLock = new NpgsqlCommand($"SELECT pg_advisory_lock({0x5643464952535431})", other);
         await takeLock.ExecuteNonQueryAsync(Cancellation);
-        proxy.IsClosed = false;
+        proxy.Mend();
         var unknown = ApiKeyText.Create("live");
         await InferenceProxy.ProxyHost.UntilAsync(async () => await StatusAsync(api, unknown) == HttpStatusCode.Unauthorized);
 
@@ -226,19 +223,6 @@ public sealed class FirstStartTests(ServersFixture servers) : IAsyncLifetime
         var refused = Assert.Throws<OptionsValidationException>(() => Start((variable, value)));
         Assert.Contains(variable, refused.Message, StringComparison.Ordinal);
         Assert.DoesNotContain(value, refused.Message, StringComparison.Ordinal);
-    }
-
-    private sealed class Door(string host, int port) : TcpFaultProxy(host, port)
-    {
-        public volatile bool IsClosed;
-
-        protected override async Task<bool> PassAsync(
-            ReadOnlyMemory<byte> bytes, System.Net.Sockets.TcpClient from, System.Net.Sockets.TcpClient to, bool fromClient, CancellationToken stop)
-        {
-            if (!IsClosed)
-                await to.GetStream().WriteAsync(bytes, stop);
-            return !IsClosed;
-        }
     }
 
     private ApiHost Start(params (string Key, string Value)[] settings) => new(database: _database.App, settings: settings);

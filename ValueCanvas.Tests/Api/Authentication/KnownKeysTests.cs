@@ -1,6 +1,7 @@
 using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Authentication;
 
@@ -8,16 +9,16 @@ public sealed class KnownKeysTests
 {
     private static readonly TokenHash Hash = TokenHash.Of("a key");
 
-    private readonly Clock _clock = new();
+    private readonly SteppedClock _clock = new();
 
     [Fact]
     public void Find_WhileTheDatabaseAnswers_IsLookedUpAgainAfterAWhile()
     {
         var keys = With(out _);
-        _clock.Pass(KnownKeys.Renewal - TimeSpan.FromSeconds(1));
+        _clock.Advance(KnownKeys.Renewal - TimeSpan.FromSeconds(1));
         keys.Confirm(_clock.GetTimestamp());
         Assert.NotNull(keys.Find(Hash));
-        _clock.Pass(TimeSpan.FromSeconds(1));
+        _clock.Advance(TimeSpan.FromSeconds(1));
         keys.Confirm(_clock.GetTimestamp());
         Assert.Null(keys.Find(Hash));
         Assert.NotNull(keys.FindTrusted(Hash));
@@ -27,12 +28,12 @@ public sealed class KnownKeysTests
     public void Find_WithoutTheDatabase_GoesOnForTenMinutesFromItsLastAnswer()
     {
         var keys = With(out _);
-        _clock.Pass(TimeSpan.FromMinutes(4));
+        _clock.Advance(TimeSpan.FromMinutes(4));
         keys.Confirm(_clock.GetTimestamp());
 
-        _clock.Pass(KnownKeys.Trust - TimeSpan.FromSeconds(1));
+        _clock.Advance(KnownKeys.Trust - TimeSpan.FromSeconds(1));
         Assert.NotNull(keys.Find(Hash));
-        _clock.Pass(TimeSpan.FromSeconds(2));
+        _clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Null(keys.Find(Hash));
         Assert.Null(keys.FindTrusted(Hash));
     }
@@ -41,9 +42,9 @@ public sealed class KnownKeysTests
     public void Find_DatabaseNeverAnswered_GoesOnForTenMinutesFromTheLookUp()
     {
         var keys = With(out _);
-        _clock.Pass(KnownKeys.Trust - TimeSpan.FromSeconds(1));
+        _clock.Advance(KnownKeys.Trust - TimeSpan.FromSeconds(1));
         Assert.NotNull(keys.Find(Hash));
-        _clock.Pass(TimeSpan.FromSeconds(2));
+        _clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Null(keys.Find(Hash));
     }
 
@@ -63,9 +64,9 @@ public sealed class KnownKeysTests
     public void ChangedAccess_ForgetsWhatWasLookedUpBefore_NotWhatWasLookedUpAfter()
     {
         var before = Key();
-        _clock.Pass(TimeSpan.FromSeconds(1));
+        _clock.Advance(TimeSpan.FromSeconds(1));
         var heardAt = _clock.GetTimestamp();
-        _clock.Pass(TimeSpan.FromSeconds(1));
+        _clock.Advance(TimeSpan.FromSeconds(1));
         var after = before with { LookedUpAt = _clock.GetTimestamp() };
         foreach (var add in (Action<ChangedAccess>[])
         [
@@ -93,17 +94,4 @@ public sealed class KnownKeysTests
         new Caller(Guid.NewGuid(), Role.Member, CredentialKind.ApiKey) { ApiKeyId = Guid.NewGuid(), HolderId = Guid.NewGuid() },
         ExpiresAt: null,
         _clock.GetTimestamp());
-
-    private sealed class Clock : TimeProvider
-    {
-        private long _ticks = TimeSpan.TicksPerDay;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => _ticks;
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(_ticks);
-
-        public void Pass(TimeSpan time) => _ticks += time.Ticks;
-    }
 }

@@ -70,7 +70,8 @@ public sealed class ModelAllowListTests : IClassFixture<ModelAllowListTests.Fixt
         }
 
         Assert.Empty(_inference.Seen);
-        using var allowed = await _client.PostAsync("/v1/messages", KeyDatabase.Json("""{"model":"tiny-9","max_tokens":1}"""), Cancellation);
+        using var allowed = await _client.PostAsync(
+            "/v1/messages", KeyDatabase.Json("""{"model":"tiny-9","max_tokens":1}"""), Cancellation);
         Assert.Equal(HttpStatusCode.OK, allowed.StatusCode);
     }
 
@@ -87,7 +88,8 @@ public sealed class ModelAllowListTests : IClassFixture<ModelAllowListTests.Fixt
     public async Task Models_List_HasTheAllowedOnes_AndAnotherIs404()
     {
         using var list = await _client.GetAsync("/v1/models", Cancellation);
-        var models = (await ApiHost.JsonAsync(list)).GetProperty("data").EnumerateArray().Select(model => model.GetProperty("id").GetString());
+        var models = (await ApiHost.JsonAsync(list)).GetProperty("data").EnumerateArray()
+            .Select(model => model.GetProperty("id").GetString());
         Assert.Equal(["small", "tiny-1"], models);
 
         using var other = await _client.GetAsync("/v1/models/large", Cancellation);

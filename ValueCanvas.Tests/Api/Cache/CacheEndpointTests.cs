@@ -18,7 +18,8 @@ public sealed class CacheEndpointTests(MigratedDatabase database) : IClassFixtur
     {
         _inference = await FakeInference.StartAsync();
         _api = new ApiHost(
-            _inference.Address, database.App, settings: [("ResponseCache:Enabled", "true"), ("ResponseCache:WriteInterval", "00:00:00.050"), ("RateLimiting:Enabled", "false")]);
+            _inference.Address, database.App, settings: [("ResponseCache:Enabled", "true"), ("ResponseCache:WriteInterval", "00:00:00.050"),
+                ("RateLimiting:Enabled", "false")]);
     }
 
     public async ValueTask DisposeAsync()
@@ -32,11 +33,13 @@ public sealed class CacheEndpointTests(MigratedDatabase database) : IClassFixtur
     {
         // The other tests of this class count for the same tenant.
         var before = await StatisticsAsync();
-        using (var warmed = await _api.PostAsync("/api/cache/warm", $$"""{"requests":[{{Ask}},{{Ask.Replace("Hi", "Ho")}},{"model":"m","messages":[]}],"concurrency":2}"""))
+        using (var warmed = await _api.PostAsync(
+            "/api/cache/warm", $$"""{"requests":[{{Ask}},{{Ask.Replace("Hi", "Ho")}},{"model":"m","messages":[]}],"concurrency":2}"""))
         {
             var data = await DataAsync(warmed);
             Assert.Equal((3, 0), (data.GetProperty("warmed").GetInt32(), data.GetProperty("failed").GetInt32()));
-            Assert.All(data.GetProperty("results").EnumerateArray(), result => Assert.Equal("MISS", result.GetProperty("cache").GetString()));
+            Assert.All(data.GetProperty("results").EnumerateArray(), result => Assert.Equal(
+                "MISS", result.GetProperty("cache").GetString()));
         }
 
         Assert.Equal(3, _inference.Seen.Count);
@@ -49,7 +52,8 @@ public sealed class CacheEndpointTests(MigratedDatabase database) : IClassFixtur
         await UntilAsync(async () => Count(await StatisticsAsync(), "hits") == Count(before, "hits") + 1);
         var statistics = await StatisticsAsync();
         Assert.Equal((3, 3, 24), (
-            Count(statistics, "misses") - Count(before, "misses"), Count(statistics, "entries") - Count(before, "entries"), Count(statistics, "hours")));
+            Count(statistics, "misses") - Count(before, "misses"), Count(statistics, "entries") - Count(before, "entries"), Count(
+                statistics, "hours")));
         Assert.Equal(
             Count(statistics, "hits") / (double)(Count(statistics, "hits") + Count(statistics, "misses")),
             statistics.GetProperty("hitRate").GetDouble(), 0.0001);
@@ -69,15 +73,18 @@ public sealed class CacheEndpointTests(MigratedDatabase database) : IClassFixtur
     {
         var prompt = $$"""{"prompt":"{{Guid.NewGuid()}}"}""";
         using (var first = await _api.PostAsync("/api/llm/chat", prompt))
-            Assert.Equal(("MISS", false), (first.Headers.GetValues("x-cache").Single(), (await DataAsync(first)).GetProperty("cached").GetBoolean()));
+            Assert.Equal(("MISS", false), (first.Headers.GetValues("x-cache").Single(), (await DataAsync(first))
+                .GetProperty("cached").GetBoolean()));
         using (var second = await _api.PostAsync("/generate", prompt))
         {
             var data = await DataAsync(second);
-            Assert.Equal(("HIT", true, 0m), (second.Headers.GetValues("x-cache").Single(), data.GetProperty("cached").GetBoolean(), data.GetProperty("cost").GetDecimal()));
+            Assert.Equal(("HIT", true, 0m), (second.Headers.GetValues("x-cache").Single(), data.GetProperty(
+                "cached").GetBoolean(), data.GetProperty("cost").GetDecimal()));
             Assert.NotNull(second.Headers.Age);
         }
 
-        using var streamed = await _api.PostAsync("/api/llm/chat", prompt.Replace("{\"prompt\"", "{\"stream\":true,\"prompt\"", StringComparison.Ordinal));
+        using var streamed = await _api.PostAsync(
+            "/api/llm/chat", prompt.Replace("{\"prompt\"", "{\"stream\":true,\"prompt\"", StringComparison.Ordinal));
         Assert.Equal("HIT", streamed.Headers.GetValues("x-cache").Single());
         Assert.Contains("\"cached\":true", await streamed.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
         using var request = new HttpRequestMessage(HttpMethod.Post, "/api/llm/chat") { Content = new StringContent(prompt) };

@@ -12,6 +12,9 @@ namespace ValueCanvas.Tests.Api.Isolation;
 /// </summary>
 public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLifetime
 {
+    private NpgsqlDataSource _app = null!;
+    private NpgsqlDataSource _admin = null!;
+
     public string Admin { get; private set; } = "";
 
     public string App { get; private set; } = "";
@@ -25,21 +28,26 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
     public async ValueTask InitializeAsync()
     {
-        Admin = new NpgsqlConnectionStringBuilder(await servers.CreateDatabaseAsync("isolation")) { Pooling = false }.ConnectionString;
-        App = new NpgsqlConnectionStringBuilder(await ApiDatabase.MigrateAsync(Admin)) { Pooling = false }.ConnectionString;
+        Admin = new NpgsqlConnectionStringBuilder(
+            await servers.CreateMigratedDatabaseAsync("isolation")) { Pooling = false }.ConnectionString;
+        App = ApiDatabase.AsApp(Admin);
+        (_admin, _app) = (Pooled(Admin), Pooled(App));
         var columns = await ReadColumnsAsync();
         Tables = [.. columns.Select(column => column.Table).Distinct()];
         A = await FillAsync(columns);
         B = await FillAsync(columns);
     }
 
-    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    public async ValueTask DisposeAsync()
+    {
+        await _app.DisposeAsync();
+        await _admin.DisposeAsync();
+    }
 
     /// <summary>What the statement gives as the application: the first column of each row; null where it is refused (42501).</summary>
     public async Task<(bool Refused, int Affected, IReadOnlyList<object> Values)> AsAppAsync(Owner? owner, string sql)
     {
-        await using var connection = new NpgsqlConnection(App);
-        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await _app.OpenConnectionAsync(TestContext.Current.CancellationToken);
         await using var transaction = await connection.BeginTransactionAsync(TestContext.Current.CancellationToken);
         if (owner is not null)
         {
@@ -65,8 +73,7 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
     public async Task<IReadOnlyList<string>> NamesAsync(string sql)
     {
-        await using var connection = new NpgsqlConnection(Admin);
-        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await _admin.OpenConnectionAsync(TestContext.Current.CancellationToken);
         await using var command = new NpgsqlCommand(sql, connection);
         await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
         List<string> names = [];
@@ -83,6 +90,9 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
             values[column] = literal;
         return $"INSERT INTO {table} ({string.Join(", ", values.Keys)}) VALUES ({string.Join(", ", values.Values)})";
     }
+
+    private static NpgsqlDataSource Pooled(string connectionString) =>
+        NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = true });
 
     private async Task<Owner> FillAsync(IReadOnlyList<Column> columns)
     {
@@ -148,8 +158,7 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
     private async Task<IReadOnlyList<Column>> ReadColumnsAsync()
     {
-        await using var connection = new NpgsqlConnection(Admin);
-        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var connection = await _admin.OpenConnectionAsync(TestContext.Current.CancellationToken);
         await using var command = new NpgsqlCommand(
             """
             SELECT c.relname, a.attname, format_type(a.atttypid, NULL), f.relname, fa.attname,
@@ -179,7 +188,8 @@ public sealed partial class IsolationDatabase(ServersFixture servers) : IAsyncLi
 
         return columns;
 
-        string? Text(int column) => reader.IsDBNull(column) ? null : Convert.ToString(reader.GetValue(column), CultureInfo.InvariantCulture);
+        string? Text(int column) => reader.IsDBNull(column) ? null
+            : Convert.ToString(reader.GetValue(column), CultureInfo.InvariantCulture);
     }
 
     [GeneratedRegex("= ANY \\(ARRAY\\['([^']*)'")]

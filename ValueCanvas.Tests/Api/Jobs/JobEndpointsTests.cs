@@ -1,29 +1,20 @@
 using System.Net;
 using System.Text.Json;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Jobs;
 
-public sealed class JobEndpointsTests(ServersFixture servers) : IAsyncLifetime
+public sealed class JobEndpointsTests(JobSubmissionTests.Shared shared) : IClassFixture<JobSubmissionTests.Shared>, IAsyncLifetime
 {
     private const string Valid =
         """{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":{"businessDescription":"A bakery in Lyon"}}""";
 
-    private readonly MigratedDatabase _database = new(servers);
-    private ApiHost _api = null!;
+    private readonly MigratedDatabase _database = shared.Database;
+    private readonly ApiHost _api = shared.Api;
 
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _api = new ApiHost(database: _database.App, cache: _database.Redis);
-    }
+    public async ValueTask InitializeAsync() => await shared.EmptyAsync();
 
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _database.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Fact]
     public async Task Submit_ValidJob_Is202WithTheStoredJobAtItsLocation()

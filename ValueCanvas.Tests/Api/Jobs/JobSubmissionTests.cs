@@ -20,9 +20,7 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
 
     private MigratedDatabase Database => shared.Database;
 
-    // Each test begins with an empty queue.
-    public async ValueTask InitializeAsync() => await MigratedDatabase.ExecuteAsync(
-        Database.Admin, "TRUNCATE llm_jobs, llm_job_requests, llm_job_limits CASCADE");
+    public async ValueTask InitializeAsync() => await shared.EmptyAsync();
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
@@ -337,5 +335,9 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
             await Api.DisposeAsync();
             await Database.DisposeAsync();
         }
+
+        /// <summary>Each test begins with an empty queue.</summary>
+        public Task EmptyAsync() => MigratedDatabase.ExecuteAsync(
+            Database.Admin, "TRUNCATE llm_jobs, llm_job_requests, llm_job_limits, llm_job_schedules CASCADE");
     }
 }

@@ -3,31 +3,22 @@ using Microsoft.Extensions.DependencyInjection;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Core.Jobs.Schedules;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Jobs;
 
-public sealed class ScheduleTests(ServersFixture servers) : IAsyncLifetime
+public sealed class ScheduleTests(JobSubmissionTests.Shared shared) : IClassFixture<JobSubmissionTests.Shared>, IAsyncLifetime
 {
     private const string Nightly =
         """{"name":"nightly","cron":"0 3 * * *","timeZone":"Europe/Berlin","job":{"type":"chat","promptVariables":{"prompt":"x"},"priority":4}}""";
 
-    private readonly MigratedDatabase _database = new(servers);
-    private ApiHost _api = null!;
+    private readonly MigratedDatabase _database = shared.Database;
+    private readonly ApiHost _api = shared.Api;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _api = new ApiHost(database: _database.App, cache: _database.Redis, settings: ("RateLimiting:Enabled", "false"));
-    }
+    public async ValueTask InitializeAsync() => await shared.EmptyAsync();
 
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _database.DisposeAsync();
-    }
+    public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     [Fact]
     public async Task Schedule_ItsTimeHasCome_SubmitsOneJobHoweverManyLook()

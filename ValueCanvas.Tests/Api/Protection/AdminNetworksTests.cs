@@ -56,7 +56,8 @@ public sealed class AdminNetworksTests
     public async Task Operator_OnAnotherRoute_IsOneInsideTheNetworksAlone(string address, bool isOperator)
     {
         var context = From(address);
-        context.Features.Set(new Caller(Guid.NewGuid(), Role.Owner, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), IsOperator = true });
+        context.Features.Set(
+            new Caller(Guid.NewGuid(), Role.Owner, CredentialKind.ApiKey) { HolderId = Guid.NewGuid(), IsOperator = true });
 
         await Networks("10.1.0.0/16").LeaveOperatorsOutside(context, _ => Task.CompletedTask);
 
@@ -66,7 +67,8 @@ public sealed class AdminNetworksTests
     [Fact]
     public void Networks_NoneConfigured_AllowEverybody() => Assert.True(Networks().Allows(From("203.0.113.9")));
 
-    private static AdminNetworks Networks(params string[] networks) => new(Options.Create(new ProtectionOptions { AdminNetworks = networks }));
+    private static AdminNetworks Networks(params string[] networks) => new(
+        Options.Create(new ProtectionOptions { AdminNetworks = networks }));
 
     private static DefaultHttpContext From(string? address)
     {

@@ -6,13 +6,9 @@ using ValueCanvas.Api.Protection;
 namespace ValueCanvas.Tests.Api.Protection;
 
 /// <summary>What browsers are told stands in every answer, and nothing that helps an attacker does.</summary>
-public sealed class AnswerHeadersTests : IAsyncLifetime
+public sealed class AnswerHeadersTests(OriginsApi origins) : IClassFixture<OriginsApi>
 {
-    private readonly ApiHost _api = new(settings: [("Protection:AllowedOrigins:0", "https://app.example.com")]);
-
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
+    private readonly ApiHost _api = origins.Host;
 
     [Theory]
     [InlineData("GET", "/health/live")]

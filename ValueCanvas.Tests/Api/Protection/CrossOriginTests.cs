@@ -7,14 +7,9 @@ using ValueCanvas.Api.Protection;
 namespace ValueCanvas.Tests.Api.Protection;
 
 /// <summary>Which pages of other origins a browser lets read the answers.</summary>
-public sealed class CrossOriginTests : IAsyncLifetime
+public sealed class CrossOriginTests(OriginsApi origins) : IClassFixture<OriginsApi>
 {
-    private readonly ApiHost _api = new(settings:
-        [("Protection:AllowedOrigins:0", "https://app.example.com"), ("Protection:AllowedOrigins:1", "http://localhost:3000")]);
-
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
+    private readonly ApiHost _api = origins.Host;
 
     [Theory]
     [InlineData("https://app.example.com", true)]

@@ -104,7 +104,8 @@ public sealed class HostileRequestTests(HostileRequestTests.Api api) : IClassFix
     [Fact]
     public async Task Body_LargerThanAnyRouteTakes_Is413AndAudited()
     {
-        var answer = await api.SendAsync($"POST /v1/chat/completions HTTP/1.1\nHost: x\nConnection: close\n{api.Key}Content-Length: 104857600\n\n{{");
+        var answer = await api.SendAsync(
+            $"POST /v1/chat/completions HTTP/1.1\nHost: x\nConnection: close\n{api.Key}Content-Length: 104857600\n\n{{");
 
         Assert.Equal(413, RawHttp.Status(answer));
         await api.AuditedAsync("request.refused", "too large");
@@ -119,7 +120,8 @@ public sealed class HostileRequestTests(HostileRequestTests.Api api) : IClassFix
     [InlineData("limit=1&limit=2")]
     public async Task Query_WithNonsense_Is400(string query)
     {
-        var answer = await api.SendAsync($"GET /api/canvas?{query.Replace(" ", "%20", StringComparison.Ordinal)} HTTP/1.1\nHost: x\nConnection: close\n{api.Key}\n");
+        var answer = await api.SendAsync(
+            $"GET /api/canvas?{query.Replace(" ", "%20", StringComparison.Ordinal)} HTTP/1.1\nHost: x\nConnection: close\n{api.Key}\n");
 
         Assert.Equal(400, RawHttp.Status(answer));
     }

@@ -6,7 +6,9 @@ namespace ValueCanvas.Tests.Api.Protection;
 /// <summary>Bytes to the server as no HTTP client would send them.</summary>
 internal static class RawHttp
 {
-    /// <summary>All that is answered until the server closes the connection; at most 20 s. Lines of <paramref name="request"/> end with CR LF.</summary>
+    /// <summary>
+    /// All that is answered until the server closes the connection; at most 20 s. Lines of <paramref name="request"/> end with CR LF.
+    /// </summary>
     public static async Task<string> SendAsync(Uri address, string request)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
@@ -29,5 +31,6 @@ internal static class RawHttp
     }
 
     public static int Status(string answer) =>
-        answer.StartsWith("HTTP/1.1 ", StringComparison.Ordinal) ? int.Parse(answer.AsSpan(9, 3), System.Globalization.CultureInfo.InvariantCulture) : 0;
+        answer.StartsWith("HTTP/1.1 ", StringComparison.Ordinal)
+            ? int.Parse(answer.AsSpan(9, 3), System.Globalization.CultureInfo.InvariantCulture) : 0;
 }

@@ -18,7 +18,8 @@ public sealed class RequestChecksTests
         var foreign = Guid.NewGuid().ToString();
         foreach (var name in new[]
         {
-            "x-valuecanvas-tenant", "X-ValueCanvas-Internal", "x_valuecanvas_tenant", "x_anything", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded",
+            "x-valuecanvas-tenant", "X-ValueCanvas-Internal", "x_valuecanvas_tenant", "x_anything", "X-Forwarded-For", "X-Forwarded-Host",
+            "Forwarded",
             "X-Real-IP", "X-Original-URL", "X-HTTP-Method-Override",
         })
             request.Headers.TryAddWithoutValidation(name, foreign);

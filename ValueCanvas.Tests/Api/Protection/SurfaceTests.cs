@@ -4,13 +4,9 @@ using Microsoft.AspNetCore.DataProtection;
 namespace ValueCanvas.Tests.Api.Protection;
 
 /// <summary>What a stranger sees of the service.</summary>
-public sealed class SurfaceTests : IAsyncLifetime
+public sealed class SurfaceTests(FakedApi faked) : IClassFixture<FakedApi>
 {
-    private readonly ApiHost _api = new();
-
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
-
-    public ValueTask DisposeAsync() => _api.DisposeAsync();
+    private readonly ApiHost _api = faked.Host;
 
     [Fact]
     public async Task Document_ForAStranger_IsClosed()
@@ -37,7 +33,9 @@ public sealed class SurfaceTests : IAsyncLifetime
         Assert.Equal(HttpStatusCode.Unauthorized, refused.StatusCode);
     }
 
-    /// <summary>What is sealed is sealed by SecretBox; keys of the framework's own would have to be shared by all instances as well.</summary>
+    /// <summary>
+    /// What is sealed is sealed by SecretBox; keys of the framework's own would have to be shared by all instances as well.
+    /// </summary>
     [Fact]
     public void DataProtection_OfTheFramework_IsNotUsed() => Assert.Null(_api.Services.GetService(typeof(IDataProtectionProvider)));
 }

@@ -7,31 +7,13 @@ using ValueCanvas.Tests.VllmSimulator;
 namespace ValueCanvas.Tests.Api.Providers;
 
 /// <summary>An operator resets breakers through the Api; the proxies are real and meet at Redis.</summary>
-public sealed class ProviderResetTests(ServersFixture servers) : IAsyncLifetime
+public sealed class ProviderResetTests(ProviderResetTests.Proxies proxies) : IClassFixture<ProviderResetTests.Proxies>
 {
-    private readonly SimulatorServer _simulator = SimulatorServer.Start();
-    private ProxyHost _asked = null!;
-    private ProxyHost _other = null!;
-    private ApiHost _api = null!;
+    private readonly ProxyHost _asked = proxies.Asked;
+    private readonly ProxyHost _other = proxies.Other;
+    private readonly ApiHost _api = proxies.Api;
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        (_asked, _other) = (Proxy(), Proxy());
-        _api = new ApiHost(
-            _asked.Client.BaseAddress!.ToString().TrimEnd('/'), settings: ("Inference:OperatorKey", ProxyHost.OperatorKey));
-        foreach (var proxy in new[] { _asked, _other })
-            await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("state").GetString() == "up");
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _other.DisposeAsync();
-        await _asked.DisposeAsync();
-        _simulator.Dispose();
-    }
 
     [Fact]
     public async Task Reset_WithoutABody_ClosesEveryBreakerAtEveryProxy()
@@ -44,8 +26,9 @@ public sealed class ProviderResetTests(ServersFixture servers) : IAsyncLifetime
         await ProxyHost.UntilAsync(async () => await StateAsync(_asked) == "forced_open");
         using (var refused = await _api.PostAsync("/api/llm/chat", """{"prompt":"Hi"}"""))
             Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
-        var opened = (await ApiHost.JsonAsync(await _api.GetAsync("/api/llm/stats"))).GetProperty("data");
-        Assert.Equal("open", opened.GetProperty("vllm").GetProperty("state").GetString());
+        // The Api asks one proxy or the other, and that one follows within a second.
+        await ProxyHost.UntilAsync(async () => (await ApiHost.JsonAsync(await _api.GetAsync("/api/llm/stats")))
+            .GetProperty("data").GetProperty("vllm").GetProperty("state").GetString() == "open");
 
         // As printed by curl -X POST: no body, no type.
         using var response = await _api.Client.PostAsync("/api/llm/reset", null, Cancellation);
@@ -90,10 +73,39 @@ public sealed class ProviderResetTests(ServersFixture servers) : IAsyncLifetime
         }
     }
 
-    private ProxyHost Proxy() => ProxyHost.Start(
-        [_simulator.Address.OriginalString], ("Inference:DefaultModel", SimulatorServer.Model), ("ConnectionStrings:cache", servers.Redis));
-
     private static async Task<string?> StateAsync(ProxyHost proxy) =>
         (await proxy.ReplicaAsync(0)).GetProperty("breakers").EnumerateArray().Select(breaker => breaker.GetProperty("state").GetString())
         .FirstOrDefault();
+
+    public sealed class Proxies(ServersFixture servers) : IAsyncLifetime
+    {
+        private readonly SimulatorServer _simulator = SimulatorServer.Start();
+
+        internal ProxyHost Asked { get; private set; } = null!;
+
+        internal ProxyHost Other { get; private set; } = null!;
+
+        internal ApiHost Api { get; private set; } = null!;
+
+        public async ValueTask InitializeAsync()
+        {
+            (Asked, Other) = (Proxy(), Proxy());
+            Api = new ApiHost(
+                Asked.Client.BaseAddress!.ToString().TrimEnd('/'), settings: ("Inference:OperatorKey", ProxyHost.OperatorKey));
+            foreach (var proxy in new[] { Asked, Other })
+                await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("state").GetString() == "up");
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Api.DisposeAsync();
+            await Other.DisposeAsync();
+            await Asked.DisposeAsync();
+            _simulator.Dispose();
+        }
+
+        private ProxyHost Proxy() => ProxyHost.Start(
+            [_simulator.Address.OriginalString],
+            ("Inference:DefaultModel", SimulatorServer.Model), ("ConnectionStrings:cache", servers.Redis));
+    }
 }

@@ -5,24 +5,18 @@ using ValueCanvas.Tests.Core.Inference;
 namespace ValueCanvas.Tests.Api.Providers;
 
 /// <summary>What the Api makes of the proxy's account of its model servers.</summary>
-public sealed class ProviderStatusTests : IAsyncLifetime
+public sealed class ProviderStatusTests : IClassFixture<FakedApi>
 {
-    private FakeInference _inference = null!;
-    private ApiHost _api = null!;
+    private readonly FakeInference _inference;
+    private readonly ApiHost _api;
+
+    public ProviderStatusTests(FakedApi faked)
+    {
+        faked.Begin();
+        (_inference, _api) = (faked.Inference, faked.Host);
+    }
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        _inference = await FakeInference.StartAsync();
-        _api = new ApiHost(_inference.Address);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _api.DisposeAsync();
-        await _inference.DisposeAsync();
-    }
 
     [Theory]
     [InlineData("closed", null, "closed", "healthy", HttpStatusCode.OK)]
@@ -30,7 +24,8 @@ public sealed class ProviderStatusTests : IAsyncLifetime
     [InlineData("forced_open", null, "open", "unhealthy", HttpStatusCode.ServiceUnavailable)]
     [InlineData("open", "2001-01-01T00:00:00Z", "half_open", "healthy", HttpStatusCode.OK)]
     [InlineData("half_open", null, "half_open", "healthy", HttpStatusCode.OK)]
-    public async Task Health_OfOneProvider_IsItsBreakersState(string breaker, string? until, string state, string status, HttpStatusCode code)
+    public async Task Health_OfOneProvider_IsItsBreakersState(
+        string breaker, string? until, string state, string status, HttpStatusCode code)
     {
         _inference.Providers = Document(Provider("vllm", Replica("vllm-0", "up", Breaker("m", breaker, until))));
         using var stranger = _api.ClientWith(null);
@@ -95,12 +90,14 @@ public sealed class ProviderStatusTests : IAsyncLifetime
     [Fact]
     public async Task Stats_AllKeysOfAProviderResting_IsUnhealthy()
     {
-        _inference.Providers = Document(Provider("openai", Replica("api.openai.com", "up")).Replace("\"ready\"", "\"disabled\"", StringComparison.Ordinal));
+        _inference.Providers = Document(
+            Provider("openai", Replica("api.openai.com", "up")).Replace("\"ready\"", "\"disabled\"", StringComparison.Ordinal));
 
         var provider = (await ApiHost.JsonAsync(await _api.GetAsync("/api/llm/stats"))).GetProperty("data").GetProperty("openAI");
 
         Assert.Equal(("unhealthy", 1, 0), (
-            provider.GetProperty("status").GetString(), provider.GetProperty("keysResting").GetInt32(), provider.GetProperty("available").GetInt32()));
+            provider.GetProperty("status").GetString(), provider.GetProperty("keysResting").GetInt32(), provider.GetProperty(
+                "available").GetInt32()));
     }
 
     [Theory]

@@ -2,7 +2,6 @@ using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
 using ValueCanvas.Tests.Core.Caching;
-using ValueCanvas.Tests.InferenceProxy;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;

@@ -82,8 +82,8 @@ public sealed class RedisFaultTests(OwnRedis own) : IClassFixture<OwnRedis>
         var noticed = load.Late;
         await FleetLoad.RunAsync(1);
 
-        // Those that were under way when it became slow, until that was noticed; since then nobody.
-        Assert.InRange(noticed - before, 1, 2 * LimiterFleet.Size * (LimiterFleet.Clients + _options.RedisFailures));
+        // At most those that were under way when it became slow, until that was noticed; since then nobody.
+        Assert.InRange(noticed - before, 0, 2 * LimiterFleet.Size * (LimiterFleet.Clients + _options.RedisFailures));
         Assert.Equal(noticed, load.Late);
         (await load.StopAsync()).AssertHeld(PerSecond);
     }

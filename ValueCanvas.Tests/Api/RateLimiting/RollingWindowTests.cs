@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
-using ValueCanvas.Tests.InferenceProxy;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;

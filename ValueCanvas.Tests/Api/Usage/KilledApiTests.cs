@@ -18,8 +18,8 @@ public sealed class KilledApiTests(ServersFixture servers)
     [Fact]
     public async Task Api_KilledUnderLoad_HasARowForEveryWholeAnswer_AndWritesTheOthersOff()
     {
-        var admin = await servers.CreateDatabaseAsync("killed");
-        var app = await ApiDatabase.MigrateAsync(admin);
+        var admin = await servers.CreateMigratedDatabaseAsync("killed");
+        var app = ApiDatabase.AsApp(admin);
         await using var inference = await FakeInference.StartAsync();
         inference.Answer = context => context.Request.Headers.ContainsKey(Streamed)
             ? FakeInference.Stream(context, "Hel", "lo", ".")
@@ -35,11 +35,19 @@ public sealed class KilledApiTests(ServersFixture servers)
 
         var whole = new ConcurrentQueue<string>();
         var sent = new ConcurrentQueue<string>();
-        await using (var api = await ApiProcess.StartAsync(settings))
+        await using (var api = await ServiceProcess.StartApiAsync(settings))
         {
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
             var load = Enumerable.Range(0, Clients).Select(i => LoadAsync(api.Address, i, sent, whole, stop.Token)).ToArray();
             await UsageWriterTests.UntilAsync(() => Task.FromResult(whole.Count > 200));
+            // All clients may be about to ask again at the same moment: one call at least is with the model.
+            var asked = new TaskCompletionSource();
+            inference.Answer = context =>
+            {
+                asked.TrySetResult();
+                return Task.Delay(Timeout.Infinite, context.RequestAborted);
+            };
+            await asked.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
             await api.KillAsync();
             await stop.CancelAsync();
             await Task.WhenAll(load).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
@@ -50,7 +58,7 @@ public sealed class KilledApiTests(ServersFixture servers)
         Assert.Empty(whole.Except(rows));
 
         // The next process finds what was under way.
-        await using var next = await ApiProcess.StartAsync(settings);
+        await using var next = await ServiceProcess.StartApiAsync(settings);
         await UsageWriterTests.UntilAsync(async () => (await ModelsAsync(admin, "true")).Length >= rows.Length + 1);
         var all = await ModelsAsync(admin, "true");
         Assert.Equal(all.Length, all.Distinct().Count());

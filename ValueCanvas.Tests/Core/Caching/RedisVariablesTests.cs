@@ -7,7 +7,8 @@ public sealed class RedisVariablesTests
 {
     [Theory]
     [InlineData("REDIS_HOST=cache.example", "cache.example:6379")]
-    [InlineData("REDIS_HOST=cache.example REDIS_PORT=7000 REDIS_AUTH_TOKEN=secret REDIS_SSL=true", "cache.example:7000,password=secret,ssl=true")]
+    [InlineData("REDIS_HOST=cache.example REDIS_PORT=7000 REDIS_AUTH_TOKEN=secret REDIS_SSL=true",
+        "cache.example:7000,password=secret,ssl=true")]
     [InlineData("REDIS_URL=redis://localhost:6379", "localhost:6379")]
     [InlineData("REDIS_URL=rediss://:p%40ss@cache.example", "cache.example:6379,password=p@ss,ssl=true")]
     [InlineData("REDIS_PORT=7000", null)]

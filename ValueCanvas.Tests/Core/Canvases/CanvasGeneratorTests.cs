@@ -123,7 +123,8 @@ public sealed class CanvasGeneratorTests
         Assert.Equal(brief, CanvasBrief.FromVariables(brief.ToVariables()));
         Assert.Equal(
             new CanvasBrief("A bakery", null, CanvasType.ValueProposition),
-            CanvasBrief.FromVariables(JsonSerializer.Deserialize<Dictionary<string, JsonElement>>("""{"businessDescription":" A bakery "}""")!));
+            CanvasBrief.FromVariables(
+                JsonSerializer.Deserialize<Dictionary<string, JsonElement>>("""{"businessDescription":" A bakery "}""")!));
     }
 
     internal static JsonObject ValidAnswer(CanvasType type)

@@ -3,6 +3,7 @@ using Npgsql;
 using ValueCanvas.Core.Changes;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Changes;
 

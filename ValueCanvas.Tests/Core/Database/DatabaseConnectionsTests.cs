@@ -32,7 +32,8 @@ public sealed class DatabaseConnectionsTests
     public void Settings_OfTheSection_AreTaken()
     {
         var settings = Read("Production", interactive: true, ("Database:PoolSize", "3"), ("Database:PoolOverflow", "4"),
-            ("Database:ConnectTimeout", "00:00:07"), ("Database:CommandTimeout", "00:00:08.5"), ("Database:ConnectionLifetime", "00:10:00"));
+            ("Database:ConnectTimeout", "00:00:07"), ("Database:CommandTimeout", "00:00:08.5"),
+                ("Database:ConnectionLifetime", "00:10:00"));
 
         Assert.Equal((3, 7, 7, 9, 600), (
             settings.MinPoolSize, settings.MaxPoolSize, settings.Timeout, settings.CommandTimeout, settings.ConnectionLifetime));
@@ -42,7 +43,8 @@ public sealed class DatabaseConnectionsTests
     public void ConnectionString_Wins()
     {
         var settings = Read(
-            "Production", interactive: false, ("ConnectionStrings:valuecanvas", "Host=h;Maximum Pool Size=4;Timeout=9;Connection Lifetime=60"));
+            "Production", interactive: false, ("ConnectionStrings:valuecanvas",
+                "Host=h;Maximum Pool Size=4;Timeout=9;Connection Lifetime=60"));
 
         Assert.Equal((4, 4, 9, 60), (settings.MinPoolSize, settings.MaxPoolSize, settings.Timeout, settings.ConnectionLifetime));
     }
@@ -66,7 +68,8 @@ public sealed class DatabaseConnectionsTests
         configuration["ConnectionStrings:valuecanvas"] = "Host=h";
         foreach (var (key, value) in settings)
             configuration[key] = value;
-        return new(DatabaseConnections.Read(configuration, new HostingEnvironment { EnvironmentName = environment, ApplicationName = "t" }, interactive)
+        return new(DatabaseConnections.Read(
+            configuration, new HostingEnvironment { EnvironmentName = environment, ApplicationName = "t" }, interactive)
             .ConnectionString);
     }
 }

@@ -44,7 +44,8 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
     [Fact]
     public async Task Pool_Exhausted_IsUnavailableInBoundedTime_AndServesAgain()
     {
-        using var host = database.Services(new NpgsqlConnectionStringBuilder(database.App) { MaxPoolSize = 2, Timeout = 1 }.ConnectionString);
+        using var host = database.Services(
+            new NpgsqlConnectionStringBuilder(database.App) { MaxPoolSize = 2, Timeout = 1 }.ConnectionString);
         var source = host.Services.GetRequiredService<NpgsqlDataSource>();
         var held = new[] { await source.OpenConnectionAsync(Cancel), await source.OpenConnectionAsync(Cancel) };
 
@@ -77,7 +78,8 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
         using var services = new ServiceCollection().AddMetrics()
             .AddLogging(logging => logging.AddProvider(log)).BuildServiceProvider();
         var queries = new SlowQueries(
-            TimeSpan.FromMilliseconds(100), services.GetRequiredService<ILogger<SlowQueries>>(), services.GetRequiredService<IMeterFactory>());
+            TimeSpan.FromMilliseconds(
+                100), services.GetRequiredService<ILogger<SlowQueries>>(), services.GetRequiredService<IMeterFactory>());
         var builder = new NpgsqlDataSourceBuilder(database.App);
         builder.UseLoggerFactory(queries);
         await using var source = builder.Build();
@@ -127,7 +129,8 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
 
         listener.RecordObservableInstruments();
 
-        Assert.Contains(seen, one => one is { Name: "db.client.connection.count", Value: > 0 } && one.Tags.Contains("state=used", StringComparison.Ordinal)
+        Assert.Contains(seen, one => one is { Name: "db.client.connection.count", Value: > 0 }
+            && one.Tags.Contains("state=used", StringComparison.Ordinal)
             && one.Tags.Contains("pool.name=valuecanvas", StringComparison.Ordinal));
         Assert.Contains(seen, one => one is { Name: "db.client.connection.max", Value: 30 or 60 });
         Assert.DoesNotContain(seen, one => one.Tags.Contains("pool.name=valuecanvas", StringComparison.Ordinal)

@@ -39,7 +39,8 @@ public sealed class DatabaseMigratorTests(MigratedDatabase database) : IClassFix
                 FROM pg_roles WHERE rolname LIKE 'valuecanvas\_%'
                 """));
 
-        foreach (var forbidden in new[] { "SELECT * FROM \"__EFMigrationsHistory\"", "DELETE FROM llm_job_results", "CREATE TABLE mine (id int)" })
+        foreach (var forbidden in new[] { "SELECT * FROM \"__EFMigrationsHistory\"", "DELETE FROM llm_job_results",
+            "CREATE TABLE mine (id int)" })
         {
             var refused = await Assert.ThrowsAsync<PostgresException>(() => MigratedDatabase.ExecuteAsync(database.App, forbidden));
             Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);

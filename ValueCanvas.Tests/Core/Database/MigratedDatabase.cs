@@ -33,16 +33,17 @@ public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         Redis = servers.Redis;
-        Admin = await CreateEmptyAsync();
-        await MigrateAsync(Admin);
+        Admin = await CreateAsync();
         await ExecuteAsync(Admin, $"INSERT INTO tenants (id, name) VALUES ('{OtherTenant}', 'Other')");
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
     /// <summary>The superuser's connection string of one more database, not migrated.</summary>
-    public async Task<string> CreateEmptyAsync() =>
-        new NpgsqlConnectionStringBuilder(await servers.CreateDatabaseAsync("data")) { Pooling = false }.ConnectionString;
+    public async Task<string> CreateEmptyAsync() => Unpooled(await servers.CreateDatabaseAsync("data"));
+
+    /// <summary>The same, migrated.</summary>
+    public async Task<string> CreateAsync() => Unpooled(await servers.CreateMigratedDatabaseAsync("data"));
 
     public async Task MigrateAsync(string connectionString, string appPassword = AppPassword, string operatorPassword = OperatorPassword)
     {
@@ -73,6 +74,9 @@ public sealed class MigratedDatabase(ServersFixture servers) : IAsyncLifetime
         await using var command = new NpgsqlCommand(sql, connection);
         await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
     }
+
+    private static string Unpooled(string connectionString) =>
+        new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString;
 
     private string As(string role, string password) =>
         new NpgsqlConnectionStringBuilder(Admin) { Username = role, Password = password }.ConnectionString;

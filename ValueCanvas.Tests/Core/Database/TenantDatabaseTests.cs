@@ -122,6 +122,8 @@ public sealed class TenantDatabaseTests(MigratedDatabase database) : IClassFixtu
     {
         Assert.True(DatabaseErrors.IsUnavailable(BrokenConnector()));
         Assert.False(DatabaseErrors.IsUnavailable(new ObjectDisposedException("something of ours")));
+        Assert.True(DatabaseErrors.IsUnavailable(new TimeoutException { Source = "Npgsql" }));
+        Assert.False(DatabaseErrors.IsUnavailable(new TimeoutException()));
     }
 
     // What Npgsql throws (its issues 6415 and 6506): met when backends are terminated under load.

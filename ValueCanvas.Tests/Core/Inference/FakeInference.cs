@@ -14,12 +14,14 @@ internal sealed class FakeInference : IAsyncDisposable
 
     private FakeInference(WebApplication app) => _app = app;
 
-    public RequestDelegate Answer { get; set; } = context => Text(context, 200, Completion("Hello."));
+    private const string NoProviders = """{"providers":[]}""";
+
+    public RequestDelegate Answer { get; set; } = Hello;
 
     public int ReadyStatus { get; set; } = 200;
 
     /// <summary>What <c>GET /providers</c> says.</summary>
-    public string Providers { get; set; } = """{"providers":[]}""";
+    public string Providers { get; set; } = NoProviders;
 
     public ConcurrentQueue<SeenRequest> Seen { get; } = new();
 
@@ -54,6 +56,13 @@ internal sealed class FakeInference : IAsyncDisposable
         return fake;
     }
 
+    /// <summary>As it was when it started.</summary>
+    public void Reset()
+    {
+        (Answer, ReadyStatus, Providers) = (Hello, 200, NoProviders);
+        Seen.Clear();
+    }
+
     /// <summary>What this request asks; <see cref="Seen"/> has those of all.</summary>
     public static System.Text.Json.JsonElement BodyOf(HttpContext context) =>
         System.Text.Json.JsonDocument.Parse((byte[])context.Items[nameof(BodyOf)]!).RootElement;
@@ -76,7 +85,8 @@ internal sealed class FakeInference : IAsyncDisposable
     public static Task Error(HttpContext context, int status, string message, string? code = null) => Text(
         context,
         status,
-        System.Text.Json.JsonSerializer.Serialize(new { error = new { message, type = "invalid_request_error", param = (string?)null, code } }));
+        System.Text.Json.JsonSerializer.Serialize(
+            new { error = new { message, type = "invalid_request_error", param = (string?)null, code } }));
 
     public static string Completion(string content, string finishReason = "stop") =>
         $$$"""
@@ -113,6 +123,8 @@ internal sealed class FakeInference : IAsyncDisposable
         await Event(context, UsageChunk());
         await Event(context, "[DONE]");
     }
+
+    private static Task Hello(HttpContext context) => Text(context, 200, Completion("Hello."));
 
     public async ValueTask DisposeAsync()
     {

@@ -156,7 +156,8 @@ public sealed class InferenceClientTests
 
     [Fact]
     public async Task Stream_EndsWithoutDone_IsUnavailableAndNeverASilentEnd() =>
-        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync((context, _) => FakeInference.Event(context, FakeInference.Chunk("a"))));
+        Assert.Equal(InferenceFailure.Unavailable, await BrokenStreamAsync(
+            (context, _) => FakeInference.Event(context, FakeInference.Chunk("a"))));
 
     [Fact]
     public async Task Stream_DoneWithoutFinishReason_IsUnavailable() =>
@@ -233,5 +234,6 @@ public sealed class InferenceClientTests
         return failure.Kind;
     }
 
-    private static Task NeverAsync(HttpContext context) => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
+    private static Task NeverAsync(HttpContext context) => Task.Delay(
+        Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
 }

@@ -1,3 +1,4 @@
+using System.Data;
 using Npgsql;
 
 namespace ValueCanvas.Tests.Core.Jobs;
@@ -9,17 +10,21 @@ internal static class JobHistoryChecker
 {
     private static readonly string[] Ended = ["succeeded", "failed", "cancelled"];
 
+    /// <summary>What is wrong with the jobs, as of one moment: also while work goes on.</summary>
     /// <param name="connectionString">As superuser.</param>
     /// <param name="accepted">Jobs that were accepted: each must be there.</param>
     public static async Task<IReadOnlyList<string>> ViolationsAsync(string connectionString, params IEnumerable<Guid> accepted)
     {
-        await using var source = NpgsqlDataSource.Create(connectionString);
+        await using var connection = new NpgsqlConnection(connectionString);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var moment = await connection.BeginTransactionAsync(
+            IsolationLevel.RepeatableRead, TestContext.Current.CancellationToken);
         var events = await ReadAsync(
-            source, "SELECT job_id, event, state, attempt, run_lease, worker_id FROM llm_job_events ORDER BY job_id, id",
+            connection, "SELECT job_id, event, state, attempt, run_lease, worker_id FROM llm_job_events ORDER BY job_id, id",
             row => (Job: row.GetGuid(0), Event: row.GetString(1), State: row.GetString(2), Attempt: row.GetInt32(3), Lease: row.GetInt64(4)));
-        var results = (await ReadAsync(source, "SELECT job_id, run_lease FROM llm_job_results", row => (row.GetGuid(0), row.GetInt64(1))))
+        var results = (await ReadAsync(connection, "SELECT job_id, run_lease FROM llm_job_results", row => (row.GetGuid(0), row.GetInt64(1))))
             .ToDictionary(row => row.Item1, row => row.Item2);
-        var states = (await ReadAsync(source, "SELECT id, state FROM llm_jobs", row => (row.GetGuid(0), row.GetString(1))))
+        var states = (await ReadAsync(connection, "SELECT id, state FROM llm_jobs", row => (row.GetGuid(0), row.GetString(1))))
             .ToDictionary(row => row.Item1, row => row.Item2);
 
         List<string> found = [.. accepted.Where(id => !states.ContainsKey(id)).Select(id => $"{id}: accepted and lost")];
@@ -62,9 +67,37 @@ internal static class JobHistoryChecker
         return found;
     }
 
-    private static async Task<List<T>> ReadAsync<T>(NpgsqlDataSource source, string sql, Func<NpgsqlDataReader, T> read)
+    /// <summary>
+    /// What is wrong with the bill of jobs that asked one question each: whoever succeeded pays one answer, nobody pays two, and the daily sums
+    /// are those of the rows.
+    /// </summary>
+    /// <param name="connectionString">As superuser.</param>
+    /// <param name="ended">Jobs whose rows must be there by now.</param>
+    public static async Task<IReadOnlyList<string>> ChargeViolationsAsync(string connectionString, IEnumerable<Guid> ended)
     {
-        await using var command = source.CreateCommand(sql);
+        await using var connection = new NpgsqlConnection(connectionString);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var moment = await connection.BeginTransactionAsync(
+            IsolationLevel.RepeatableRead, TestContext.Current.CancellationToken);
+        var succeeded = await ReadAsync(connection, "SELECT job_id FROM llm_job_results", row => row.GetGuid(0));
+        var paid = (await ReadAsync(
+                connection, "SELECT job_id, count(*)::integer FROM llm_usage WHERE job_id IS NOT NULL AND cost > 0 GROUP BY job_id",
+                row => (Job: row.GetGuid(0), Rows: row.GetInt32(1))))
+            .ToDictionary(row => row.Job, row => row.Rows);
+        var sums = await ReadAsync(
+            connection, "SELECT (SELECT sum(cost) FROM llm_usage) IS NOT DISTINCT FROM (SELECT sum(cost) FROM model_usage)",
+            row => row.GetBoolean(0));
+
+        List<string> found = [.. paid.Where(pair => pair.Value > 1).Select(pair => $"{pair.Key} pays {pair.Value} answers")];
+        found.AddRange(ended.Intersect(succeeded).Where(job => !paid.ContainsKey(job)).Select(job => $"{job} pays nothing"));
+        if (!sums[0])
+            found.Add("the daily sums are not those of the rows");
+        return found;
+    }
+
+    private static async Task<List<T>> ReadAsync<T>(NpgsqlConnection connection, string sql, Func<NpgsqlDataReader, T> read)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
         await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
         List<T> rows = [];
         while (await reader.ReadAsync(TestContext.Current.CancellationToken))

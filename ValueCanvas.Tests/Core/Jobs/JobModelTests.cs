@@ -76,7 +76,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         var leases = _host.Services.GetRequiredService<JobLeases>();
         var store = _host.Services.GetRequiredService<JobStore>();
         var control = new JobControl(_host.Services.GetRequiredService<TenantDatabase>(), store);
-        await using var admin = NpgsqlDataSource.Create(_database.Admin);
+        await using var admin = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(_database.Admin) { Pooling = true });
         Dictionary<Guid, Model> model = [];
         List<Job> held = [];
         List<string> done = [];

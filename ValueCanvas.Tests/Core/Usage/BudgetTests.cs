@@ -1,7 +1,10 @@
 using System.Globalization;
+using System.Net;
+using StackExchange.Redis;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Core.Usage.Budgets;
 using ValueCanvas.Core.Usage.Recording;
+using ValueCanvas.Tests.Core.Caching;
 using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Core.Usage;
@@ -64,11 +67,70 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
         var (first, _) = await TryAsync(host, call, 0.01m);
         host.Require<BudgetBook>().Settle(first!, 0);
 
-        var redis = host.Require<StackExchange.Redis.IConnectionMultiplexer>();
-        foreach (var key in redis.GetServer(redis.GetEndPoints()[0]).Keys(pattern: $"valuecanvas:budget:*{call.TenantId:N}*").ToArray())
+        var redis = host.Require<IConnectionMultiplexer>();
+        foreach (var key in redis.GetServer(redis.GetEndPoints()[0]).Keys(pattern: $"valuecanvas:spent:*{call.TenantId:N}*").ToArray())
             await redis.GetDatabase().KeyDeleteAsync(key);
 
         Assert.NotNull((await TryAsync(host, call, 0.3m)).Refusal);
+    }
+
+    [Fact]
+    public async Task Spent_ReadFromTheRowsBeforeItsCallIsSettled_IsNotCountedTwice()
+    {
+        var call = await CallAsync(1, "estimate");
+        await using var host = await HostAsync(call);
+        var book = host.Require<BudgetBook>();
+        var (reservation, _) = await TryAsync(host, call, 0.5m);
+        await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 0.5m)).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+
+        Assert.True(await book.LoadAsync(reservation!.Parts[0].Account, Cancellation));
+        book.Settle(reservation, 0.5m);
+        await UsageWriterTests.UntilAsync(async () => (await TryAsync(host, call, 0.4m)).Reservation is not null);
+
+        Assert.Equal(0.5m, (await TryAsync(host, call, 0.2m)).Refusal?.Spent);
+    }
+
+    [Fact]
+    public async Task Strict_WhileRedisIsFrozen_InstancesTogetherDoNotOverspend_AndMeetAgain()
+    {
+        var call = await CallAsync(4, "strict");
+        var options = ConfigurationOptions.Parse(database.Redis);
+        var (server, port) = options.EndPoints[0] switch
+        {
+            DnsEndPoint dns => (dns.Host, dns.Port),
+            IPEndPoint ip => (ip.Address.ToString(), ip.Port),
+            var unknown => throw new NotSupportedException($"{unknown}"),
+        };
+        await using var proxy = new FreezingProxy(server, port);
+        (string, string)[] settings =
+        [
+            ("Usage:Budgets:Wait", "00:00:00"), ("Usage:Budgets:Refresh", "00:00:00.1"), ("Usage:Budgets:RedisTimeout", "00:00:00.5"),
+            ("Usage:Budgets:Instances", "2"),
+        ];
+        var redis = $"127.0.0.1:{proxy.Port},password={options.Password}";
+        await using var one = await HostAsync(call, redis, settings);
+        await using var two = await HostAsync(call, redis, settings);
+        var (before, _) = await TryAsync(one, call, 0.1m);
+        Assert.True(before!.IsShared);
+        one.Require<BudgetBook>().Settle(before, 0);
+
+        proxy.Freeze();
+        var tries = await Task.WhenAll(Enumerable.Range(0, 60).Select(i => TryAsync(i % 2 == 0 ? one : two, call, 0.1m)));
+        var held = tries.Where(answer => answer.Reservation is not null).ToArray();
+        Assert.InRange(held.Length, 30, 40);
+        Assert.All(held, answer => Assert.False(answer.Reservation!.IsShared));
+
+        // What was spent without it Redis learns from the rows, before anything is held there again.
+        foreach (var (i, host) in new[] { one, two }.Index())
+        {
+            await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(call.TenantId, 1.95m)).WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+            foreach (var (reservation, _) in tries.Where((answer, at) => at % 2 == i && answer.Reservation is not null))
+                host.Require<BudgetBook>().Settle(reservation!, 1.95m / tries.Where((answer, at) => at % 2 == i && answer.Reservation is not null).Count());
+        }
+
+        proxy.Thaw();
+        await UsageWriterTests.UntilAsync(async () => (await TryAsync(one, call, 0.05m)).Reservation is { IsShared: true });
+        Assert.Equal(3.9m, (await TryAsync(two, call, 0.2m)).Refusal?.Spent);
     }
 
     [Fact]
@@ -119,9 +181,11 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
         return new InferenceCall(tenant) { Route = "/test" };
     }
 
-    private async Task<UsageHost> HostAsync(InferenceCall call, bool redis = true)
+    private Task<UsageHost> HostAsync(InferenceCall call, bool redis = true) => HostAsync(call, redis ? database.Redis : null, AtOnce);
+
+    private async Task<UsageHost> HostAsync(InferenceCall call, string? redis, (string, string)[] settings)
     {
-        var host = await UsageHost.StartAsync(database.App, redis: redis ? database.Redis : null, settings: AtOnce);
+        var host = await UsageHost.StartAsync(database.App, redis: redis, settings: settings);
         await UsageWriterTests.UntilAsync(() => Task.FromResult(host.Require<BudgetBook>().Of(call).Count == 1));
         return host;
     }

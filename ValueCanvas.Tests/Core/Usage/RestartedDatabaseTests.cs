@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using Npgsql;
+using StackExchange.Redis;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
+using ValueCanvas.Core.Usage.Budgets;
 using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Infrastructure;
@@ -53,6 +55,23 @@ public sealed class RestartedDatabaseTests : IAsyncLifetime
         Assert.Equal(
             await ScalarAsync<decimal>(admin, "SELECT sum(cost) FROM llm_usage"), await ScalarAsync<decimal>(admin,
                 "SELECT sum(cost) FROM model_usage"));
+
+        // Redis came back with nothing, and knows all that was spent, once.
+        var (book, spent) = (host.Require<BudgetBook>(), await ScalarAsync<decimal>(admin, "SELECT sum(cost) FROM llm_usage"));
+        var budgets = book.Of(new InferenceCall(Tenants.Development) { Route = "/test" });
+        using var redis = await ConnectionMultiplexer.ConnectAsync(_servers.Redis);
+        await UsageWriterTests.UntilAsync(async () =>
+        {
+            await book.ReserveAsync(budgets, _ => 1_000_000, Cancellation);
+            foreach (var key in redis.GetServer(redis.GetEndPoints()[0]).Keys(pattern: "valuecanvas:spent:*:month"))
+            {
+                if (BudgetAccount.ToDollars((long)await redis.GetDatabase().HashGetAsync(key, "stored")) == spent)
+                    return true;
+            }
+
+            return false;
+        });
+        Assert.Equal(spent, (await book.ReserveAsync(budgets, _ => 1_000_000, Cancellation)).Refusal?.Spent);
     }
 
     private static async Task LoadAsync(InferenceClient client, ConcurrentQueue<Guid> done, CancellationToken cancellationToken)

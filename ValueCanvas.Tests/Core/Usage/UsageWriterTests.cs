@@ -94,14 +94,31 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
     }
 
     [Fact]
+    public async Task Directory_ThatCannotBeWritten_AnotherIsUsed()
+    {
+        var file = UsageHost.NewDirectory();
+        await File.WriteAllTextAsync(file, "", Cancellation);
+        await using var host = await UsageHost.StartAsync(database.App, Path.Combine(file, "in-a-file"));
+
+        using var written = host.Require<UsageDirectory>().Create("test");
+        File.Delete(written.Name);
+        Assert.False(written.Name.StartsWith(file, StringComparison.Ordinal));
+        File.Delete(file);
+    }
+
+    [Fact]
     public async Task Calls_OfAProcessThatDied_AreWrittenOff_ButThoseThatHaveTheirRow()
     {
         var directory = UsageHost.NewDirectory();
         var (lost, written) = (UsageHost.Row(), UsageHost.Row());
+        // More than a file begins with, of models whose names are as long as they may be.
+        var many = Enumerable.Range(0, 600).Select(_ => UsageHost.Row() with { RequestedModel = new string('ß', 256) }).ToArray();
         await using (var host = await UsageHost.StartAsync(database.App, directory))
         {
             host.Require<OpenCalls>().Open(lost);
             host.Require<OpenCalls>().Open(written);
+            foreach (var row in many)
+                host.Require<OpenCalls>().Open(row);
             host.Require<OpenCalls>().Open(UsageHost.Row() with { Id = Guid.Empty });
             host.Require<OpenCalls>().Close(Guid.Empty);
             // Committed, and then killed.
@@ -109,9 +126,11 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
         }
 
         await using var next = await UsageHost.StartAsync(database.App, directory);
-        await UntilAsync(async () => await CountAsync($"id = '{lost.Id}' AND status = 'written_off' AND cost = 0") == 1);
+        await UntilAsync(async () =>
+            await CountAsync($"id = '{lost.Id}' AND status = 'written_off' AND cost = 0") == 1 && await CountAsync(In(many)) == many.Length);
         Assert.Equal(1, await CountAsync($"id = '{written.Id}' AND status = 'completed' AND cost = 0.5"));
         Assert.Equal(0, await CountAsync($"id = '{Guid.Empty}'"));
+        Assert.Equal(many.Length, await CountAsync($"{In(many)} AND status = 'written_off'"));
     }
 
     [Fact]

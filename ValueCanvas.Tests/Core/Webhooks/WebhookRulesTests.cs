@@ -2,6 +2,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Core.Webhooks;
 using ValueCanvas.Worker.Webhooks;
 
@@ -79,5 +80,5 @@ public sealed class WebhookRulesTests
         Assert.InRange(WebhookSchedule.DelayAfter(1, TimeSpan.FromDays(9), options, random).TotalHours, 4, 4);
     }
 
-    private static WebhookSecrets With(string key) => new(Options.Create(new WebhookOptions { SecretKey = key }));
+    private static WebhookSecrets With(string key) => new(new SecretBox(Options.Create(new SecretOptions { SecretKey = key })));
 }

@@ -24,21 +24,18 @@ public sealed class AdmissionTests
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
             lock (gate)
-            {
                 most = Math.Max(most, ++running);
-            }
 
             await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, context.RequestAborted);
             lock (gate)
-            {
                 running--;
-            }
 
             await FakeReplica.AnswerAsync(context);
         });
         await using var proxy = Start(replica, limit: 3);
 
-        var answers = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => proxy.PostAsync(Ask))).WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => proxy.PostAsync(Ask)))
+            .WaitAsync(TimeSpan.FromSeconds(20), Cancel);
 
         Assert.All(answers, answer => Assert.Equal(HttpStatusCode.OK, answer.StatusCode));
         Assert.Equal(3, most);
@@ -106,9 +103,7 @@ public sealed class AdmissionTests
         Assert.Equal(": keep-alive", await reader.ReadLineAsync(Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(30), Cancel));
         Assert.Single(replica.Received);
         if (maxWait == "00:00:30")
-        {
             held.Release();
-        }
 
         var text = await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         if (maxWait == "00:00:30")
@@ -213,15 +208,14 @@ public sealed class AdmissionTests
         // Four wait again, three of them one tenant's: that one has more than its share.
         var more = await Wait(Who("greedy")).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal((429, true), (more.Refused!.Status, more.Refused.RetryAfter >= TimeSpan.FromSeconds(1)));
-        var late = await Wait(Who("a") with { Deadline = TimeProvider.System.GetUtcNow().AddSeconds(-1) }).WaitAsync(TimeSpan.FromSeconds(30), Cancel);
+        var late = await Wait(Who("a") with { Deadline = TimeProvider.System.GetUtcNow().AddSeconds(-1) })
+            .WaitAsync(TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal((504, "deadline_exceeded"), (late.Refused!.Status, late.Refused.Code));
 
         first!.Dispose();
         (await high.WaitAsync(TimeSpan.FromSeconds(30), Cancel)).Placement!.Dispose();
         foreach (var waiting in greedy)
-        {
             (await waiting.WaitAsync(TimeSpan.FromSeconds(30), Cancel)).Placement!.Dispose();
-        }
 
         Assert.Equal((0, 0), (queue.Waiting, Replica(proxy).InFlight));
 
@@ -285,7 +279,8 @@ public sealed class AdmissionTests
     [InlineData("Inference:Admission:MaxWaiting", "-1")]
     [InlineData("Inference:Admission:MaxWait", "00:00:00")]
     public void Setting_MakesNoSense_StopsTheStartAndNamesTheKey(string key, string value) =>
-        Assert.Contains(key, Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
+        Assert.Contains(key, Assert.Throws<OptionsValidationException>(
+            () => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
 
     private static ProxyHost Start(FakeReplica replica, int limit, params (string Key, string Value)[] settings) =>
         ProxyHost.Start(replica, [("Inference:Admission:MaxRunningPerReplica", $"{limit}"), .. settings]);

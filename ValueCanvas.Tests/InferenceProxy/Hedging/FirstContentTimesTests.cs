@@ -1,4 +1,5 @@
 using ValueCanvas.InferenceProxy.Hedging;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hedging;
 
@@ -16,9 +17,7 @@ public sealed class FirstContentTimesTests
     public void Percentile_OfAThousandTimes_IsRightToATenth(double share, double milliseconds)
     {
         for (var i = 1; i <= 1000; i++)
-        {
             _times.Add(TimeSpan.FromMilliseconds(i));
-        }
 
         Assert.InRange(_times.Percentile(share, 50)!.Value.TotalMilliseconds, milliseconds, milliseconds * 1.1);
     }

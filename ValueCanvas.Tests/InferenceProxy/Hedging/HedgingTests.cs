@@ -4,11 +4,12 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hedging;
 
-/// <summary>A stream that is slow to begin is asked for at a second replica. On a clock of the test's own: no time passes but what a test lets pass,
-/// so the usual time to the first content is nothing and a hedge is due after <c>MinDelay</c>.</summary>
+/// <summary>A stream that is slow to begin is asked for at a second replica. On a clock of the test's own: no time passes but what a test
+/// lets pass, so the usual time to the first content is nothing and a hedge is due after <c>MinDelay</c>.</summary>
 public sealed class HedgingTests
 {
     private const string Ask = """{"model":"default","stream":true}""";
@@ -122,9 +123,7 @@ public sealed class HedgingTests
             case "half-open":
                 var options = fleet.Options.Breaker; // its time is over before the hedge is due
                 for (var i = 0; i < options.MinSamples && breaker.TryEnter(options, out var pass, out _); i++)
-                {
                     breaker.Record(pass, BreakerVerdict.Failure, slow: false, "cut", options);
-                }
 
                 break;
             case "saturated":
@@ -145,27 +144,23 @@ public sealed class HedgingTests
         Assert.Equal(received, fleet.Received);
         Assert.Equal(why == "cap" ? ["refused"] : [], fleet.Outcomes);
         if (why == "half-open")
-        {
             Assert.Equal(BreakerState.Open, breaker.State);
-        }
     }
 
     [Fact]
     public async Task Cap_OfManySlowStreams_IsKept()
     {
-        await using var fleet = await Fleet.StartAsync(settings: [("Inference:Hedging:MaxShare", "0.1"), ("Inference:Hedging:Percentile", "0.5")]);
+        await using var fleet = await Fleet.StartAsync(
+            settings: [("Inference:Hedging:MaxShare", "0.1"), ("Inference:Hedging:Percentile", "0.5")]);
 
         // Slow ones stay fewer than the twenty before: else they would be what is usual.
         for (var i = 0; i < 18; i++)
         {
             var asking = fleet.AskAsync(hold: 1);
             await ProxyHost.UntilAsync(() => Task.FromResult(fleet.Held.Count == i + 1));
-            fleet.Clock.Advance(TimeSpan.FromSeconds(1));
-            await ProxyHost.UntilAsync(() => Task.FromResult(asking.IsCompleted || fleet.Outcomes.Count == i + 1));
+            await fleet.Clock.AdvanceUntilAsync(TimeSpan.FromMilliseconds(200), () => asking.IsCompleted || fleet.Outcomes.Count == i + 1);
             if (fleet.Outcomes is [.., "refused"])
-            {
                 fleet.Held[i].Release();
-            }
 
             using var response = await asking.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
             await response.Content.ReadAsStringAsync(Cancel);
@@ -182,7 +177,8 @@ public sealed class HedgingTests
     [InlineData("Inference:Hedging:MinSamples", "0")]
     [InlineData("Inference:Hedging:MaxShare", "1")]
     public void Setting_MakesNoSense_StopsTheStartAndNamesTheKey(string key, string value) =>
-        Assert.Contains(key, Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
+        Assert.Contains(key, Assert.Throws<OptionsValidationException>(
+            () => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
 
     /// <summary>A request that a replica has and does not answer until it is told how.</summary>
     private sealed class HeldRequest(string name)
@@ -203,13 +199,9 @@ public sealed class HedgingTests
             try
             {
                 if (await _answer.Task.WaitAsync(context.RequestAborted))
-                {
                     await FakeReplica.StreamAsync(context);
-                }
                 else
-                {
                     context.Abort();
-                }
             }
             catch (OperationCanceledException)
             {
@@ -240,9 +232,7 @@ public sealed class HedgingTests
             get
             {
                 lock (_held)
-                {
                     return [.. _held];
-                }
             }
         }
 
@@ -251,9 +241,7 @@ public sealed class HedgingTests
             get
             {
                 lock (_outcomes)
-                {
                     return [.. _outcomes];
-                }
             }
         }
 
@@ -265,29 +253,24 @@ public sealed class HedgingTests
         {
             var fleet = new Fleet();
             for (var i = 0; i < replicas; i++)
-            {
                 fleet._fakes.Add(await FakeReplica.StartAsync(fleet.AnswerAsync));
-            }
 
             fleet.Proxy = ProxyHost.Start(fleet.Clock, fleet._fakes.Select(fake => fake.Address),
             [
-                ("Inference:ProbeInterval", "12:00:00"), ("Inference:Routing:MetricsInterval", "00:10:00"), ("Inference:Hedging:MinSamples", "20"),
+                ("Inference:ProbeInterval", "12:00:00"), ("Inference:Routing:MetricsInterval", "00:10:00"),
+                ("Inference:Hedging:MinSamples", "20"),
                 ("Inference:Hedging:MaxShare", "0.5"), .. settings.Where(setting => setting.Key.Length > 0),
             ]);
             var meters = fleet.Proxy.Services.GetRequiredService<IMeterFactory>();
             fleet._listener.InstrumentPublished = (instrument, listener) =>
             {
                 if (instrument.Meter.Scope == meters && instrument.Name == "valuecanvas.inference.hedges")
-                {
                     listener.EnableMeasurementEvents(instrument);
-                }
             };
             fleet._listener.SetMeasurementEventCallback<long>((_, _, tags, _) =>
             {
                 lock (fleet._outcomes)
-                {
                     fleet._outcomes.Add((string)tags[0].Value!);
-                }
             });
             fleet._listener.Start();
             for (var i = 0; i < 20; i++)
@@ -312,7 +295,8 @@ public sealed class HedgingTests
             var before = Held.Count;
             var asking = AskAsync(hold, cancel);
             await ProxyHost.UntilAsync(() => Task.FromResult(Held.Count > before));
-            Clock.Advance(TimeSpan.FromMilliseconds(60));
+            // The replica may have the request before the proxy waits for its content.
+            await Clock.AdvanceUntilAsync(TimeSpan.FromMilliseconds(60), () => asking.IsCompleted || Held.Count > before + 1);
             return await asking;
         }
 
@@ -321,7 +305,8 @@ public sealed class HedgingTests
             var failures = 0;
             for (var i = 0; i < _fakes.Count; i++)
             {
-                failures += (await Proxy.ReplicaAsync(i)).GetProperty("breakers").EnumerateArray().Sum(b => b.GetProperty("failures").GetInt32());
+                failures += (await Proxy.ReplicaAsync(i)).GetProperty("breakers").EnumerateArray()
+                    .Sum(b => b.GetProperty("failures").GetInt32());
             }
 
             return failures;
@@ -329,7 +314,8 @@ public sealed class HedgingTests
 
         public async Task AssertIdleAndBlamelessAsync()
         {
-            await ProxyHost.UntilAsync(() => Task.FromResult(Replicas.All(replica => replica.InFlight == 0 && replica.Load.PendingPrefill == 0)));
+            await ProxyHost.UntilAsync(
+                () => Task.FromResult(Replicas.All(replica => replica.InFlight == 0 && replica.Load.PendingPrefill == 0)));
             Assert.Equal(0, await FailuresAsync());
             Assert.All(Replicas, replica => Assert.Equal(ReplicaStatus.Up, replica.State.Status));
         }
@@ -339,23 +325,17 @@ public sealed class HedgingTests
             _listener.Dispose();
             await Proxy.DisposeAsync();
             foreach (var fake in _fakes)
-            {
                 await fake.DisposeAsync();
-            }
         }
 
         private Task AnswerAsync(HttpContext context)
         {
             if (Interlocked.Decrement(ref _toHold) < 0)
-            {
                 return FakeReplica.StreamAsync(context);
-            }
 
             var held = new HeldRequest($"{context.Connection.LocalIpAddress}:{context.Connection.LocalPort}");
             lock (_held)
-            {
                 _held.Add(held);
-            }
 
             return held.AnswerAsync(context);
         }

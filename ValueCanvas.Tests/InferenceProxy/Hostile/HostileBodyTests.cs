@@ -4,7 +4,9 @@ using System.Text;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hostile;
 
-/// <summary>Bodies that are meant to hurt, at the proxy as it is built: refused with an error object, cheaply, or passed on as they are.</summary>
+/// <summary>
+/// Bodies that are meant to hurt, at the proxy as it is built: refused with an error object, cheaply, or passed on as they are.
+/// </summary>
 [Collection(nameof(Hostile))]
 public sealed class HostileBodyTests(HostileProxy proxy)
 {
@@ -50,9 +52,7 @@ public sealed class HostileBodyTests(HostileProxy proxy)
             using var response = await PostAsync(Encoding.UTF8.GetBytes(body), path);
             Assert.Equal((what, status), (what, (int)response.StatusCode));
             if (status != 200)
-            {
                 await response.ErrorAsync();
-            }
         }
 
         // Fifty times what the largest of them takes.
@@ -99,8 +99,8 @@ public sealed class HostileBodyTests(HostileProxy proxy)
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         }
 
-        // Three gigabytes in all against a budget of 80 MB.
-        var statuses = await Task.WhenAll(Enumerable.Range(0, 100).Select(_ => StatusAsync(body)));
+        // More than a gigabyte in all against a budget of 80 MB.
+        var statuses = await Task.WhenAll(Enumerable.Range(0, 40).Select(_ => StatusAsync(body)));
 
         Assert.All(statuses, status => Assert.Contains(status, (int?[])[200, 503, null]));
         Assert.Contains(503, statuses);

@@ -51,22 +51,19 @@ public sealed class HostileConnectionTests(HostileProxy proxy)
     {
         await proxy.StartedAsync();
         var clients = await Task.WhenAll(
-            [.. Enumerable.Range(0, 20).Select(_ => proxy.ConnectAsync(Post + "Content-Length: 1000\n\n{")), proxy.ConnectAsync("POST /v1/chat/comple")]);
+            [.. Enumerable.Range(0, 20).Select(_ => proxy.ConnectAsync(Post + "Content-Length: 1000\n\n{")), proxy.ConnectAsync(
+                "POST /v1/chat/comple")]);
         var answers = clients.Select(AnswerAsync).ToArray();
         using var second = new PeriodicTimer(TimeSpan.FromSeconds(1));
         for (var i = 0; i < 20 && !answers.All(a => a.IsCompleted); i++)
         {
             await second.WaitForNextTickAsync(Cancel);
             foreach (var client in clients[..^1])
-            {
                 await Record.ExceptionAsync(async () => await client.GetStream().WriteAsync(" "u8.ToArray(), Cancel));
-            }
         }
 
         foreach (var answer in answers[..^1])
-        {
             AssertError(await answer, 408);
-        }
 
         Assert.StartsWith("HTTP/1.1 408", await answers[^1]);
         Array.ForEach(clients, client => client.Dispose());
@@ -110,7 +107,8 @@ public sealed class HostileConnectionTests(HostileProxy proxy)
     {
         await proxy.StartedAsync();
         using var client = await proxy.ConnectAsync(Post);
-        await Record.ExceptionAsync(async () => await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes("X: " + new string('x', 1_000_000)), Cancel));
+        await Record.ExceptionAsync(
+            async () => await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes("X: " + new string('x', 1_000_000)), Cancel));
 
         Assert.StartsWith("HTTP/1.1 431", await AnswerAsync(client));
     }
@@ -124,9 +122,7 @@ public sealed class HostileConnectionTests(HostileProxy proxy)
         try
         {
             while (await stream.ReadAsync(buffer, Cancel).AsTask().WaitAsync(TimeSpan.FromSeconds(25), Cancel) is > 0 and var read)
-            {
                 text.Write(buffer, 0, read);
-            }
         }
         catch (IOException)
         {

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Text;
+using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.Tests.InferenceProxy.Hostile;
 
 [assembly: AssemblyFixture(typeof(HostileProxy))]
@@ -13,11 +14,11 @@ public sealed class HostileProxy : IAsyncLifetime
 
     private readonly SemaphoreSlim _once = new(1, 1);
     private FakeReplica[] _replicas = [];
-    private ProxyProcess? _process;
+    private ServiceProcess? _process;
 
     internal HttpClient Client { get; } = new() { Timeout = TimeSpan.FromSeconds(60) };
 
-    internal ProxyProcess Process => _process ?? throw new InvalidOperationException("StartedAsync comes first.");
+    internal ServiceProcess Process => _process ?? throw new InvalidOperationException("StartedAsync comes first.");
 
     internal IEnumerable<ReceivedRequest> Received => _replicas.SelectMany(replica => replica.Received);
 
@@ -29,7 +30,7 @@ public sealed class HostileProxy : IAsyncLifetime
             if (_process is null)
             {
                 _replicas = [await FakeReplica.StartAsync(FakeReplica.AnswerAsync), await FakeReplica.StartAsync(FakeReplica.AnswerAsync)];
-                _process = await ProxyProcess.StartAsync(_replicas.Select(replica => replica.Address),
+                _process = await ServiceProcess.StartProxyAsync(_replicas.Select(replica => replica.Address),
                     ("Inference:MaxBufferedBytes", MaxBufferedBytes.ToString(System.Globalization.CultureInfo.InvariantCulture)));
                 Client.BaseAddress = _process.Address;
             }
@@ -44,7 +45,8 @@ public sealed class HostileProxy : IAsyncLifetime
     {
         var client = new TcpClient();
         await client.ConnectAsync(Process.Address.Host, Process.Address.Port, TestContext.Current.CancellationToken);
-        await client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(head.ReplaceLineEndings("\r\n")), TestContext.Current.CancellationToken);
+        await client.GetStream().WriteAsync(
+            Encoding.Latin1.GetBytes(head.ReplaceLineEndings("\r\n")), TestContext.Current.CancellationToken);
         return client;
     }
 
@@ -54,14 +56,10 @@ public sealed class HostileProxy : IAsyncLifetime
     {
         Client.Dispose();
         if (_process is not null)
-        {
             await _process.DisposeAsync();
-        }
 
         foreach (var replica in _replicas)
-        {
             await replica.DisposeAsync();
-        }
 
         _once.Dispose();
     }

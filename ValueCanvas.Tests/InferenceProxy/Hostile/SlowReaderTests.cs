@@ -1,4 +1,5 @@
 using System.Text;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Hostile;
 
@@ -18,8 +19,8 @@ public sealed class SlowReaderTests
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
             context.Response.ContentType = "text/event-stream";
-            // A write to somebody who has gone succeeds at once: this loop would never leave the threads to those who can tell it so, and the
-            // pool of all the tests would stand still.
+            // A write to somebody who has gone succeeds at once: this loop would never leave the threads to those who can tell it so, and
+            // the pool of all the tests would stand still.
             while (!context.RequestAborted.IsCancellationRequested)
             {
                 await context.Response.BodyWriter.WriteAsync(chunk, context.RequestAborted);
@@ -27,7 +28,7 @@ public sealed class SlowReaderTests
                 await Task.Yield();
             }
         });
-        await using var proxy = await ProxyProcess.StartAsync([replica.Address]);
+        await using var proxy = await ServiceProcess.StartProxyAsync([replica.Address]);
         using var client = new HttpClient { BaseAddress = proxy.Address };
         var responses = new List<HttpResponseMessage>();
         for (var i = 0; i < Readers; i++)

@@ -7,7 +7,8 @@ public sealed class CanonicalJsonTests
 {
     private static readonly (string Written, string Means)[] Pieces =
     [
-        ("a", "a"), ("plain words of a prompt that is longer than a vector is wide", "plain words of a prompt that is longer than a vector is wide"),
+        ("a", "a"), ("plain words of a prompt that is longer than a vector is wide",
+            "plain words of a prompt that is longer than a vector is wide"),
         ("\\n", "\n"), ("\\u000A", "\n"), ("\\\"", "\""), ("\\\\", "\\"), ("\\u0022", "\""), ("\\/", "/"), ("/", "/"), ("é", "é"),
         ("\\u00e9", "é"), ("\ud83d\ude00", "\ud83d\ude00"), ("\\ud83d\\uDE00", "\ud83d\ude00"), ("\\ud83d", "\\ud83d"), (" : , ", " : , "),
     ];
@@ -27,9 +28,7 @@ public sealed class CanonicalJsonTests
             var read = new List<byte>();
             var window = new byte[100];
             while (canonical.Read(window.AsSpan(0, random.Next(JsonEscapes.MostBytes, window.Length))) is var count and > 0)
-            {
                 read.AddRange(window.AsSpan(0, count));
-            }
 
             Assert.Equal(means.ToString(), Encoding.UTF8.GetString([.. read]));
         }

@@ -8,7 +8,8 @@ namespace ValueCanvas.Tests.InferenceProxy.Json;
 public sealed class JsonWalkerTests
 {
     private static readonly string[] Pieces =
-        ["{", "}", "[", "]", ",", ":", "\"", "\\", "\\u12aF", "\\n", "\\x", "\u0001", "-", "0", "1", "01", "1e5", "1E+", "0.5", ".", "tru", "true", "null",
+        ["{", "}", "[", "]", ",", ":", "\"", "\\", "\\u12aF", "\\n", "\\x", "\u0001", "-", "0", "1", "01", "1e5", "1E+", "0.5", ".", "tru",
+            "true", "null",
             "false", " ", "\r\n", "\t", "é", "a", "/", "//", "model", "\"a\":", "\ud83d\ude00", "\\ud83d", "\0"];
 
     private static readonly string[] Words = ["true", "false", "null", "1e10", "-0.5E-3"];
@@ -62,7 +63,8 @@ public sealed class JsonWalkerTests
         var random = new Random(23);
         for (var i = 0; i < 50_000; i++)
         {
-            AssertSame(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, random.Next(1, 14)).Select(_ => Pieces[random.Next(Pieces.Length)]))));
+            AssertSame(Encoding.UTF8.GetBytes(
+                string.Concat(Enumerable.Range(0, random.Next(1, 14)).Select(_ => Pieces[random.Next(Pieces.Length)]))));
         }
     }
 
@@ -109,7 +111,8 @@ public sealed class JsonWalkerTests
         try
         {
             return reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName
-                ? $"{reader.GetString()} {reader.ValueIsEscaped} {reader.ValueTextEquals("model"u8)}" : Encoding.UTF8.GetString(reader.ValueSpan);
+                ? $"{reader.GetString()} {reader.ValueIsEscaped} {reader.ValueTextEquals("model"u8)}"
+                    : Encoding.UTF8.GetString(reader.ValueSpan);
         }
         catch (InvalidOperationException)
         {
@@ -122,7 +125,8 @@ public sealed class JsonWalkerTests
         try
         {
             return walker.TokenType is JsonTokenType.String or JsonTokenType.PropertyName
-                ? $"{walker.GetString()} {walker.ValueIsEscaped} {walker.ValueTextEquals("model"u8)}" : Encoding.UTF8.GetString(walker.ValueSpan);
+                ? $"{walker.GetString()} {walker.ValueIsEscaped} {walker.ValueTextEquals("model"u8)}"
+                    : Encoding.UTF8.GetString(walker.ValueSpan);
         }
         catch (InvalidOperationException)
         {
@@ -172,14 +176,10 @@ public sealed class JsonWalkerTests
     {
         text.Append('"');
         if (random.Next(6) == 0)
-        {
             text.Append(random.Next(2) == 0 ? "model" : "mod\\u0065l");
-        }
 
         for (var i = random.Next(6); i > 0; i--)
-        {
             text.Append(Runs[random.Next(Runs.Length)]);
-        }
 
         text.Append('"');
     }

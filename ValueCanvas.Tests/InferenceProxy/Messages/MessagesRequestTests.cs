@@ -79,7 +79,8 @@ public sealed class MessagesRequestTests
     [Fact]
     public void Request_BeginningOfTheAnswer_IsContinued()
     {
-        var chat = Translate("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Well,"}]}""");
+        var chat = Translate(
+            """{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Well,"}]}""");
 
         Assert.True((bool)chat["continue_final_message"]!);
         Assert.False((bool)chat["add_generation_prompt"]!);
@@ -107,7 +108,8 @@ public sealed class MessagesRequestTests
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[7]}]}""", "messages")]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text"}]}]}""", "messages")]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image"}]}]}""", "messages")]
-    [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","content":"x"}]}]}""", "messages")]
+    [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","content":"x"}]}]}""",
+        "messages")]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"\ud800"}]}""", null)]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"look"}]}""", "tools")]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[7]}""", "tools")]

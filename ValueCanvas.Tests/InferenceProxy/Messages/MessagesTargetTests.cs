@@ -115,7 +115,8 @@ public sealed class MessagesTargetTests
     [Fact]
     public async Task CountTokens_Vllm_IsWhatItsTokenizerSays()
     {
-        await using var replica = await FakeReplica.StartAsync(context => AnswerAsync(context, """{"count":17,"max_model_len":4096,"tokens":[1,2]}"""));
+        await using var replica = await FakeReplica.StartAsync(
+            context => AnswerAsync(context, """{"count":17,"max_model_len":4096,"tokens":[1,2]}"""));
         await using var proxy = ProxyHost.Start(replica);
 
         using var response = await proxy.PostAsync(
@@ -150,7 +151,8 @@ public sealed class MessagesTargetTests
             ("Inference:Providers:openai:Endpoints:0", provider.Address), ("Inference:Providers:openai:ApiKeys:0", "openai-key-0123456789"),
             ("Inference:Models:gpt:Targets:0", "openai/gpt-large"));
 
-        using var response = await proxy.PostAsync("""{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}""", "/v1/messages/count_tokens");
+        using var response = await proxy.PostAsync(
+            """{"model":"gpt","messages":[{"role":"user","content":"Hi"}]}""", "/v1/messages/count_tokens");
 
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         Assert.Contains("cannot count tokens", await response.Content.ReadAsStringAsync(Cancel));

@@ -70,18 +70,18 @@ public sealed class MessagesTests
         [
             """{"role":"assistant","content":""}""", """{"reasoning":"Hm."}""", """{"content":"I "}""", """{"content":"look."}""",
             """{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"look","arguments":""}}]}""",
-            """{"tool_calls":[{"index":0,"function":{"arguments":"{\"at\":"}}]}""", """{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}""",
+            """{"tool_calls":[{"index":0,"function":{"arguments":"{\"at\":"}}]}""",
+            """{"tool_calls":[{"index":0,"function":{"arguments":"1}"}}]}""",
             """{"tool_calls":[{"index":0,"id":"c2","type":"function","function":{"name":"listen","arguments":"{}"}}]}""",
         ];
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
             foreach (var delta in deltas)
-            {
                 await FakeReplica.EventAsync(context, Chunk($$"""{"index":0,"delta":{{delta}},"finish_reason":null}"""));
-            }
 
             await FakeReplica.EventAsync(context, Chunk("""{"index":0,"delta":{},"finish_reason":"tool_calls"}"""));
-            await FakeReplica.EventAsync(context, """{"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}}""");
+            await FakeReplica.EventAsync(
+                context, """{"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5,"total_tokens":14}}""");
             await FakeReplica.EventAsync(context, "[DONE]");
         });
         await using var proxy = ProxyHost.Start(replica);
@@ -204,7 +204,8 @@ public sealed class MessagesTests
     [Theory]
     [InlineData("POST", "/v1/messages", "{", 400, "invalid_request_error")]
     [InlineData("POST", "/v1/messages", "{\"model\":\"small-model\"}", 400, "invalid_request_error")]
-    [InlineData("POST", "/v1/messages", "{\"model\":\"none\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}", 404, "not_found_error")]
+    [InlineData("POST", "/v1/messages", "{\"model\":\"none\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"\"}]}", 404,
+        "not_found_error")]
     [InlineData("GET", "/v1/messages", null, 405, "invalid_request_error")]
     [InlineData("DELETE", "/v1/messages/count_tokens", null, 405, "invalid_request_error")]
     [InlineData("POST", "/v1/messages/batches", "{}", 404, "not_found_error")]
@@ -213,7 +214,8 @@ public sealed class MessagesTests
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         await using var proxy = ProxyHost.Start(replica);
         await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("state").GetString() == "up");
-        using var request = new HttpRequestMessage(new HttpMethod(method), path) { Content = body is null ? null : new StringContent(body) };
+        using var request = new HttpRequestMessage(
+            new HttpMethod(method), path) { Content = body is null ? null : new StringContent(body) };
 
         using var response = await proxy.Client.SendAsync(request, Cancel);
 
@@ -256,7 +258,8 @@ public sealed class MessagesTests
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
             context.Response.ContentType = "application/json";
-            await context.Response.WriteAsync($$"""{"choices":[{"message":{"content":"{{new string('x', 40_000)}}""", context.RequestAborted);
+            await context.Response.WriteAsync(
+                $$"""{"choices":[{"message":{"content":"{{new string('x', 40_000)}}""", context.RequestAborted);
             await context.Response.Body.FlushAsync(context.RequestAborted);
             throw new InvalidOperationException("the server dies"); // Kestrel closes without ending the body
         });
@@ -268,7 +271,8 @@ public sealed class MessagesTests
         await AssertErrorAsync(response, "api_error");
     }
 
-    private static string Chunk(string choice) => $$"""{"id":"chatcmpl-1","object":"chat.completion.chunk","model":"m","choices":[{{choice}}]}""";
+    private static string Chunk(string choice) =>
+        $$"""{"id":"chatcmpl-1","object":"chat.completion.chunk","model":"m","choices":[{{choice}}]}""";
 
     private static async Task AnswerAsync(HttpContext context, string json)
     {

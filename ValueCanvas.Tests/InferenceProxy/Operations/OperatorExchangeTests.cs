@@ -25,9 +25,7 @@ public sealed class OperatorExchangeTests(ServersFixture servers)
         await OperateAsync(one, $"{name}/open?duration=60");
         await FollowsAsync(clock, two, "forced_open");
         using (var refused = await two.PostAsync("""{"model":"small-model"}"""))
-        {
             Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value, TimeSpan.FromSeconds(58), TimeSpan.FromSeconds(60));
-        }
 
         // The later word counts, wherever it was said.
         await OperateAsync(two, $"{name}/close");
@@ -70,7 +68,8 @@ public sealed class OperatorExchangeTests(ServersFixture servers)
         var clock = new SteppedClock();
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
-        foreach (var (field, value) in new[] { ("a", "not JSON"), ("b", "{}"), ("c", """{"verb":"Explode","replica":"x"}"""), ("d", "null") })
+        foreach (var (field, value) in new[] { ("a", "not JSON"), ("b", "{}"), ("c", """{"verb":"Explode","replica":"x"}"""),
+            ("d", "null") })
         {
             await redis.GetDatabase().HashSetAsync(Key, field, value);
         }
@@ -125,7 +124,8 @@ public sealed class OperatorExchangeTests(ServersFixture servers)
     private static string Name(FakeReplica replica) => new Uri(replica.Address).Authority;
 
     /// <summary>Until Redis has confirmed it: a busy machine may miss the 100 ms of one action.</summary>
-    private static Task OperateAsync(ProxyHost proxy, string action) => ProxyHost.UntilAsync(async () => await proxy.OperateAsync(action) == "all proxies");
+    private static Task OperateAsync(ProxyHost proxy, string action) => ProxyHost.UntilAsync(
+        async () => await proxy.OperateAsync(action) == "all proxies");
 
     private static Task FollowsAsync(SteppedClock clock, ProxyHost proxy, string state) =>
         StepsAsync(clock, async () => await StateAsync(proxy) == state);

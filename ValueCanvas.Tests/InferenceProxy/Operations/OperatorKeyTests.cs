@@ -49,7 +49,8 @@ public sealed class OperatorKeyTests
     [Fact]
     public void Key_TooShort_StopsTheStart()
     {
-        var failure = Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], ("Inference:OperatorKey", "short")));
+        var failure = Assert.Throws<OptionsValidationException>(
+            () => ProxyHost.Start(["http://127.0.0.1:1"], ("Inference:OperatorKey", "short")));
         Assert.Contains("Inference:OperatorKey", failure.Message);
     }
 }

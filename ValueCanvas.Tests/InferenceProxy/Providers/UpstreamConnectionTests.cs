@@ -25,7 +25,7 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _listener.Start();
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://{_listener.LocalEndpoint}/")
+        using var request = new ReplicaRequest(HttpMethod.Post, new Uri($"http://{_listener.LocalEndpoint}/"))
         {
             Content = new ForwardedBody("{}"u8.ToArray(), [], _link),
         };
@@ -99,7 +99,7 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
     {
         await ReadPendingAsync("data: 2\n\n", Last);
         Assert.Equal("", await ReadAsync());
-        using var request = new HttpRequestMessage(HttpMethod.Post, $"http://{_listener.LocalEndpoint}/")
+        using var request = new ReplicaRequest(HttpMethod.Post, new Uri($"http://{_listener.LocalEndpoint}/"))
         {
             Content = new ForwardedBody("{}"u8.ToArray(), []),
         };

@@ -1,5 +1,6 @@
 using ValueCanvas.InferenceProxy.Operations;
 using ValueCanvas.InferenceProxy.Resilience;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
@@ -54,9 +55,7 @@ public sealed class BreakerTests
     public void SlowCalls_MostOfEnoughSamples_OpenIt()
     {
         for (var i = 0; i < 9; i++)
-        {
             Record(BreakerVerdict.Success, slow: true);
-        }
 
         Assert.Equal(BreakerState.Closed, _breaker.State);
         Record(BreakerVerdict.Success, slow: true);
@@ -70,9 +69,7 @@ public sealed class BreakerTests
     {
         Fail(2);
         for (var i = 0; i < 20; i++)
-        {
             Record(BreakerVerdict.Neutral);
-        }
 
         Assert.Equal((BreakerState.Closed, 2), (_breaker.State, _breaker.View(_options).Samples));
     }
@@ -136,9 +133,7 @@ public sealed class BreakerTests
         var early = Enumerable.Range(0, 10).Select(_ => Enter()).ToArray();
         Fail(3);
         foreach (var pass in early)
-        {
             Assert.Null(_breaker.Record(pass, BreakerVerdict.Success, slow: false, null, _options));
-        }
 
         Assert.Equal(BreakerState.Open, _breaker.State);
     }
@@ -161,7 +156,8 @@ public sealed class BreakerTests
         _breaker.Cool(TimeSpan.FromSeconds(9), rateLimited: true, _options);
         Operate(OperatorVerb.Reset);
         Assert.Null(_breaker.Blocked(_options));
-        Assert.Equal((0, 0, null), (_breaker.View(_options).Samples, _breaker.View(_options).Consecutive, _breaker.View(_options).LastFailure));
+        Assert.Equal((0, 0, null), (_breaker.View(_options).Samples, _breaker.View(_options).Consecutive, _breaker.View(
+            _options).LastFailure));
     }
 
     [Fact]
@@ -246,16 +242,12 @@ public sealed class BreakerTests
     private void Fail(int times)
     {
         for (var i = 0; i < times; i++)
-        {
             Record(BreakerVerdict.Failure);
-        }
     }
 
     private void Succeed(int times)
     {
         for (var i = 0; i < times; i++)
-        {
             Record(BreakerVerdict.Success);
-        }
     }
 }

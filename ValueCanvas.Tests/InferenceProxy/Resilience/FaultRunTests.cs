@@ -19,9 +19,7 @@ public sealed class FaultRunTests
         {
             Volatile.Write(ref sick, true);
             for (var i = 0; i < 3; i++)
-            {
                 took.Add(await AskAsync(wall, "2"));
-            }
 
             await UntilAsync(wall, "open");
             await AskAsync(wall, "1");
@@ -39,7 +37,8 @@ public sealed class FaultRunTests
         Assert.Equal("probes succeeded", transitions[0].GetProperty("reason").GetString());
         Assert.Equal(wall.Clock.GetUtcNow(), transitions[0].GetProperty("at").GetDateTimeOffset());
         AssertAdded(took, healthy);
-        FaultTableTests.AssertDocumented("| flapping | whole answers | 2 until open, then 1 | ≤ 250 ms | opens after 3, closes after 2 probes | of who answered |");
+        FaultTableTests.AssertDocumented(
+            "| flapping | whole answers | 2 until open, then 1 | ≤ 250 ms | opens after 3, closes after 2 probes | of who answered |");
     }
 
     [Fact]
@@ -82,7 +81,8 @@ public sealed class FaultRunTests
         Assert.InRange(wall.PrimaryAsked, 3, 4);
         Assert.Equal("open", (await wall.BreakerAsync()).GetProperty("state").GetString());
         AssertAdded(took, healthy);
-        FaultTableTests.AssertDocumented("| outage of 60 s, a request every 4 s | whole answers | 2 for at most 4 requests, then 1 | ≤ 250 ms | open | the second's |");
+        FaultTableTests.AssertDocumented(
+            "| outage of 60 s, a request every 4 s | whole answers | 2 for at most 4 requests, then 1 | ≤ 250 ms | open | the second's |");
     }
 
     private static async Task<TimeSpan> AskAsync(FaultWall wall, string attempts)

@@ -13,7 +13,8 @@ public sealed class FaultTableTests
     // What a fault without a limit may add, as the median of three, on a busy machine.
     private const int AddedMilliseconds = 250;
 
-    // fault; what the client gets; attempts; requests that reach a server; seconds of the limit that is waited for; blamed for, or null; usage
+    // fault; what the client gets; attempts; requests that reach a server; seconds of the limit that is waited for; blamed for, or null;
+    // usage
     public static TheoryData<string, string, string, int, int, string?, string> Rows => new()
     {
         { "down", Whole, "1", 1, 0, null, "3+2" },
@@ -58,9 +59,7 @@ public sealed class FaultTableTests
                 Assert.Equal((client, attempts, reached, usage), (outcome.Client, outcome.Attempts, outcome.Reached, outcome.Usage));
                 added.Add(outcome.Took - healthy);
                 if (fault != "down")
-                {
                     await AssertBlamedAsync(wall, cause, failure);
-                }
 
                 wall.Clock.Advance(TimeSpan.FromSeconds(8)); // nobody cools any more
             }
@@ -84,9 +83,7 @@ public sealed class FaultTableTests
     {
         var directory = new DirectoryInfo(AppContext.BaseDirectory);
         while (!File.Exists(Path.Combine(directory.FullName, "ValueCanvas.sln")))
-        {
             directory = directory.Parent!;
-        }
 
         Assert.Contains(row, File.ReadAllText(Path.Combine(directory.FullName, "docs", "proxy.md")));
     }
@@ -96,7 +93,8 @@ public sealed class FaultTableTests
     {
         await ProxyHost.UntilAsync(async () => await wall.BreakerAsync() is var told && (cause is null
             ? told.GetProperty("coolingUntil").ValueKind != JsonValueKind.Null
-            : told.GetProperty("failures").GetInt32() == failures && told.GetProperty("state").GetString() == (failures < 3 ? "closed" : "open")));
+            : told.GetProperty("failures").GetInt32() == failures
+                && told.GetProperty("state").GetString() == (failures < 3 ? "closed" : "open")));
         var breaker = await wall.BreakerAsync();
         Assert.Equal(cause, breaker.GetProperty("lastFailure").GetString());
         Assert.Equal(cause is null ? "closed" : failures < 3 ? "closed" : "open", breaker.GetProperty("state").GetString());

@@ -6,12 +6,13 @@ using System.Text.RegularExpressions;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
 /// <summary>
-/// A server with a fault that is asked first, and one behind it that answers, each a provider of its own; a clock that only the test moves. The
-/// request asks for tools, so its stream cannot be resumed elsewhere, and for usage, which the second server reports.
+/// A server with a fault that is asked first, and one behind it that answers, each a provider of its own; a clock that only the test moves.
+/// The request asks for tools, so its stream cannot be resumed elsewhere, and for usage, which the second server reports.
 /// </summary>
 internal sealed partial class FaultWall : IAsyncDisposable
 {
@@ -47,13 +48,12 @@ internal sealed partial class FaultWall : IAsyncDisposable
             _ => ("vllm", primary.Address),
         };
         if (fault == "down")
-        {
             await primary.StopAsync();
-        }
 
         var proxy = ProxyHost.Start(clock, [], ("Inference:ProbeInterval", "12:00:00"),
             ("Inference:HeadersTimeout", fault == "slow first token" ? "01:00:00" : "00:00:20"),
-            ("Inference:Providers:a:Kind", kind), ("Inference:Providers:a:Endpoints:0", address), ("Inference:Providers:a:Models:0", "small-model"),
+            ("Inference:Providers:a:Kind", kind), ("Inference:Providers:a:Endpoints:0", address),
+            ("Inference:Providers:a:Models:0", "small-model"),
             ("Inference:Providers:b:Kind", "vllm"), ("Inference:Providers:b:Endpoints:0", other.Address),
             ("Inference:Models:wall:Targets:0", "a/small-model"), ("Inference:Models:wall:Targets:1", "b/small-model"),
             ("Inference:Models:healthy:Targets:0", "b/small-model"));
@@ -77,8 +77,8 @@ internal sealed partial class FaultWall : IAsyncDisposable
         return took.Order().ElementAt(1);
     }
 
-    /// <summary>Asks once and reads to the end. Where the proxy waits for a limit, before or after the answer begins, the clock moves to it and
-    /// not beyond.</summary>
+    /// <summary>Asks once and reads to the end. Where the proxy waits for a limit, before or after the answer begins, the clock moves to it
+    /// and not beyond.</summary>
     public async Task<Bricks> AskAsync(TimeSpan limit = default, bool begins = false, string model = "wall")
     {
         var (asked, began) = (_primary.Received.Count + _other.Received.Count, Clock.GetTimestamp());
@@ -114,9 +114,7 @@ internal sealed partial class FaultWall : IAsyncDisposable
         await _primary.DisposeAsync();
         await _other.DisposeAsync();
         if (_tls is not null)
-        {
             await _tls.DisposeAsync();
-        }
     }
 
     private async Task<(int Status, string? Attempts, string Text, bool Broken)> ReadAsync(string model)
@@ -124,7 +122,8 @@ internal sealed partial class FaultWall : IAsyncDisposable
         using var response = await _proxy.PostAsync(Ask.Replace("MODEL", model));
         _begun = true;
         var text = "";
-        var broken = await Record.ExceptionAsync(async () => text = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        var broken = await Record.ExceptionAsync(
+            async () => text = await response.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
         return ((int)response.StatusCode,
             response.Headers.TryGetValues("x-valuecanvas-attempts", out var values) ? values.Single() : null, text, broken is not null);
     }
@@ -132,7 +131,8 @@ internal sealed partial class FaultWall : IAsyncDisposable
     /// <summary>A whole stream with its usage.</summary>
     public static async Task AnswerAsync(HttpContext context)
     {
-        await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}""");
+        await FakeReplica.EventAsync(
+            context, """{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}""");
         await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{"content":"hello"},"finish_reason":null}]}""");
         await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}""");
         await FakeReplica.EventAsync(context, """{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}""");
@@ -161,6 +161,6 @@ internal sealed partial class FaultWall : IAsyncDisposable
     private static partial Regex Usage();
 }
 
-/// <summary>What one request came to: what the client got, attempts as it was told, requests that reached a server, tokens that were reported
-/// (prompt+completion), and the real time until the end.</summary>
+/// <summary>What one request came to: what the client got, attempts as it was told, requests that reached a server, tokens that were
+/// reported (prompt+completion), and the real time until the end.</summary>
 internal sealed record Bricks(string Client, string Attempts, int Reached, string Usage, TimeSpan Took);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
@@ -34,9 +35,7 @@ public sealed class FaultWallTests
     {
         await using var pair = await FaultyPair.StartAsync(context => FailAsync(context, "error first"), alone: true);
         for (var i = 0; i < 3; i++)
-        {
             Assert.Equal(502, (await pair.AskAsync()).Status);
-        }
 
         var refused = await pair.AskAsync();
 
@@ -91,7 +90,8 @@ public sealed class FaultWallTests
         Assert.Equal("headers_timeout", (await pair.BreakerAsync()).GetProperty("lastFailure").GetString());
     }
 
-    // A server that accepts connections and answers nothing, health looks included, is left long before the twenty seconds to the status line.
+    // A server that accepts connections and answers nothing, health looks included, is left long before the twenty seconds to the status
+    // line.
     [Theory]
     [InlineData(FaultyPair.Ask)]
     [InlineData(FaultyPair.AskStream)]
@@ -124,7 +124,8 @@ public sealed class FaultWallTests
         Assert.EndsWith("data: [DONE]\n\n", text);
         Assert.Equal("2", response.Headers.GetValues("x-valuecanvas-attempts").Single());
         var index = fakes.FindIndex(fake => fake.Frozen);
-        Assert.Equal("headers_timeout", (await proxy.ReplicaAsync(index)).GetProperty("breakers")[0].GetProperty("lastFailure").GetString());
+        Assert.Equal("headers_timeout", (await proxy.ReplicaAsync(index)).GetProperty("breakers")[0]
+            .GetProperty("lastFailure").GetString());
     }
 
     [Theory]
@@ -180,7 +181,8 @@ public sealed class FaultWallTests
         await using var one = await FakeReplica.StartAsync(context => FailAsync(context, "500"));
         await using var two = await FakeReplica.StartAsync(context => FailAsync(context, "500"));
         await using var proxy = ProxyHost.Start(new SteppedClock(), [one.Address, two.Address],
-            ("Inference:ProbeInterval", "12:00:00"), ("Inference:Breaker:MinSamples", "1000"), ("Inference:Breaker:ConsecutiveFailures", "1000"));
+            ("Inference:ProbeInterval", "12:00:00"), ("Inference:Breaker:MinSamples", "1000"),
+                ("Inference:Breaker:ConsecutiveFailures", "1000"));
 
         for (var i = 0; i < 50; i++)
         {
@@ -211,9 +213,7 @@ public sealed class FaultWallTests
             alone: true, ("Inference:ModelLimits:0:Model", "small-model"), (key, "00:00:05"), ("Inference:Breaker:Window", "01:00:00"));
 
         for (var i = 0; i < 10; i++)
-        {
             (await pair.AskAsync(ask)).AssertWhole();
-        }
 
         await ProxyHost.UntilAsync(async () => (await pair.BreakerAsync()).GetProperty("samples").GetInt32() == 10);
         Assert.Equal(opens ? 10 : 0, (await pair.BreakerAsync()).GetProperty("slow").GetInt32());
@@ -243,7 +243,8 @@ public sealed class FaultWallTests
         {
             try
             {
-                using var response = await pair.Proxy.PostAsync(FaultyPair.AskStream, cancel: fault == "client leaves" ? leave.Token : Cancel);
+                using var response = await pair.Proxy.PostAsync(
+                    FaultyPair.AskStream, cancel: fault == "client leaves" ? leave.Token : Cancel);
                 await response.Content.ReadAsStringAsync(Cancel);
             }
             catch (OperationCanceledException) when (!Cancel.IsCancellationRequested)

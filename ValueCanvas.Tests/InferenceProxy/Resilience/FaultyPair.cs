@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
@@ -26,7 +27,8 @@ internal sealed class FaultyPair : IAsyncDisposable
         var primary = await FakeReplica.StartAsync(fault);
         var other = alone ? null : await FakeReplica.StartAsync(FakeReplica.StreamAsync);
         string[] endpoints = other is null ? [primary.Address] : [primary.Address, other.Address];
-        return new FaultyPair(clock, primary, other, ProxyHost.Start(clock, endpoints, [("Inference:ProbeInterval", "12:00:00"), .. settings]));
+        return new FaultyPair(
+            clock, primary, other, ProxyHost.Start(clock, endpoints, [("Inference:ProbeInterval", "12:00:00"), .. settings]));
     }
 
     /// <summary>Asks for a stream once, and reads the answer to its end.</summary>
@@ -55,9 +57,7 @@ internal sealed class FaultyPair : IAsyncDisposable
         await Proxy.DisposeAsync();
         await Primary.DisposeAsync();
         if (Other is not null)
-        {
             await Other.DisposeAsync();
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net.Http.Json;
 using System.Text.Json;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resilience;
 
@@ -17,7 +18,7 @@ public sealed class KilledProxyTests
             await FakeReplica.EventAsync(context, """{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}""");
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted);
         });
-        await using var proxy = await ProxyProcess.StartAsync([replica.Address]);
+        await using var proxy = await ServiceProcess.StartProxyAsync([replica.Address]);
         using var client = new HttpClient { BaseAddress = proxy.Address, Timeout = TimeSpan.FromSeconds(60) };
 
         var begun = Enumerable.Range(0, Streams).Select(_ => new TaskCompletionSource()).ToArray();
@@ -27,7 +28,7 @@ public sealed class KilledProxyTests
         var breaker = providers.GetProperty("providers")[0].GetProperty("replicas")[0].GetProperty("breakers").EnumerateArray().Single();
         Assert.Equal("closed", breaker.GetProperty("state").GetString());
         var killed = Stopwatch.GetTimestamp();
-        proxy.Kill();
+        await proxy.KillAsync();
 
         foreach (var (attempts, text, broken) in await Task.WhenAll(streams).WaitAsync(TimeSpan.FromSeconds(5), cancel))
         {
@@ -43,9 +44,11 @@ public sealed class KilledProxyTests
         FaultTableTests.AssertDocumented("| proxy killed under 500 streams | part, broken | 1 | ≤ 5 s | gone with the proxy | none |");
     }
 
-    private static async Task<(string Attempts, string Text, bool Broken)> ReadAsync(HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
+    private static async Task<(string Attempts, string Text, bool Broken)> ReadAsync(
+        HttpClient client, TaskCompletionSource begun, CancellationToken cancel)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(FaultyPair.AskStream) };
+        using var request = new HttpRequestMessage(
+            HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(FaultyPair.AskStream) };
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancel);
         await using var stream = await response.Content.ReadAsStreamAsync(cancel);
         using var text = new MemoryStream();
@@ -58,6 +61,7 @@ public sealed class KilledProxyTests
                 begun.TrySetResult();
             }
         });
-        return (response.Headers.GetValues("x-valuecanvas-attempts").Single(), System.Text.Encoding.UTF8.GetString(text.ToArray()), broken is HttpIOException or IOException);
+        return (response.Headers.GetValues("x-valuecanvas-attempts").Single(), System.Text.Encoding.UTF8.GetString(
+            text.ToArray()), broken is HttpIOException or IOException);
     }
 }

@@ -38,9 +38,7 @@ public sealed class OperatorTests
             return Task.CompletedTask;
         }, alone: true);
         for (var i = 0; i < 3; i++)
-        {
             Assert.Equal(500, (await pair.AskAsync()).Status);
-        }
 
         Assert.Equal("open", await pair.StateAsync());
         await pair.Proxy.OperateAsync($"{Name(pair)}/reset");
@@ -86,9 +84,7 @@ public sealed class OperatorTests
             InstrumentPublished = (instrument, listener) =>
             {
                 if (instrument.Name == "valuecanvas.inference.breaker.transitions" && ReferenceEquals(instrument.Meter.Scope, own))
-                {
                     listener.EnableMeasurementEvents(instrument);
-                }
             },
         };
         meters.SetMeasurementEventCallback<long>((_, _, tags, _) => measured.Enqueue(new Dictionary<string, object?>(tags.ToArray())));
@@ -101,17 +97,13 @@ public sealed class OperatorTests
             ActivityStopped = activity =>
             {
                 if (Name(pair).Equals(activity.GetTagItem("valuecanvas.target")))
-                {
                     Assert.All(activity.Events, events.Enqueue);
-                }
             },
         };
         ActivitySource.AddActivityListener(spans);
 
         for (var i = 0; i < 3; i++)
-        {
             await pair.AskAsync();
-        }
 
         await ProxyHost.UntilAsync(() => Task.FromResult(!events.IsEmpty));
         Assert.Equal("breaker.transition", Assert.Single(events).Name);

@@ -62,9 +62,7 @@ internal sealed class BrokenPair : IAsyncDisposable
         {
             var (read, first) = await AskAsync(path, body);
             if (first == name)
-            {
                 return read;
-            }
         }
 
         throw new InvalidOperationException("The broken server was never asked first.");
@@ -98,7 +96,8 @@ internal sealed class BrokenPair : IAsyncDisposable
 }
 
 /// <summary>A stream as a client reads it.</summary>
-internal sealed record ReadStream(string Raw, string Text, string? FinishReason, (int Prompt, int Completion) Usage, string[] Heads, int Dones)
+internal sealed record ReadStream(
+    string Raw, string Text, string? FinishReason, (int Prompt, int Completion) Usage, string[] Heads, int Dones)
 {
     public static ReadStream Of(string raw)
     {
@@ -113,9 +112,7 @@ internal sealed record ReadStream(string Raw, string Text, string? FinishReason,
 
             var json = JsonDocument.Parse(line["data: ".Length..]).RootElement;
             if (!json.TryGetProperty("choices", out var choices))
-            {
                 continue;
-            }
 
             heads.Add($"{json.GetProperty("id")} {json.GetProperty("object")} {json.GetProperty("created")} {json.GetProperty("model")}");
             foreach (var choice in choices.EnumerateArray())
@@ -126,9 +123,7 @@ internal sealed record ReadStream(string Raw, string Text, string? FinishReason,
             }
 
             if (json.TryGetProperty("usage", out var bill) && bill.ValueKind == JsonValueKind.Object)
-            {
                 usage = (bill.GetProperty("prompt_tokens").GetInt32(), bill.GetProperty("completion_tokens").GetInt32());
-            }
         }
 
         return new ReadStream(raw, text.ToString(), finish, usage, [.. heads], dones);

@@ -5,8 +5,8 @@ using Microsoft.AspNetCore.Http;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resuming;
 
-/// <summary>A stream that breaks at each of its events, and within each, and whose continuation breaks at each of its own: the client has the
-/// whole answer, once.</summary>
+/// <summary>A stream that breaks at each of its events, and within each, and whose continuation breaks at each of its own: the client has
+/// the whole answer, once.</summary>
 public sealed class CutPositionTests
 {
     private const int Words = 5;
@@ -31,7 +31,8 @@ public sealed class CutPositionTests
         await using var proxy = ProxyHost.Start([one.Address, two.Address, three.Address], ("Inference:Retries:MinPerSecond", "100000"),
             ("Inference:Breaker:ConsecutiveFailures", "100000"), ("Inference:Breaker:MinSamples", "100000"));
         var positions = from whole in Enumerable.Range(0, Words + 4) from more in (int[])[0, 9] select $"{whole}+{more}";
-        var cases = from first in positions from second in (string[])[.. Enumerable.Range(0, Words + 4).Select(whole => $"{whole}+0"), "3+9", Never]
+        var cases = from first in positions from second in (string[])[.. Enumerable.Range(0, Words + 4)
+            .Select(whole => $"{whole}+0"), "3+9", Never]
                     select $"{first},{second}";
         await Parallel.ForEachAsync(cases, new ParallelOptions { MaxDegreeOfParallelism = 8, CancellationToken = Cancel },
             async (cuts, _) => await AskAsync(proxy, path, mode, cuts));
@@ -55,9 +56,7 @@ public sealed class CutPositionTests
         Assert.DoesNotContain("\"error\"", read.Raw);
         var (firstText, lastText) = chat ? (2, Words + 1) : (1, Words); // events that have to be whole
         if (breaks[0] >= firstText && breaks[0] <= lastText)
-        {
             Assert.Contains($": x-valuecanvas-resumed: {mode}; ", read.Raw);
-        }
     }
 
     private async Task AnswerAsync(HttpContext context, string mode)
@@ -95,9 +94,7 @@ public sealed class CutPositionTests
     private static int Before(JsonElement asked)
     {
         if (asked.TryGetProperty("prompt", out var prompt))
-        {
             return prompt.ValueKind == JsonValueKind.Array ? prompt.GetArrayLength() - Prompt : prompt.GetString()!.Split(" w").Length - 1;
-        }
 
         return asked.GetProperty("messages").EnumerateArray().Last().GetProperty("content").GetString()!.Split(" w").Length - 1;
     }

@@ -9,7 +9,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resuming;
 
-/// <summary>A broken stream where something else is in the way as well: each server says what the test has written for it, in turn.</summary>
+/// <summary>
+/// A broken stream where something else is in the way as well: each server says what the test has written for it, in turn.
+/// </summary>
 public sealed class ResumeEdgeTests
 {
     private const string Key = "an-internal-key-of-the-test";
@@ -18,7 +20,8 @@ public sealed class ResumeEdgeTests
     private static readonly VllmEvents Chat = new(Chat: true);
     private static readonly VllmEvents Completion = new(Chat: false);
     private static readonly string Begin = Chat.Role([7, 8, 9]) + Chat.Text(" w0", [10]);
-    private static readonly string End = Completion.Text(" w1", [11]) + Completion.Text("", [2], "stop") + Completion.Bill(4, 2) + VllmEvents.Done;
+    private static readonly string End = Completion.Text(" w1", [11]) + Completion.Text("", [2], "stop") + Completion.Bill(
+        4, 2) + VllmEvents.Done;
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -27,10 +30,13 @@ public sealed class ResumeEdgeTests
     {
         await using var servers = await Servers.StartAsync(
             // The second token is the first half of a character: there is no text to it yet, and nothing reaches the client.
-            Broken(Begin + """data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{},"finish_reason":null,"token_ids":[11]}]}""" + "\n\n"),
-            Whole(Completion.Text("", [11]) + Completion.Text("\u00e9", [12]) + Completion.Text("", [2], "stop") + Completion.Bill(4, 3) + VllmEvents.Done));
+            Broken(Begin + """data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{},"finish_reason":null,"token_ids":[11]}]}"""
+                + "\n\n"),
+            Whole(Completion.Text("", [11]) + Completion.Text("\u00e9", [12]) + Completion.Text("", [2], "stop") + Completion.Bill(
+                4, 3) + VllmEvents.Done));
 
-        var read = await servers.AskAsync($$"""{"model":"small-model","stream":true,"stream_options":{"include_usage":true},"max_tokens":9,{{Hi}}}""");
+        var read = await servers.AskAsync(
+            $$"""{"model":"small-model","stream":true,"stream_options":{"include_usage":true},"max_tokens":9,{{Hi}}}""");
 
         Assert.Equal((" w0\u00e9", "stop", (3, 4)), (read.Text, read.FinishReason, read.Usage));
         var resumed = servers.Asked(1);
@@ -61,7 +67,8 @@ public sealed class ResumeEdgeTests
     public async Task TotalTime_PassesWhileResuming_EndsInAnErrorEvent_AndNotLater()
     {
         var clock = new SteppedClock();
-        await using var servers = await Servers.StartAsync(clock, [("Inference:StreamTimeout", "00:00:05"), ("Inference:ProbeInterval", "12:00:00")],
+        await using var servers = await Servers.StartAsync(
+            clock, [("Inference:StreamTimeout", "00:00:05"), ("Inference:ProbeInterval", "12:00:00")],
             Broken(Begin), context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
 
         var asking = servers.AskAsync($$"""{"model":"small-model","stream":true,{{Hi}}}""");
@@ -137,7 +144,8 @@ public sealed class ResumeEdgeTests
         await using var servers = await Servers.StartAsync(services => services.AddSingleton<ILoggerProvider>(log),
             [("LOG_LEVEL", "Information")], Broken(Begin), Whole(End));
         var trace = ActivityTraceId.CreateRandom();
-        var (spans, measured) = (new ConcurrentQueue<Activity>(), new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>());
+        var (spans, measured) = (new ConcurrentQueue<Activity>(),
+            new ConcurrentQueue<(string Name, double Value, Dictionary<string, object?> Tags)>());
         using var listener = SignalTests.Listen("ValueCanvas.InferenceProxy", trace, spans);
         using var meters = SignalTests.Listen(servers.Proxy, measured);
 
@@ -177,7 +185,8 @@ public sealed class ResumeEdgeTests
     [Fact]
     public async Task CacheSalt_OfTheTenant_StandsInTheResumedRequest()
     {
-        await using var servers = await Servers.StartAsync(TimeProvider.System, [("Inference:InternalKey", Key)], Broken(Begin), Whole(End));
+        await using var servers = await Servers.StartAsync(
+            TimeProvider.System, [("Inference:InternalKey", Key)], Broken(Begin), Whole(End));
 
         await servers.AskAsync($$"""{"model":"small-model","stream":true,{{Hi}}}""",
             headers: [("x-valuecanvas-internal", Key), ("x-valuecanvas-tenant", "acme")]);
@@ -193,15 +202,19 @@ public sealed class ResumeEdgeTests
 
         var read = await servers.ReadAsync($$"""{"model":"small-model","max_tokens":9,"stream":true,{{Hi}}}""", "/v1/messages");
 
-        var events = read.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal)).Select(line => line["data: ".Length..])
+        var events = read.Split('\n').Where(line => line.StartsWith("data: ", StringComparison.Ordinal))
+            .Select(line => line["data: ".Length..])
             .Select(data => JsonDocument.Parse(data).RootElement).ToArray();
-        string[] types = ["message_start", "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop", "message_delta", "message_stop"];
+        string[] types = ["message_start", "content_block_start", "content_block_delta", "content_block_delta", "content_block_stop",
+            "message_delta", "message_stop"];
         Assert.Equal(types, events.Select(e => e.GetProperty("type").GetString()).Where(type => type != "ping"));
-        Assert.Equal(" w0 w1", string.Concat(events.Where(e => e.TryGetProperty("delta", out var delta) && delta.TryGetProperty("text", out _))
+        Assert.Equal(" w0 w1", string.Concat(
+            events.Where(e => e.TryGetProperty("delta", out var delta) && delta.TryGetProperty("text", out _))
             .Select(e => e.GetProperty("delta").GetProperty("text").GetString())));
         var last = events.Single(e => e.GetProperty("type").GetString() == "message_delta");
         Assert.Equal(("end_turn", 3, 3), (last.GetProperty("delta").GetProperty("stop_reason").GetString(),
-            last.GetProperty("usage").GetProperty("input_tokens").GetInt32(), last.GetProperty("usage").GetProperty("output_tokens").GetInt32()));
+            last.GetProperty("usage").GetProperty("input_tokens").GetInt32(), last.GetProperty("usage")
+                .GetProperty("output_tokens").GetInt32()));
     }
 
     [Fact]
@@ -252,12 +265,14 @@ public sealed class ResumeEdgeTests
 
         public int Count => Volatile.Read(ref _count);
 
-        public static Task<Servers> StartAsync(params RequestDelegate[] answers) => StartAsync((Action<IServiceCollection>?)null, [], answers);
+        public static Task<Servers> StartAsync(params RequestDelegate[] answers) => StartAsync(
+            (Action<IServiceCollection>?)null, [], answers);
 
         public static Task<Servers> StartAsync(TimeProvider time, (string, string)[] settings, params RequestDelegate[] answers) =>
             StartAsync(services => services.AddSingleton(time), settings, answers);
 
-        public static async Task<Servers> StartAsync(Action<IServiceCollection>? services, (string, string)[] settings, params RequestDelegate[] answers)
+        public static async Task<Servers> StartAsync(
+            Action<IServiceCollection>? services, (string, string)[] settings, params RequestDelegate[] answers)
         {
             var servers = new Servers();
             foreach (var _ in answers)
@@ -283,9 +298,7 @@ public sealed class ResumeEdgeTests
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body) };
             foreach (var (name, value) in headers ?? [])
-            {
                 request.Headers.Add(name, value);
-            }
 
             using var response = await Proxy.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
             return await response.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(20), Cancel);
@@ -295,9 +308,7 @@ public sealed class ResumeEdgeTests
         {
             await Proxy.DisposeAsync();
             foreach (var replica in _replicas)
-            {
                 await replica.DisposeAsync();
-            }
         }
     }
 }

@@ -96,7 +96,8 @@ public sealed class ResumeTests
     [Fact]
     public async Task CutStream_WithTheRetryBudgetSpent_EndsInAnErrorEvent()
     {
-        await using var pair = await BrokenPair.StartAsync("cut-after=6", ("Inference:Retries:MinPerSecond", "0"), ("Inference:Retries:Ratio", "0"));
+        await using var pair = await BrokenPair.StartAsync(
+            "cut-after=6", ("Inference:Retries:MinPerSecond", "0"), ("Inference:Retries:Ratio", "0"));
 
         var broken = await pair.BrokenAsync("/v1/chat/completions", Body("/v1/chat/completions", ""));
 
@@ -153,7 +154,8 @@ public sealed class ResumeTests
     private static string Body(string path, string more)
     {
         var prompt = path == "/v1/completions"
-            ? "\"prompt\":\"How can a bakery reduce food waste?\"" : "\"messages\":[{\"role\":\"user\",\"content\":\"How can a bakery reduce food waste?\"}]";
+            ? "\"prompt\":\"How can a bakery reduce food waste?\""
+                : "\"messages\":[{\"role\":\"user\",\"content\":\"How can a bakery reduce food waste?\"}]";
         var usage = more.Contains("stream_options", StringComparison.Ordinal) ? "" : ",\"stream_options\":{\"include_usage\":true}";
         return $"{{\"model\":\"{SimulatorServer.Model}\",{prompt},\"stream\":true,\"temperature\":0{usage}{more}}}";
     }

@@ -4,7 +4,9 @@ using ValueCanvas.Tests.VllmSimulator;
 
 namespace ValueCanvas.Tests.InferenceProxy.Resuming;
 
-/// <summary>What the gateway adds to a streamed request reaches the server, and the client's stream is the one that it would have been.</summary>
+/// <summary>
+/// What the gateway adds to a streamed request reaches the server, and the client's stream is the one that it would have been.
+/// </summary>
 public sealed class StreamAdditionsTests
 {
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -46,7 +48,8 @@ public sealed class StreamAdditionsTests
     public async Task Body_ForAnotherKind_GetsWhatThatKindAccepts(string kind, string received)
     {
         await using var replica = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
-        await using var proxy = ProxyHost.Start(replica, ("Inference:Providers:vllm:Kind", kind), ("Inference:Providers:vllm:Models:0", "small-model"));
+        await using var proxy = ProxyHost.Start(
+            replica, ("Inference:Providers:vllm:Kind", kind), ("Inference:Providers:vllm:Models:0", "small-model"));
 
         using var response = await proxy.PostAsync("""{"model":"small-model","stream":true}""");
         await response.Content.ReadAsStringAsync(Cancel);
@@ -97,9 +100,11 @@ public sealed class StreamAdditionsTests
     public async Task Stream_OfTheSimulator_IsTheSameAsDirect(string path, string options)
     {
         using var simulator = SimulatorServer.Start();
-        await using var proxy = ProxyHost.Start([simulator.Address.ToString().TrimEnd('/'), DeadAddress.Take()], ("Inference:DefaultModel", SimulatorServer.Model));
+        await using var proxy = ProxyHost.Start(
+            [simulator.Address.ToString().TrimEnd('/'), DeadAddress.Take()], ("Inference:DefaultModel", SimulatorServer.Model));
         var prompt = path.EndsWith("chat/completions", StringComparison.Ordinal)
-            ? "\"messages\":[{\"role\":\"user\",\"content\":\"Why do bakeries waste bread?\"}]" : "\"prompt\":\"Why do bakeries waste bread?\"";
+            ? "\"messages\":[{\"role\":\"user\",\"content\":\"Why do bakeries waste bread?\"}]"
+                : "\"prompt\":\"Why do bakeries waste bread?\"";
         var body = $"{{\"model\":\"{SimulatorServer.Model}\",{prompt},\"stream\":true,\"request_id\":\"same\",\"max_tokens\":40{options}}}";
 
         using var first = await simulator.SendAsync(path, body); // the cache is told of in the bill
@@ -109,7 +114,8 @@ public sealed class StreamAdditionsTests
         Assert.Equal(Timeless(await direct.Content.ReadAsStringAsync(Cancel)), Timeless(await proxied.Content.ReadAsStringAsync(Cancel)));
     }
 
-    private static string Timeless(string stream) => System.Text.RegularExpressions.Regex.Replace(stream, "\"created\":[0-9]+", "\"created\":0");
+    private static string Timeless(string stream) => System.Text.RegularExpressions.Regex.Replace(
+        stream, "\"created\":[0-9]+", "\"created\":0");
 
     private static string RandomBody(Random random)
     {
@@ -154,9 +160,7 @@ public sealed class StreamAdditionsTests
             var (end, text) = (i == 6 ? "\"stop\",\"stop_reason\":null" : "null", i == 4 ? "" : $"w\\\"{i} ,é\\n\\n");
             var told = ids ? i == 5 ? "[8,9,10]" : i == 6 ? "[100257]" : "[8]" : "null";
             if (chat && i == 3 && ids)
-            {
                 Event($"{{\"index\":0,\"delta\":{{}},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":[44]}}]", i, "");
-            }
 
             Event(chat
                 ? $"{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"logprobs\":null,\"finish_reason\":{end},\"token_ids\":{told}}}]"
@@ -168,7 +172,8 @@ public sealed class StreamAdditionsTests
         return stream.Append("data: [DONE]\n\n").ToString();
 
         void Event(string choice, int tokens, string more) => stream.Append("data: ").Append(head).Append(choice)
-            .Append(running ? $",\"usage\":{{\"prompt_tokens\":3,\"total_tokens\":{3 + tokens},\"completion_tokens\":{tokens}}}" : "").Append(more).Append("}\n\n");
+            .Append(running ? $",\"usage\":{{\"prompt_tokens\":3,\"total_tokens\":{3 + tokens},\"completion_tokens\":{tokens}}}" : "")
+                .Append(more).Append("}\n\n");
     }
 
     private static bool Is(JsonElement parent, string name) =>

@@ -36,7 +36,9 @@ internal sealed record VllmEvents(bool Chat)
     public static string Usage(int prompt, int completion) =>
         $"{{\"prompt_tokens\":{prompt},\"total_tokens\":{prompt + completion},\"completion_tokens\":{completion}}}";
 
-    /// <summary>Sends the events; a stream that breaks announces a byte more than it sends, so that the break is seen behind its last one.</summary>
+    /// <summary>
+    /// Sends the events; a stream that breaks announces a byte more than it sends, so that the break is seen behind its last one.
+    /// </summary>
     public static async Task SendAsync(HttpContext context, string events, bool breaks = false)
     {
         context.Response.ContentType = "text/event-stream";

@@ -40,9 +40,7 @@ public sealed class BytesPerTokenTests
     public void Models_WithoutEnd_AreNotRemembered()
     {
         for (var i = 0; i < 2_000; i++)
-        {
             _learned.Learned($"m{i}", 8_000, 1_000);
-        }
 
         Assert.Equal(1_024, Enumerable.Range(0, 2_000).Count(i => _learned.Of($"m{i}") != 4));
     }
@@ -67,7 +65,8 @@ public sealed class BytesPerTokenTests
 
         for (var i = 0; i < 40; i++)
         {
-            using var response = await proxy.PostAsync($$"""{"model":"default","messages":[{"role":"user","content":"{{new string('x', 10_000)}}"}]}""");
+            using var response = await proxy.PostAsync(
+                $$"""{"model":"default","messages":[{"role":"user","content":"{{new string('x', 10_000)}}"}]}""");
         }
 
         var learned = proxy.Services.GetRequiredService<BytesPerToken>();
@@ -78,8 +77,6 @@ public sealed class BytesPerTokenTests
     private void Learn(string model, double ratio, int prompts)
     {
         for (var i = 0; i < prompts; i++)
-        {
             _learned.Learned(model, (long)(ratio * 1_000), 1_000);
-        }
     }
 }

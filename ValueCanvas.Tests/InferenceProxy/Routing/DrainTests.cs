@@ -62,7 +62,8 @@ public sealed class DrainTests
     public async Task AllDrained_503_AndUnknownReplica_404()
     {
         await using var replica = await FakeReplica.StartAsync(FakeReplica.AnswerAsync);
-        await using var proxy = ProxyHost.Start(["http://fleet"], ("services:fleet:http:0", replica.Address), ("services:fleet:http:1", DeadAddress.Take()));
+        await using var proxy = ProxyHost.Start(
+            ["http://fleet"], ("services:fleet:http:0", replica.Address), ("services:fleet:http:1", DeadAddress.Take()));
 
         Assert.Equal("this proxy", await proxy.OperateAsync("fleet%230/drain"));
         using var unknown = await proxy.SendActionAsync("nobody/drain", ProxyHost.OperatorKey);

@@ -100,9 +100,7 @@ public sealed class PromptPrefixTests
             using (var prefix = PromptPrefix.Of(body, peek.Fields, "", peek.Model))
             {
                 foreach (var replica in replicas)
-                {
                     replica.Match(prefix.Blocks);
-                }
 
                 replicas[0].Record(prefix.Blocks, 65_536);
             }

@@ -57,7 +57,8 @@ public sealed class RoutingTests
         idle.Metrics = OldNames.Replace(" 12.0", " 0.0", StringComparison.Ordinal).Replace(" 3.0", " 0.0", StringComparison.Ordinal);
         await using var proxy = Start(policy, busy, idle);
         var replicas = proxy.Services.GetRequiredService<Fleet>().Current.Replicas;
-        await ProxyHost.UntilAsync(() => Task.FromResult(replicas[0].Load.Live is { Foreign: 15 } && replicas[1].Load.Live is { Foreign: 0 }));
+        await ProxyHost.UntilAsync(
+            () => Task.FromResult(replicas[0].Load.Live is { Foreign: 15 } && replicas[1].Load.Live is { Foreign: 0 }));
 
         await AskAsync(proxy, 6, _ => """{"model":"default"}""");
 
@@ -101,7 +102,8 @@ public sealed class RoutingTests
         for (var turn = 0; turn < 5; turn++)
         {
             await AskAsync(proxy, histories.Length, i => JsonSerializer.Serialize(
-                new { model = "default", messages = new[] { new { role = "user", content = histories[i].Append(" And then?").ToString() } } }));
+                new { model = "default", messages = new[] { new { role = "user", content = histories[i]
+                    .Append(" And then?").ToString() } } }));
         }
 
         var (here, there) = (Conversations(one), Conversations(two));
@@ -109,7 +111,8 @@ public sealed class RoutingTests
         Assert.All([here.Count, there.Count], count => Assert.InRange(count, 2, 4));
 
         static HashSet<string> Conversations(FakeReplica replica) =>
-            [.. replica.Received.Select(r => JsonDocument.Parse(r.Body).RootElement.GetProperty("messages")[0].GetProperty("content").GetString()![..100])];
+            [.. replica.Received.Select(
+                r => JsonDocument.Parse(r.Body).RootElement.GetProperty("messages")[0].GetProperty("content").GetString()![..100])];
     }
 
     [Theory]
@@ -119,7 +122,8 @@ public sealed class RoutingTests
     [InlineData("Inference:Routing:StickyShare", "1.5")]
     [InlineData("Inference:Routing:StickyBacklogTokens", "-1")]
     public void Setting_MakesNoSense_StopsTheStartAndNamesTheKey(string key, string value) =>
-        Assert.Contains(key, Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
+        Assert.Contains(key, Assert.Throws<OptionsValidationException>(
+            () => ProxyHost.Start(["http://127.0.0.1:1"], (key, value))).Message);
 
     private static ProxyHost Start(string policy, params FakeReplica[] replicas) => ProxyHost.Start(
         replicas.Select(r => r.Address), ("Inference:Routing:Policy", policy), ("Inference:Routing:MetricsInterval", "00:00:00.05"));
@@ -138,9 +142,7 @@ public sealed class RoutingTests
     {
         var metrics = default(VllmMetrics);
         foreach (var line in text.Split('\n'))
-        {
             metrics.Line(Encoding.UTF8.GetBytes(line));
-        }
 
         return metrics.ToLoad(own);
     }

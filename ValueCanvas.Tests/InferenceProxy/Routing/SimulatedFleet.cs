@@ -4,13 +4,16 @@ using System.Text;
 using ValueCanvas.InferenceProxy.Forwarding;
 using ValueCanvas.InferenceProxy.Providers;
 using ValueCanvas.InferenceProxy.Routing;
+using ValueCanvas.Tests.Infrastructure;
 using ValueCanvas.VllmSimulator;
 using ValueCanvas.VllmSimulator.Engine;
 using ValueCanvas.VllmSimulator.Metrics;
 
 namespace ValueCanvas.Tests.InferenceProxy.Routing;
 
-/// <summary>Simulated model servers behind the product's own picker, on virtual time: an hour passes in seconds, the same way every time.</summary>
+/// <summary>
+/// Simulated model servers behind the product's own picker, on virtual time: an hour passes in seconds, the same way every time.
+/// </summary>
 internal sealed class SimulatedFleet
 {
     private const string Model = "small-model";
@@ -18,7 +21,7 @@ internal sealed class SimulatedFleet
     // What the servers' /metrics say is read once a second, as by default.
     private static readonly TimeSpan Reading = TimeSpan.FromSeconds(1);
 
-    private readonly VirtualClock _clock = new();
+    private readonly SteppedClock _clock = new();
     private readonly Server[] _servers;
     private readonly Topology _topology;
     private readonly ReplicaPicker _picker;
@@ -32,7 +35,8 @@ internal sealed class SimulatedFleet
         _servers = [.. Enumerable.Range(0, servers).Select(i => new Server(i, kvBlocks, _clock))];
         var replicas = _servers.Select(server => server.Replica).ToArray();
         var aliases = new ModelAliases(options);
-        _topology = new Topology(options, replicas, aliases, new ModelRoutes(options, replicas, aliases), new Dictionary<string, Upstream>(),
+        _topology = new Topology(
+            options, replicas, aliases, new ModelRoutes(options, replicas, aliases), new Dictionary<string, Upstream>(),
             HostAddresses.None);
         _picker = new ReplicaPicker(_clock, new Random(7), new BytesPerToken());
     }
@@ -45,7 +49,7 @@ internal sealed class SimulatedFleet
 
     public long OutputTokens { get; private set; }
 
-    public TimeSpan Now => _clock.Now;
+    public TimeSpan Now => TimeSpan.FromTicks(_clock.GetTimestamp());
 
     public double HitRate => (double)CachedTokens / PromptTokens;
 
@@ -67,11 +71,9 @@ internal sealed class SimulatedFleet
             var step = _servers.Where(s => s.Ends is not null).MinBy(s => s.Ends);
             var arrival = _arrivals.TryPeek(out _, out var next) ? next.At : TimeSpan.MaxValue;
             if (step is null && arrival == TimeSpan.MaxValue)
-            {
                 return;
-            }
 
-            _clock.Now = step?.Ends < arrival ? step.Ends.Value : arrival;
+            _clock.Advance((step?.Ends < arrival ? step.Ends.Value : arrival) - Now);
             if (Now >= _nextReading)
             {
                 Array.ForEach(_servers, server => server.Say());
@@ -79,13 +81,9 @@ internal sealed class SimulatedFleet
             }
 
             if (step?.Ends <= arrival)
-            {
                 step.Complete(this);
-            }
             else
-            {
                 Place(_arrivals.Dequeue());
-            }
         }
     }
 
@@ -100,7 +98,8 @@ internal sealed class SimulatedFleet
         Assert.Null(RequestPeek.Read(body, out var peek));
         using var prefix = PromptPrefix.Of(body, peek.Fields, "", peek.Model);
         var placement = _picker.Pick(
-            _topology.Replicas, _topology.Options, new RouteRequest(peek.Model, Streamed: true, peek.Fields.PromptBytes, prefix), null, out _);
+            _topology.Replicas, _topology.Options, new RouteRequest(
+                peek.Model, Streamed: true, peek.Fields.PromptBytes, prefix), null, out _);
         Assert.NotNull(placement);
         var prompt = MemoryMarshal.Cast<byte, int>(Encoding.ASCII.GetBytes(string.Concat(request.Messages))).ToArray();
         var output = MemoryMarshal.Cast<byte, int>(Encoding.ASCII.GetBytes(request.Answer)).ToArray();
@@ -123,17 +122,6 @@ internal sealed class SimulatedFleet
         public bool Began { get; set; }
     }
 
-    private sealed class VirtualClock : TimeProvider
-    {
-        public TimeSpan Now { get; set; }
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.Ticks;
-
-        public override DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch + Now;
-    }
-
     private sealed class Server
     {
         private readonly SimulatorOptions _options;
@@ -144,8 +132,10 @@ internal sealed class SimulatedFleet
         {
             _options = new SimulatorOptions { KvBlocks = kvBlocks };
             _scheduler = new Scheduler(_options, new EngineMetrics());
-            Replica = new Replica(Upstream.From("vllm", new ProviderOptions(), [], null, time), $"vllm-{index}", new Uri($"http://vllm-{index}"), time);
-            Replica.Answered(FrozenDictionary.ToFrozenDictionary(new Dictionary<string, ServedModel> { [Model] = new(Model, 0, "", null) }));
+            Replica = new Replica(
+                Upstream.From("vllm", new ProviderOptions(), [], null, time), $"vllm-{index}", new Uri($"http://vllm-{index}"), time);
+            Replica.Answered(FrozenDictionary.ToFrozenDictionary(
+                new Dictionary<string, ServedModel> { [Model] = new(Model, 0, "", null) }));
             Say();
         }
 
@@ -155,7 +145,8 @@ internal sealed class SimulatedFleet
         public TimeSpan? Ends { get; private set; }
 
         public void Say() => Replica.Load.Live =
-            new LiveLoad(_scheduler.Running, _scheduler.Waiting, _scheduler.Blocks.Usage, _options.KvBlocks * _options.BlockSize, Foreign: 0);
+            new LiveLoad(_scheduler.Running, _scheduler.Waiting, _scheduler.Blocks.Usage, _options.KvBlocks * _options.BlockSize,
+                Foreign: 0);
 
         public void Add(Under under, TimeSpan now)
         {

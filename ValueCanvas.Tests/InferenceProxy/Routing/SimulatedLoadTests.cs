@@ -21,9 +21,11 @@ public sealed class SimulatedLoadTests
         Report("chat", other, unaware);
         Assert.True(aware.HitRate >= 0.85, $"hit rate {aware.HitRate:0.000}");
         Assert.True(aware.HitRate >= unaware.HitRate + 0.2, $"hit rates {aware.HitRate:0.000} and {unaware.HitRate:0.000}");
-        Assert.True(2 * aware.FirstToken(0.5) <= unaware.FirstToken(0.5), $"TTFT p50 {aware.FirstToken(0.5)} and {unaware.FirstToken(0.5)}");
+        Assert.True(2 * aware.FirstToken(0.5) <= unaware.FirstToken(
+            0.5), $"TTFT p50 {aware.FirstToken(0.5)} and {unaware.FirstToken(0.5)}");
         Assert.True(aware.FirstToken(0.9) <= unaware.FirstToken(0.9), $"TTFT p90 {aware.FirstToken(0.9)} and {unaware.FirstToken(0.9)}");
-        Assert.True(aware.TokensPerSecond >= unaware.TokensPerSecond, $"tokens/s {aware.TokensPerSecond:0} and {unaware.TokensPerSecond:0}");
+        Assert.True(aware.TokensPerSecond >= unaware.TokensPerSecond,
+            $"tokens/s {aware.TokensPerSecond:0} and {unaware.TokensPerSecond:0}");
     }
 
     [Fact]
@@ -46,9 +48,7 @@ public sealed class SimulatedLoadTests
         var random = new Random(3);
         var document = Text(random, 4000);
         for (var i = 0; i < 2000; i++)
-        {
             fleet.Ask(TimeSpan.FromMilliseconds(4 * i), [document, Text(random, 40)], Text(random, 200));
-        }
 
         fleet.RunToEnd();
 
@@ -81,9 +81,7 @@ public sealed class SimulatedLoadTests
             {
                 messages.Add(answer);
                 if (turns > 1)
-                {
                     Turn(messages, seed, turns - 1, fleet.Now + TimeSpan.FromSeconds(seed.NextDouble() * 2));
-                }
             });
         }
     }

@@ -5,6 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.Secrets;
 using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Infrastructure;
@@ -16,7 +17,8 @@ namespace ValueCanvas.Tests.Worker.Webhooks;
 /// <summary>From a tenant's endpoint that is registered at the Api to what a worker delivers there.</summary>
 public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<WebhookTests.Shared>, IAsyncLifetime
 {
-    private const string Key = "a-secret-for-webhooks-that-is-long-enough";
+    // The Api's in tests: see ApiHost.
+    private const string Key = "a-secret-of-tests-that-is-long-enough";
 
     private WebhookReceiver _receiver = null!;
 
@@ -239,15 +241,6 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
     }
 
     [Fact]
-    public async Task Register_WithoutASecretToSealWith_Is501()
-    {
-        await using var api = new ApiHost(database: Database.App, settings: ("RateLimiting:Enabled", "false"));
-        using var refused = await api.PostAsync("/api/queue/webhooks", """{"url":"https://example.com/"}""");
-
-        await ApiHost.ProblemAsync(refused, 501);
-    }
-
-    [Fact]
     public async Task Deliveries_ManyWorkers_EachMakesItsOwn_FewToOneEndpointAtATime()
     {
         var (under, most) = (0, 0);
@@ -285,7 +278,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         await MigratedDatabase.ExecuteAsync(
             Database.Admin,
             "INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event, payload) SELECT id, tenant_id, id, 'job.failed', '{}' FROM webhook_endpoints");
-        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddWebhookDelivery());
+        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
         var outbox = worker.Services.GetRequiredService<WebhookOutbox>();
         var frozen = Assert.Single(await outbox.ClaimAsync(10, Cancel));
         Assert.Empty(await outbox.ClaimAsync(10, Cancel));
@@ -309,7 +302,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             (gen_random_uuid(), '{{Tenants.Development}}', '{{id}}', 'new', '{}', 'dead', now() - interval '13 days', now()),
             (gen_random_uuid(), '{{Tenants.Development}}', gen_random_uuid(), 'removed', '{}', 'pending', NULL, now() - interval '2 days')
             """);
-        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddWebhookDelivery());
+        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
 
         Assert.Equal(1, await worker.Services.GetRequiredService<WebhookOutbox>().PruneAsync(100, Cancel));
 
@@ -371,13 +364,13 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         {
             builder.Services.AddSingleton<IJobHandler>(
                 new TestHandler((_, _) => Task.FromResult<JobOutcome>(new JobOutcome.Succeeded("1"))));
-            builder.Services.AddWebhookDelivery();
+            builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery();
         },
         settings:
         [
             .. settings.Concat(
             [
-                ("Webhooks:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32"), ("Webhooks:PollInterval", "00:00:00.05"),
+                ("Accounts:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32"), ("Webhooks:PollInterval", "00:00:00.05"),
                 ("Webhooks:RetryDelay", "00:00:00.1"),
             ]).DistinctBy(setting => setting.Item1),
         ]);
@@ -393,7 +386,7 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             await Database.InitializeAsync();
             Api = new ApiHost(
                 database: Database.App, cache: Database.Redis,
-                settings: [("RateLimiting:Enabled", "false"), ("Webhooks:SecretKey", Key), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32")]);
+                settings: [("RateLimiting:Enabled", "false"), ("Webhooks:AllowedNetworks:0", "127.0.0.1/32")]);
         }
 
         public async ValueTask DisposeAsync()

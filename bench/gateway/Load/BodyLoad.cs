@@ -17,7 +17,7 @@ internal sealed class BodyLoad(Target target, Func<int, byte[]> body, int connec
     private int _refused;
     private int _hits;
 
-    /// <summary>Answers with status 200 that came whole.</summary>
+    /// <summary>Answers with status 200 or 202 that came whole.</summary>
     public int Answered => Volatile.Read(ref _answered);
 
     public async Task<JsonObject> RunAsync(int requests, CancellationToken cancellationToken)
@@ -82,7 +82,7 @@ internal sealed class BodyLoad(Target target, Func<int, byte[]> body, int connec
 
     private void Count(ReadOnlySpan<byte> answer)
     {
-        if (!answer.StartsWith("HTTP/1.1 200"u8))
+        if (!answer.StartsWith("HTTP/1.1 200"u8) && !answer.StartsWith("HTTP/1.1 202"u8))
         {
             Interlocked.Increment(ref _refused);
             return;

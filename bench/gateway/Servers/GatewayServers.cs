@@ -16,6 +16,12 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
     public const string InternalKey = "internal-key-of-the-bench-0123";
     private const string AppPassword = "app-password";
 
+    /// <summary>PostgreSQL as Api and Worker connect to it.</summary>
+    public string App { get; } = new NpgsqlConnectionStringBuilder(data.Admin)
+    {
+        Username = "valuecanvas_app", Password = AppPassword, Pooling = true,
+    }.ConnectionString;
+
     public async Task MigrateAsync(CancellationToken cancellationToken) => _ = await Shell.RunAsync(
         "env",
         [
@@ -34,10 +40,7 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
         var environment = new Dictionary<string, string>
         {
             ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}",
-            ["ConnectionStrings__valuecanvas"] = new NpgsqlConnectionStringBuilder(data.Admin)
-            {
-                Username = "valuecanvas_app", Password = AppPassword, Pooling = true,
-            }.ConnectionString,
+            ["ConnectionStrings__valuecanvas"] = App,
             ["ConnectionStrings__cache"] = data.Redis,
             ["services__inference__http__0"] = $"http://127.0.0.1:{proxy.Port}",
             ["Inference__InternalKey"] = InternalKey,

@@ -35,9 +35,7 @@ internal static class Prompts
 
         text.Length = Math.Max(characters, 0);
         if (text.Length > 0 && text[^1] == '\\')
-        {
             text[^1] = '.';
-        }
 
         return text.ToString();
     }

@@ -34,9 +34,7 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
         var receivers = all.Select(connection => ReceiveAsync(connection, stop.Token)).ToArray();
         _start = Stopwatch.GetTimestamp();
         using (new Ticker(TimeSpan.FromMicroseconds(100), _ => Release()))
-        {
             await Task.Delay(duration, TimeProvider.System, cancellationToken);
-        }
 
         await Task.Delay(TimeSpan.FromMilliseconds(200), TimeProvider.System, cancellationToken);
         await stop.CancelAsync();
@@ -61,13 +59,9 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
         while (!_waiting.IsEmpty && _idle.TryTake(out var free))
         {
             if (_waiting.TryDequeue(out var came))
-            {
                 Send(free, came);
-            }
             else
-            {
                 _idle.Add(free);
-            }
         }
 
         var now = Stopwatch.GetTimestamp();
@@ -77,13 +71,9 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
             _nextArrival += -Math.Log(1 - _random.NextDouble()) / requestsPerSecond;
             now = Stopwatch.GetTimestamp();
             if (_idle.TryTake(out var connection))
-            {
                 Send(connection, now);
-            }
             else
-            {
                 _waiting.Enqueue(now);
-            }
         }
     }
 
@@ -117,20 +107,14 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
 
                 held += read;
                 if (!HttpBytes.IsWhole(buffer.AsSpan(0, held)))
-                {
                     continue;
-                }
 
                 held = 0;
                 connection.Latency.Add(Stopwatch.GetTimestamp() - connection.Came);
                 if (_waiting.TryDequeue(out var came))
-                {
                     Send(connection, came);
-                }
                 else
-                {
                     _idle.Add(connection);
-                }
             }
         }
         catch (OperationCanceledException)

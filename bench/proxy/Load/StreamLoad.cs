@@ -23,9 +23,7 @@ internal sealed class StreamLoad(Target target, int streams)
         try
         {
             for (var i = 0; i < streams; i++)
-            {
                 connections.Add(new Connection(await HttpBytes.ConnectAsync(target.Port, cancellationToken)));
-            }
 
             var cpu = target.Process?.CpuSeconds() ?? 0;
             var started = Stopwatch.GetTimestamp();
@@ -48,9 +46,7 @@ internal sealed class StreamLoad(Target target, int streams)
         try
         {
             while (Stopwatch.GetElapsedTime(started) < duration)
-            {
                 await connection.StreamAsync(_request, cancellationToken);
-            }
         }
         catch (Exception e) when (e is SocketException or EndOfStreamException)
         {
@@ -125,9 +121,7 @@ internal sealed class StreamLoad(Target target, int streams)
                 var read = await Socket.ReceiveAsync(_buffer.AsMemory(held), SocketFlags.None, cancellationToken);
                 var now = Stopwatch.GetTimestamp();
                 if (read == 0)
-                {
                     throw new EndOfStreamException();
-                }
 
                 held += read;
                 var at = 0;
@@ -156,9 +150,7 @@ internal sealed class StreamLoad(Target target, int streams)
                 }
 
                 if (at == 0 && held == _buffer.Length)
-                {
                     throw new EndOfStreamException("no event in 64 kB");
-                }
 
                 _buffer.AsSpan(at, held - at).CopyTo(_buffer);
                 held -= at;

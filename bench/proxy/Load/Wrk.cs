@@ -44,9 +44,7 @@ internal static class Wrk
         var requests = (double)figures["requests"]!;
         figures["requests_per_second"] = Math.Round(requests / ((double)figures["duration_us"]! / 1e6), 1);
         if (target.Process is { } process && requests > 0)
-        {
             figures["cpu_us_per_request"] = Math.Round((process.CpuSeconds() - before) * 1e6 / requests, 1);
-        }
 
         return figures;
     }

@@ -23,25 +23,19 @@ internal sealed class ServerProcess : IDisposable
         // The shell only redirects: what a server prints must cost the bench nothing.
         var start = new ProcessStartInfo("/bin/sh") { UseShellExecute = false };
         foreach (var argument in new[] { "-c", "exec \"$@\" >>\"$LOG\" 2>&1 </dev/null", "sh", file }.Concat(arguments))
-        {
             start.ArgumentList.Add(argument);
-        }
 
         // What is tuned for the bench itself must not reach what it measures.
         foreach (var key in start.Environment.Keys.Where(k => k.StartsWith("DOTNET_", StringComparison.Ordinal)
             || k.StartsWith("OTEL_", StringComparison.Ordinal) || k.StartsWith("ASPNETCORE_", StringComparison.Ordinal)).ToArray())
         {
             if (key != "DOTNET_ROOT")
-            {
                 start.Environment.Remove(key);
-            }
         }
 
         start.Environment["LOG"] = log;
         foreach (var (key, value) in environment ?? new Dictionary<string, string>())
-        {
             start.Environment[key] = value;
-        }
 
         return new ServerProcess(name, Process.Start(start)!);
     }

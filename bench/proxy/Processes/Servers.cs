@@ -12,7 +12,8 @@ internal sealed class Servers(Settings settings) : IDisposable
     // As the proxy sets it for itself.
     private static readonly Dictionary<string, string> Lean = new()
     {
-        ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1", ["DOTNET_ThreadPool_UnfairSemaphoreSpinLimit"] = "0", ["DOTNET_gcServer"] = "0",
+        ["DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS"] = "1", ["DOTNET_ThreadPool_UnfairSemaphoreSpinLimit"] = "0",
+        ["DOTNET_gcServer"] = "0",
     };
 
     private readonly List<ServerProcess> _all = [];
@@ -49,13 +50,12 @@ internal sealed class Servers(Settings settings) : IDisposable
         }
 
         if (await PortkeyAsync(upstream, cancellationToken) is { } portkey)
-        {
             targets.Add(portkey);
-        }
 
         var barePort = FreePort();
         targets.Add(new(Target.Bare, barePort, await UpAsync(Target.Bare, barePort, "/health", "dotnet",
-            [settings.Binary("ValueCanvas.ProxyBench") + ".dll", "bare", barePort.ToString(), upstream.ToString()], Lean, cancellationToken), []));
+            [settings.Binary("ValueCanvas.ProxyBench") + ".dll", "bare", barePort.ToString(), upstream.ToString()], Lean,
+                cancellationToken), []));
 
         // Two replicas, so that there is something to choose from; both are the one upstream.
         string[] replicas = [$"127.0.0.1:{upstream}", $"127.0.0.2:{upstream}"];
@@ -68,9 +68,7 @@ internal sealed class Servers(Settings settings) : IDisposable
     public async Task<Target?> PortkeyAsync(int upstream, CancellationToken cancellationToken)
     {
         if (settings.PortkeyVersion is null)
-        {
             return null;
-        }
 
         var port = FreePort();
         var script = Path.Combine(settings.PortkeyDirectory, "build", "start-server.js");
@@ -78,7 +76,8 @@ internal sealed class Servers(Settings settings) : IDisposable
             new() { ["NODE_ENV"] = "production" }, cancellationToken);
         return new(Target.Portkey, port, process,
         [
-            ("x-portkey-provider", "openai"), ("x-portkey-custom-host", $"http://127.0.0.1:{upstream}/v1"), ("Authorization", "Bearer bench"),
+            ("x-portkey-provider", "openai"), ("x-portkey-custom-host", $"http://127.0.0.1:{upstream}/v1"),
+            ("Authorization", "Bearer bench"),
         ]);
     }
 
@@ -96,9 +95,7 @@ internal sealed class Servers(Settings settings) : IDisposable
     {
         var environment = new Dictionary<string, string>(more) { ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}" };
         for (var i = 0; i < upstreams.Count; i++)
-        {
             environment[$"Inference__Providers__vllm__Endpoints__{i}"] = $"http://{upstreams[i]}";
-        }
 
         if (telemetry is { } sink)
         {
@@ -131,14 +128,10 @@ internal sealed class Servers(Settings settings) : IDisposable
         for (var attempt = 0; attempt < 3000; attempt++)
         {
             if (process.HasExited)
-            {
                 break;
-            }
 
             if (await AnswersAsync(port, path, cancellationToken))
-            {
                 return;
-            }
 
             await Task.Delay(TimeSpan.FromMilliseconds(10), TimeProvider.System, cancellationToken);
         }

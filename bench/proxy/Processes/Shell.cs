@@ -9,9 +9,7 @@ internal static class Shell
     {
         var start = new ProcessStartInfo(file) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (var argument in arguments)
-        {
             start.ArgumentList.Add(argument);
-        }
 
         try
         {

@@ -18,4 +18,7 @@ internal sealed record Target(string Name, int Port, ServerProcess? Process, IRe
     public const string OursQuiet = "valuecanvas-no-otlp";
 
     public const string Path = "/v1/chat/completions";
+
+    /// <summary>Where requests go.</summary>
+    public string Route { get; init; } = Path;
 }

@@ -14,34 +14,24 @@ internal static class Goals
     {
         var rows = new List<(string Goal, string Found, bool Met)>();
         if (result["overhead"]?["cells"] is JsonArray cells)
-        {
             Overhead(rows, [.. cells.Select(c => c!.AsObject())]);
-        }
 
         if (result["streaming"]?["runs"] is JsonArray streams)
-        {
             Streams(rows, [.. streams.Select(s => s!.AsObject())]);
-        }
 
         if (result["soak"] is { } soak)
         {
             var (most, slope) = ((double)soak["rss_mb_max"]!, (double)soak["slope_mb_per_hour_second_half"]!);
             Add(rows, "at most 150 MB resident under lasting load", $"{most:0} MB", most <= 150);
             if ((double)soak["minutes"]! >= 5)
-            {
                 Add(rows, "memory stays flat", $"{slope:0.0} MB an hour", Math.Abs(slope) <= 10);
-            }
         }
 
         if (result["start"] is { } start)
-        {
             Add(rows, "ready within 1 s", $"{(double)start["ready_ms_median"]!:0} ms", (double)start["ready_ms_median"]! <= 1000);
-        }
 
         if (result["routing"]?["runs"] is JsonArray routing)
-        {
             Routing(rows, [.. routing.Select(r => r!.AsObject())]);
-        }
 
         if (result["trace"]?["runs"] is JsonArray trace)
         {

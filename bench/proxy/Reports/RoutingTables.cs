@@ -36,9 +36,7 @@ internal static class RoutingTables
                 .Append("of which the first ")
                 .Append("three eighths fill the caches and do not count.\n\n");
             foreach (var (name, description) in stage["workloads"]!.AsObject())
-            {
                 text.Append($"- {name}: {description}\n");
-            }
         }
         else
         {

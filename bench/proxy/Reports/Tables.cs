@@ -45,9 +45,7 @@ internal static class Tables
     private static void Overhead(StringBuilder text, JsonNode? overhead)
     {
         if (overhead is null)
-        {
             return;
-        }
 
         var cells = overhead["cells"]!.AsArray().Select(c => c!.AsObject()).ToArray();
         JsonObject? Cell(string prompt, int connections, string target) => cells.FirstOrDefault(c =>
@@ -104,9 +102,7 @@ internal static class Tables
     private static void Half(StringBuilder text, JsonNode? half)
     {
         if (half is null)
-        {
             return;
-        }
 
         text.Append("\n### Latency at half of the maximum rate\n\nOpen loop with random arrivals, 64 connections, 1 kB prompts; "
             + "direct at the same rate in brackets. µs.\n\n| target | maximum/s | asked/s | answered/s | p50 | p90 | p99 | p99.9 |\n"
@@ -119,9 +115,7 @@ internal static class Tables
             text.Append($"| {run!["target"]} | {Number(run["maximum_requests_per_second"])} | ")
                 .Append($"{Number(run["asked_requests_per_second"])} | {Number(run["requests_per_second"])} |");
             foreach (var percentile in new[] { "p50", "p90", "p99", "p999" })
-            {
                 text.Append($" {Number(run["latency_us"]![percentile])} ({Number(direct[percentile])}) |");
-            }
 
             text.Append('\n');
         }
@@ -130,9 +124,7 @@ internal static class Tables
     private static void Streaming(StringBuilder text, JsonNode? streaming)
     {
         if (streaming is null)
-        {
             return;
-        }
 
         var runs = streaming["runs"]!.AsArray().Select(r => r!.AsObject()).ToArray();
         text.Append("\n### Streaming\n\n64 events 20 ms apart. Added: percentile minus the direct one. Stretch: how much longer a gap is "

@@ -74,9 +74,7 @@ internal static class RoutingStage
         await Task.WhenAll(Enumerable.Range(0, Concurrency).Select(async _ =>
         {
             while (Interlocked.Increment(ref next) is var i && i < items.Length)
-            {
                 await client.SendAsync(items[i], cancellationToken);
-            }
         }));
     }
 }

@@ -17,14 +17,10 @@ internal static class SharedCache
             hit += Math.Min((long)found * blockTokens, request.InputTokens - 1); // the last token is always computed
             // Answers take room, too, and nobody asks for them again.
             for (var i = 0; i < request.OutputTokens / blockTokens; i++)
-            {
                 Touch(order, cached, answer--, capacity);
-            }
 
             foreach (var block in request.Blocks.Reverse())
-            {
                 Touch(order, cached, block, capacity);
-            }
         }
 
         return hit / total;

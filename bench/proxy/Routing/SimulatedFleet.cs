@@ -22,9 +22,7 @@ internal sealed class SimulatedFleet : IDisposable
     {
         var simulators = new List<(int Port, ServerProcess Process)>();
         for (var i = 0; i < Replicas; i++)
-        {
             simulators.Add(await servers.SimulatorAsync($"simulator-{i}", kvBlocks, cancellationToken));
-        }
 
         var proxy = await servers.ProxyAsync($"proxy-{policy}", [.. simulators.Select(s => $"127.0.0.1:{s.Port}")], null,
             new() { [Servers.PolicyVariable] = policy }, cancellationToken);
@@ -34,9 +32,7 @@ internal sealed class SimulatedFleet : IDisposable
         {
             var providers = await client.GetStringAsync(new Uri($"http://127.0.0.1:{proxy.Port}/providers"), cancellationToken);
             if (providers.Split("\"state\":\"up\"").Length - 1 == Replicas)
-            {
                 return new SimulatedFleet(servers, simulators, proxy);
-            }
 
             await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, cancellationToken);
         }

@@ -36,9 +36,7 @@ internal sealed class TokenClient(int port) : IDisposable
             {
                 var seen = buffer.AsSpan(0, tail + read);
                 if (first == 0 && (HasText(seen, "\"content\":\""u8) || HasText(seen, "\"text\":\""u8)))
-                {
                     first = Stopwatch.GetTimestamp();
-                }
 
                 ended |= seen.IndexOf("[DONE]"u8) >= 0;
                 tail = Math.Min(seen.Length, 16);
@@ -46,14 +44,10 @@ internal sealed class TokenClient(int port) : IDisposable
             }
 
             if (first == 0 || !ended)
-            {
                 throw new HttpRequestException("The stream broke.");
-            }
 
             lock (_gate)
-            {
                 FirstToken.Add(first - asked);
-            }
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
@@ -70,9 +64,7 @@ internal sealed class TokenClient(int port) : IDisposable
         {
             bytes = bytes[(at + field.Length)..];
             if (bytes.Length > 0 && bytes[0] != '"')
-            {
                 return true;
-            }
         }
 
         return false;

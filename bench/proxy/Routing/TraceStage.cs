@@ -31,9 +31,7 @@ internal static class TraceStage
         var requests = File.ReadLines(settings.Trace!).Where(l => l.Length > 0).Select(TraceRequest.Parse).OrderBy(r =>
             r.Milliseconds).ToArray();
         if (settings.Quick)
-        {
             requests = requests[..(requests.Length / 20)];
-        }
 
         // One cache as large as all replicas' together, in the trace's blocks.
         var shared = SharedCache.HitRate(requests, SimulatedFleet.Replicas * KvBlocks * SimulatorBlock * Scale / TraceBlock, TraceBlock);
@@ -70,9 +68,7 @@ internal static class TraceStage
         {
             var wait = TimeSpan.FromMilliseconds(request.Milliseconds / speed) - Stopwatch.GetElapsedTime(started);
             if (wait > TimeSpan.Zero)
-            {
                 await Task.Delay(wait, TimeProvider.System, cancellationToken);
-            }
 
             late.Add(Math.Max(0, -wait.Ticks) * (Stopwatch.Frequency / TimeSpan.TicksPerSecond));
             underWay.Add(client.SendAsync(Item(request), cancellationToken));
@@ -90,9 +86,7 @@ internal static class TraceStage
     {
         var text = new StringBuilder();
         foreach (var id in request.Blocks)
-        {
             text.Append(Prompts.Prose(new Random(id), BlockCharacters));
-        }
 
         // The last block is seldom full. A cut must not split an escaped character.
         var length = Math.Min(text.Length, Math.Max(1, request.InputTokens / Scale * CharactersPerToken));

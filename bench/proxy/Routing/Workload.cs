@@ -42,9 +42,7 @@ internal sealed record Workload(string Name, string Description, Func<int, IEnum
         var random = new Random(20_251);
         var systems = Enumerable.Range(0, Groups).Select(g => Prompts.Prose(new Random(1_000_000 + g), SystemPrompt)).ToArray();
         for (var i = 0; i < count; i++)
-        {
             yield return Chat(systems[random.Next(Groups)], Prompts.Prose(random, random.Next(400, 1200)), 64);
-        }
     }
 
     private static IEnumerable<WorkItem> CodeCompletion(int count)
@@ -65,8 +63,6 @@ internal sealed record Workload(string Name, string Description, Func<int, IEnum
     {
         var random = new Random(20_253);
         for (var i = 0; i < count; i++)
-        {
             yield return Chat(null, Prompts.Prose(random, UniquePrompt), 128);
-        }
     }
 }

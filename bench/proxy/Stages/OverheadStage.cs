@@ -15,7 +15,8 @@ internal static class OverheadStage
         RunAsync(settings, targets, Prompts, Connections, cancellationToken);
 
     public static async Task<JsonObject> RunAsync(
-        Settings settings, IReadOnlyList<Target> targets, IReadOnlyList<(string Name, int Bytes)> prompts, IReadOnlyList<int> connectionCounts,
+        Settings settings, IReadOnlyList<Target> targets, IReadOnlyList<(string Name, int Bytes)> prompts,
+        IReadOnlyList<int> connectionCounts,
         CancellationToken cancellationToken)
     {
         await WarmUpAsync(settings, targets, cancellationToken);

@@ -84,7 +84,8 @@ internal static class Answers
             var content = "\"content\":\"@0000000000000000000\"},\"logprobs\":null,\"finish_reason\":null,\"token_ids\":" + ids + "}]";
             First = Framed(Chunk + "\"delta\":{\"role\":\"assistant\"," + content + usage + ",\"prompt_token_ids\":" + promptIds + "}\n\n");
             Next = Framed(Chunk + "\"delta\":{" + content + usage + "}\n\n");
-            var last = Chunk + "\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\",\"stop_reason\":null,\"token_ids\":null}]" + usage + "}\n\n";
+            var last = Chunk + "\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\",\"stop_reason\":null,\"token_ids\":null}]" + usage
+                + "}\n\n";
             var bill = verbose ? Chunk[..Chunk.IndexOf('[', StringComparison.Ordinal)] + "[]" + usage + "}\n\n" : "";
             Last = [.. Framed(last), .. verbose ? Framed(bill) : [], .. Framed("data: [DONE]\n\n"), .. "0\r\n\r\n"u8];
         }

@@ -6,8 +6,8 @@ using Microsoft.AspNetCore.Http;
 
 namespace ValueCanvas.ProxyBench.Upstream;
 
-/// <summary>Kestrel and SocketsHttpHandler with nothing in between: no route, no look at the body, no telemetry. What a proxy made of the two
-/// can reach at best.</summary>
+/// <summary>Kestrel and SocketsHttpHandler with nothing in between: no route, no look at the body, no telemetry. What a proxy made of the
+/// two can reach at best.</summary>
 internal static class BareForwarder
 {
     public static async Task RunAsync(int port, int upstream, CancellationToken cancellationToken)

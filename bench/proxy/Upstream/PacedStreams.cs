@@ -23,9 +23,7 @@ internal sealed class PacedStreams : IDisposable
         stream.Send(frame);
         var slot = _slots[now % _slots.Length];
         lock (slot)
-        {
             slot.Add(stream);
-        }
 
         return stream;
     }
@@ -64,9 +62,7 @@ internal sealed class PacedStream(Socket socket, bool verbose, long due)
     public bool Send(Span<byte> frame)
     {
         if (_abandoned)
-        {
             return false;
-        }
 
         try
         {

@@ -31,9 +31,7 @@ internal sealed partial class Ticker : IDisposable
         for (long tick = 0; !_stopped; tick++)
         {
             while (!_stopped && start + (tick * _period) - Stopwatch.GetTimestamp() is > 0 and var wait)
-            {
                 Nap(wait);
-            }
 
             _onTick(tick);
         }

@@ -52,9 +52,7 @@ internal sealed class UpstreamServer : IDisposable
                 end += 4;
                 var wanted = Math.Min(end + length, end + 4096); // holds the whole body of a stream, whose fields a gateway may have put in another order
                 while (held < wanted)
-                {
                     held += await ReadAsync(socket, buffer.AsMemory(held));
-                }
 
                 var streamed = chat && buffer.AsSpan(end, wanted - end).IndexOf("\"stream\":true"u8) >= 0;
                 var verbose = streamed && buffer.AsSpan(end, wanted - end).IndexOf("\"return_token_ids\":true"u8) >= 0;
@@ -69,18 +67,12 @@ internal sealed class UpstreamServer : IDisposable
 
                 held -= total;
                 if (held > 0)
-                {
                     buffer.AsSpan(total, held).CopyTo(buffer);
-                }
 
                 if (streamed)
-                {
                     stream = _streams.Start(socket, verbose);
-                }
                 else
-                {
                     socket.Send(answer);
-                }
             }
         }
         catch (Exception e) when (e is SocketException or EndOfStreamException or ObjectDisposedException)
@@ -110,9 +102,7 @@ internal sealed class UpstreamServer : IDisposable
         }
 
         if (Length(head) is not { } length)
-        {
             return (0, Answers.LengthRequired, false);
-        }
 
         var chat = head.StartsWith("POST /v1/chat/completions "u8);
         return (length, chat ? Answers.Chat : Answers.Empty, chat);
@@ -124,9 +114,7 @@ internal sealed class UpstreamServer : IDisposable
         {
             var line = head[..end];
             if (line.Length > 15 && line[14] == ':' && System.Text.Ascii.EqualsIgnoreCase(line[..14], "content-length"u8))
-            {
                 return Utf8Parser.TryParse(line[15..].TrimStart((byte)' '), out int length, out _) ? length : null;
-            }
 
             head = head[(end + 2)..];
         }

@@ -11,9 +11,14 @@ internal sealed class ApplicationOrchestrator(
 {
     private static readonly TimeSpan HealthPatience = TimeSpan.FromSeconds(120);
 
+    // A service that is stopped alone finishes what it has begun, for which it takes half a minute at most.
+    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan DrainPatience = TimeSpan.FromSeconds(40);
+
     private readonly ConsoleLog _log = new(mode.IsTest);
     private readonly SemaphoreSlim _gate = new(1, 1);
     private readonly List<ResourceInstance> _instances = [];
+    private readonly List<ReplicaFront> _fronts = [];
     private ProcessLauncher? _launcher;
     private Watchdog? _watchdog;
     private EndpointAllocation? _endpoints;
@@ -54,6 +59,8 @@ internal sealed class ApplicationOrchestrator(
             _instances.AddRange(factory.Create(resource));
         foreach (var instance in _instances)
             instance.Announce(KnownResourceStates.Waiting);
+        foreach (var resource in model.Resources.Where(r => r.GetReplicaCount() > 1))
+            _fronts.AddRange(resource.Annotations.OfType<EndpointAnnotation>().Select(endpoint => Front(resource, endpoint)));
 
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var launched = model.Resources.ToDictionary(
@@ -91,7 +98,7 @@ internal sealed class ApplicationOrchestrator(
         try
         {
             foreach (var level in _instances.GroupBy(i => _order!.Level(i.Resource)).OrderByDescending(g => g.Key))
-                await Task.WhenAll(level.Select(i => i.StopAsync())).ConfigureAwait(false);
+                await Task.WhenAll(level.Select(i => i.StopAsync(StopPatience))).ConfigureAwait(false);
         }
         finally
         {
@@ -111,7 +118,7 @@ internal sealed class ApplicationOrchestrator(
         await Task.WhenAll(wanted.Select(async instance =>
         {
             if (!Same(command, KnownResourceCommands.StartCommand))
-                await instance.StopAsync().ConfigureAwait(false);
+                await instance.StopAsync(DrainPatience).ConfigureAwait(false);
             if (!Same(command, KnownResourceCommands.StopCommand))
                 await instance.StartAsync(cancellationToken).ConfigureAwait(false);
         })).ConfigureAwait(false);
@@ -125,6 +132,9 @@ internal sealed class ApplicationOrchestrator(
             return;
 
         await StopAsync().ConfigureAwait(false);
+        foreach (var front in _fronts)
+            front.Dispose();
+        _fronts.Clear();
         foreach (var instance in _instances)
             instance.Dispose();
         _instances.Clear();
@@ -140,6 +150,17 @@ internal sealed class ApplicationOrchestrator(
     }
 
     private DashboardResource? Dashboard => model.Resources.OfType<DashboardResource>().FirstOrDefault();
+
+    private ReplicaFront Front(IResource resource, EndpointAnnotation endpoint) => new(
+        endpoint.AllocatedEndpoint!.Port,
+        _instances.Where(i => i.Resource == resource).Select(i => (i.Ports[endpoint.Name], (Func<ReplicaState>)(() => StateOf(i)))));
+
+    private ReplicaState StateOf(ResourceInstance instance) => notifications.TryGetCurrentState(instance.Id, out var now) switch
+    {
+        true when now.Snapshot.IsHealthy => ReplicaState.Healthy,
+        true when now.Snapshot.State?.Text == KnownResourceStates.Running => ReplicaState.Running,
+        _ => ReplicaState.Away,
+    };
 
     private void AddDashboard()
     {

@@ -2,7 +2,10 @@ using Aspire.Hosting.ApplicationModel;
 
 namespace Aspire.Hosting.Orchestration;
 
-/// <summary>Gives every endpoint of every replica its port before anything starts, so that all addresses are known by then.</summary>
+/// <summary>
+/// Gives every endpoint of every replica its port before anything starts, so that all addresses are known by then. An endpoint of several
+/// replicas has one more: the address that others connect to, of a <see cref="ReplicaFront"/>.
+/// </summary>
 internal sealed class EndpointAllocation : IDisposable
 {
     private readonly Dictionary<(IResource Resource, int Replica), Dictionary<string, int>> _ports = [];
@@ -19,16 +22,12 @@ internal sealed class EndpointAllocation : IDisposable
 
             foreach (var endpoint in resource.Annotations.OfType<EndpointAnnotation>())
             {
+                var port = endpoint.Port is { } wanted and > 0 && (!isTest || resource is DashboardResource)
+                    ? PortAllocator.Fixed(wanted, $"'{resource.Name}' ({endpoint.Name})", Remedy(resource, endpoint))
+                    : Free();
+                endpoint.AllocatedEndpoint = new AllocatedEndpoint(endpoint, "localhost", port);
                 for (var replica = 0; replica < resource.GetReplicaCount(); replica++)
-                {
-                    // Nothing stands in front of the replicas here, so only the first can have the asked-for port.
-                    var port = endpoint.Port is { } wanted and > 0 && replica == 0 && (!isTest || resource is DashboardResource)
-                        ? PortAllocator.Fixed(wanted, $"'{resource.Name}' ({endpoint.Name})", Remedy(resource, endpoint))
-                        : Free();
-                    _ports[(resource, replica)][endpoint.Name] = port;
-                    if (replica == 0)
-                        endpoint.AllocatedEndpoint = new AllocatedEndpoint(endpoint, "localhost", port);
-                }
+                    _ports[(resource, replica)][endpoint.Name] = resource.GetReplicaCount() == 1 ? port : Free();
             }
         }
     }

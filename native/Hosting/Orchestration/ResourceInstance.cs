@@ -12,7 +12,6 @@ internal sealed class ResourceInstance(
     private static readonly TimeSpan ProbeTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan EagerProbeInterval = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan KilledPatience = TimeSpan.FromMilliseconds(500);
 
     private readonly HealthProbeAnnotation[] _probes = [.. resource.Annotations.OfType<HealthProbeAnnotation>()];
@@ -25,6 +24,9 @@ internal sealed class ResourceInstance(
     public IResource Resource => resource;
 
     public string Id => id;
+
+    /// <summary>Its own, by endpoint.</summary>
+    public IReadOnlyDictionary<string, int> Ports => ports;
 
     public void Announce(string state) => Publish(s => s with { State = state, HealthStatus = null });
 
@@ -63,7 +65,8 @@ internal sealed class ResourceInstance(
         }
     }
 
-    public async Task StopAsync()
+    /// <summary>Asks it to end, and ends it where that takes longer.</summary>
+    public async Task StopAsync(TimeSpan patience)
     {
         await _gate.WaitAsync().ConfigureAwait(false);
         try
@@ -74,7 +77,7 @@ internal sealed class ResourceInstance(
             Publish(s => s with { State = KnownResourceStates.Stopping, HealthStatus = null });
             await running.CancelAsync().ConfigureAwait(false);
             if (_child is { } child)
-                await child.StopAsync(StopPatience).ConfigureAwait(false);
+                await child.StopAsync(patience).ConfigureAwait(false);
             await _life.ConfigureAwait(false);
         }
         finally

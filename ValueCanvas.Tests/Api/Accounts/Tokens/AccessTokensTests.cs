@@ -4,7 +4,7 @@ using ValueCanvas.Api.Accounts;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Accounts.Tokens;
 

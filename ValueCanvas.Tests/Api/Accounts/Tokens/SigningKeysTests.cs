@@ -1,7 +1,7 @@
 using Npgsql;
 using ValueCanvas.Core.Database.Migrations;
 using ValueCanvas.Tests.Core.Database;
-using ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.Accounts.Tokens;
 
@@ -90,8 +90,7 @@ public sealed class SigningKeysTests(MigratedDatabase database) : IClassFixture<
 
     private async Task<string> EmptyAsync()
     {
-        var admin = await database.CreateEmptyAsync();
-        await database.MigrateAsync(admin);
+        var admin = await database.CreateAsync();
         return new NpgsqlConnectionStringBuilder(admin) { Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword, Pooling = true }.ConnectionString;
     }
 }

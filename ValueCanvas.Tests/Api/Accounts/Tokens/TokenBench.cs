@@ -17,7 +17,7 @@ internal sealed class TokenBench : IAsyncDisposable
     {
         time ??= TimeProvider.System;
         var options = Options.Create(new TokenOptions { MaxRemembered = maxRemembered });
-        _dataSource = NpgsqlDataSource.Create(app);
+        _dataSource = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(app) { Pooling = true });
         var box = new SecretBox(Options.Create(new SecretOptions { SecretKey = secret }));
         Keys = new SigningKeys(new SigningKeyStore(_dataSource, box, options, time, NullLogger<SigningKeyStore>.Instance), options, time);
         Tokens = new AccessTokens(Keys, _dataSource, options, time);

@@ -40,7 +40,8 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
             await one.AskAsync(Body, tenant: Guid.NewGuid());
         }
 
-        var saved = await database.ScalarAsync<decimal>("SELECT SUM(cost * hit_count) as total_saved FROM llm_cache_entries", database.Operator);
+        var saved = await database.ScalarAsync<decimal>(
+            "SELECT SUM(cost * hit_count) as total_saved FROM llm_cache_entries", database.Operator);
         Assert.Equal(1.00m, saved);
         Assert.Equal(2L, await database.ScalarAsync<long>("SELECT count(*) FROM llm_cache_entries"));
         Assert.Equal(
@@ -53,8 +54,10 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
 
         await using var reader = await StartAsync();
         var report = await reader.Require<CacheStatistics>().ReadAsync(CacheInstance.Tenant, TimeSpan.FromHours(1), Cancel);
-        Assert.Equal((4L, 1L, 1.00m, 28L, 12L, 1L), (report.Hits, report.Misses, report.SavedCost, report.SavedInputTokens, report.SavedOutputTokens, report.Entries));
-        Assert.Equal(("m", "canvas.generate", 4L), (report.ByModel.Single().Model, report.ByModel.Single().Prompt, report.ByModel.Single().Hits));
+        Assert.Equal((4L, 1L, 1.00m, 28L, 12L, 1L), (report.Hits, report.Misses, report.SavedCost, report.SavedInputTokens,
+            report.SavedOutputTokens, report.Entries));
+        Assert.Equal(("m", "canvas.generate", 4L), (report.ByModel.Single().Model, report.ByModel.Single()
+            .Prompt, report.ByModel.Single().Hits));
         var others = await reader.Require<CacheStatistics>().ReadAsync(database.OtherTenant, TimeSpan.FromHours(1), Cancel);
         Assert.Equal((0L, 1L), (others.Hits, others.Misses));
     }
@@ -130,7 +133,8 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
     public async Task DatabaseAway_TheCacheGoesOn()
     {
         await using var cache = await CacheInstance.StartAsync(
-            _model.Address, servers.Redis, "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1", ("ResponseCache:Prefix", _prefix));
+            _model.Address, servers.Redis, "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1",
+                ("ResponseCache:Prefix", _prefix));
         Assert.Equal("MISS", (await cache.AskAsync(Body)).Cache);
         Assert.Equal("HIT", (await cache.AskAsync(Body)).Cache);
     }

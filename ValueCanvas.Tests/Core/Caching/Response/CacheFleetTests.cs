@@ -155,6 +155,41 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Redis_Frozen_InTheMiddleOfAStreamFromElsewhere_TheSameIsGoneOnWithFromTheModel()
+    {
+        var (proxy, redis) = InFrontOfRedis();
+        await using var front = proxy;
+        await using var one = await StartAsync(servers.Redis);
+        await using var other = await StartAsync(redis);
+        var calls = 0;
+        _model.Answer = context =>
+        {
+            var id = $"chatcmpl-{Interlocked.Increment(ref calls)}";
+            return SlowlyAsync(context, id);
+        };
+        var deterministic = Streamed.Replace("{\"stream\"", "{\"temperature\":0,\"stream\"", StringComparison.Ordinal);
+        using var bound = CacheInstance.Bounded();
+        var (leader, leading) = await one.SendAsync(deterministic, cancellationToken: bound.Token);
+        var (follower, following) = await other.SendAsync(deterministic, cancellationToken: bound.Token);
+        using var reading = follower;
+        await using var stream = await follower.Content.ReadAsStreamAsync(bound.Token);
+        var start = new byte[10];
+        await stream.ReadExactlyAsync(start, bound.Token);
+
+        proxy.Freeze();
+        await CacheInstance.UntilAsync(() => _model.Seen.Count == 2);
+        _go.SetResult();
+        using var rest = new StreamReader(stream);
+        var text = Encoding.UTF8.GetString(start) + await rest.ReadToEndAsync(bound.Token);
+
+        Assert.Equal(await leader.Content.ReadAsStringAsync(bound.Token), text);
+        Assert.Equal(3, text.Split("chatcmpl-1").Length - 1);
+        // Each has paid for a call of its own.
+        Assert.Equal((CacheStatus.Miss, CacheStatus.Miss, true), (leading.Outcome.Cache, following.Outcome.Cache, following.Outcome.IsComplete));
+        proxy.Thaw();
+    }
+
+    [Fact]
     public async Task InstanceThatAsks_IsGone_BeforeTheAnswerBegins_AnotherAsks()
     {
         await using var other = await StartAsync(servers.Redis, ("ResponseCache:FlightSilence", "00:00:01"));
@@ -184,15 +219,9 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task Redis_Frozen_AddsLittle_AndNothingFails_AndItIsUsedAgain()
     {
-        var direct = ConfigurationOptions.Parse(servers.Redis);
-        var address = direct.EndPoints[0] switch
-        {
-            DnsEndPoint dns => (dns.Host, dns.Port),
-            IPEndPoint ip => (ip.Address.ToString(), ip.Port),
-            var unknown => throw new NotSupportedException($"{unknown}"),
-        };
-        await using var proxy = new FreezingProxy(address.Item1, address.Item2);
-        await using var cache = await StartAsync($"127.0.0.1:{proxy.Port},password={direct.Password}");
+        var (proxy, redis) = InFrontOfRedis();
+        await using var front = proxy;
+        await using var cache = await StartAsync(redis);
         await cache.AskAsync(Body);
         proxy.Freeze();
 
@@ -276,12 +305,29 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         return [.. reply ?? []];
     }
 
-    private async Task SlowlyAsync(HttpContext context)
+    private Task SlowlyAsync(HttpContext context) => SlowlyAsync(context, "chatcmpl-1");
+
+    private async Task SlowlyAsync(HttpContext context, string id)
     {
-        await FakeInference.Event(context, FakeInference.Chunk("one"));
+        await FakeInference.Event(context, Named(FakeInference.Chunk("one")));
         await _go.Task.WaitAsync(context.RequestAborted);
-        await FakeInference.Event(context, FakeInference.Chunk("two", "stop"));
-        await FakeInference.Event(context, FakeInference.UsageChunk());
+        await FakeInference.Event(context, Named(FakeInference.Chunk("two", "stop")));
+        await FakeInference.Event(context, Named(FakeInference.UsageChunk()));
         await FakeInference.Event(context, "[DONE]");
+
+        string Named(string chunk) => chunk.Replace("chatcmpl-1", id, StringComparison.Ordinal);
+    }
+
+    private (FreezingProxy Proxy, string Redis) InFrontOfRedis()
+    {
+        var direct = ConfigurationOptions.Parse(servers.Redis);
+        var (host, port) = direct.EndPoints[0] switch
+        {
+            DnsEndPoint dns => (dns.Host, dns.Port),
+            IPEndPoint ip => (ip.Address.ToString(), ip.Port),
+            var unknown => throw new NotSupportedException($"{unknown}"),
+        };
+        var proxy = new FreezingProxy(host, port);
+        return (proxy, $"127.0.0.1:{proxy.Port},password={direct.Password}");
     }
 }

@@ -32,12 +32,14 @@ public sealed class CacheHandlerTests : IAsyncLifetime
     public async Task SameRequest_AskedAgain_IsAHitWithANewIdThatCostsNothing()
     {
         var first = await _cache.AskAsync(Body);
-        _cache.Clock.Pass(TimeSpan.FromSeconds(90));
-        var second = await _cache.AskAsync(Body.Replace("\"model\":\"m\",", "", StringComparison.Ordinal).Replace("}]}", "}],\"model\":\"m\",\"user\":\"u\"}", StringComparison.Ordinal));
+        _cache.Clock.Advance(TimeSpan.FromSeconds(90));
+        var second = await _cache.AskAsync(Body.Replace("\"model\":\"m\",", "", StringComparison.Ordinal)
+            .Replace("}]}", "}],\"model\":\"m\",\"user\":\"u\"}", StringComparison.Ordinal));
 
         Assert.Equal(("MISS", "HIT", 1), (first.Cache, second.Cache, Calls));
         Assert.Equal((CacheStatus.Miss, CacheStatus.Hit), (first.Outcome.Cache, second.Outcome.Cache));
-        Assert.Equal((0m, 7, 3, true, "fake-model"), (second.Outcome.Cost, second.Outcome.Usage!.InputTokens, second.Outcome.Usage.OutputTokens, second.Outcome.IsComplete, second.Outcome.Model));
+        Assert.Equal((0m, 7, 3, true, "fake-model"), (second.Outcome.Cost, second.Outcome.Usage!.InputTokens,
+            second.Outcome.Usage.OutputTokens, second.Outcome.IsComplete, second.Outcome.Model));
         Assert.InRange(second.Age!.Value.TotalSeconds, 90, 120);
         var (one, other) = (JsonDocument.Parse(first.Text).RootElement, JsonDocument.Parse(second.Text).RootElement);
         Assert.NotEqual(one.GetProperty("id").GetString(), other.GetProperty("id").GetString());
@@ -55,7 +57,8 @@ public sealed class CacheHandlerTests : IAsyncLifetime
 
         Assert.Equal(("MISS", "HIT", "HIT", 1), (live.Cache, whole.Cache, again.Cache, Calls));
         Assert.Equal(("application/json", "text/event-stream"), (whole.Type, again.Type));
-        Assert.Equal("Hello 😀", JsonDocument.Parse(whole.Text).RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
+        Assert.Equal("Hello 😀", JsonDocument.Parse(whole.Text).RootElement.GetProperty("choices")[0].GetProperty("message")
+            .GetProperty("content").GetString());
         Assert.Contains("Hello 😀", System.Text.RegularExpressions.Regex.Unescape(again.Text), StringComparison.Ordinal);
         Assert.Contains("\"prompt_tokens\":7", again.Text, StringComparison.Ordinal);
         Assert.EndsWith("data: [DONE]\n\n", again.Text, StringComparison.Ordinal);
@@ -68,7 +71,8 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         _model.Answer = context => FakeInference.Stream(context, "a", "b");
         var live = await _cache.AskAsync(Streamed);
         var expected = string.Concat(
-            new[] { FakeInference.Chunk("a"), FakeInference.Chunk("b"), FakeInference.Chunk("", "stop"), FakeInference.UsageChunk(), "[DONE]" }.Select(data => $"data: {data}\n\n"));
+            new[] { FakeInference.Chunk("a"), FakeInference.Chunk("b"), FakeInference.Chunk(
+                "", "stop"), FakeInference.UsageChunk(), "[DONE]" }.Select(data => $"data: {data}\n\n"));
         Assert.Equal(expected, live.Text);
     }
 
@@ -95,7 +99,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         Assert.Equal("HIT", (await _cache.AskAsync(Body)).Cache);
         Assert.Equal(3, Calls);
 
-        _cache.Clock.Pass(TimeSpan.FromMinutes(5));
+        _cache.Clock.Advance(TimeSpan.FromMinutes(5));
         Assert.Equal("HIT", (await _cache.AskAsync(Body, CacheControl.Always with { MaxAge = TimeSpan.FromMinutes(6) })).Cache);
         Assert.Equal("MISS", (await _cache.AskAsync(Body, CacheControl.Always with { MaxAge = TimeSpan.FromMinutes(4) })).Cache);
         Assert.Equal("HIT", (await _cache.AskAsync(Body, CacheControl.Always with { MaxAge = TimeSpan.FromMinutes(4) })).Cache);
@@ -134,7 +138,8 @@ public sealed class CacheHandlerTests : IAsyncLifetime
     /// <summary>Name → what the model answers: each is passed on as it is, and none is ever given out again.</summary>
     public static TheoryData<string> NeverKept =>
     [
-        "length", "content_filter", "one of two", "no finish", "no usage", "error 500", "error 429", "error in 200", "error event", "stream without DONE",
+        "length", "content_filter", "one of two", "no finish", "no usage", "error 500", "error 429", "error in 200", "error event",
+        "stream without DONE",
         "stream cut", "stream length", "not JSON", "fallback header", "fallback comment", "encoded", "too large",
     ];
 
@@ -164,7 +169,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
     public async Task ModelUnreachable_ExpiredAnswer_StandsIn_ForAWhile()
     {
         await _cache.AskAsync(Body);
-        _cache.Clock.Pass(TimeSpan.FromHours(25));
+        _cache.Clock.Advance(TimeSpan.FromHours(25));
         _model.Answer = context => FakeInference.Error(context, 503, "away");
         var stale = await _cache.AskAsync(Body);
         Assert.Equal(("STALE", 200, CacheStatus.Stale), (stale.Cache, stale.Status, stale.Outcome.Cache));
@@ -175,7 +180,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         _model.Answer = context => FakeInference.Error(context, 400, "bad");
         Assert.Equal(400, (await _cache.AskAsync(Body)).Status);
 
-        _cache.Clock.Pass(TimeSpan.FromDays(7));
+        _cache.Clock.Advance(TimeSpan.FromDays(7));
         _model.Answer = context => FakeInference.Error(context, 503, "away");
         Assert.Equal(503, (await _cache.AskAsync(Body)).Status);
     }
@@ -184,7 +189,8 @@ public sealed class CacheHandlerTests : IAsyncLifetime
     public async Task AnotherModel_AnswersUnderTheName_OlderAnswersAreNotUsed()
     {
         await _cache.AskAsync(Body);
-        _model.Answer = context => FakeInference.Text(context, 200, FakeInference.Completion("new").Replace("fake-model", "other-model", StringComparison.Ordinal));
+        _model.Answer = context => FakeInference.Text(
+            context, 200, FakeInference.Completion("new").Replace("fake-model", "other-model", StringComparison.Ordinal));
         await _cache.AskAsync(Body.Replace("hi", "else", StringComparison.Ordinal));
 
         Assert.Equal("MISS", (await _cache.AskAsync(Body)).Cache);
@@ -241,7 +247,7 @@ public sealed class CacheHandlerTests : IAsyncLifetime
         await using var cache = await CacheInstance.StartAsync(_model.Address, settings: ("LLM_CACHE_TTL", ttl));
         await cache.AskAsync(Body);
         Assert.Equal("HIT", (await cache.AskAsync(Body)).Cache);
-        cache.Clock.Pass(TimeSpan.FromSeconds(seconds));
+        cache.Clock.Advance(TimeSpan.FromSeconds(seconds));
         Assert.Equal("MISS", (await cache.AskAsync(Body)).Cache);
     }
 

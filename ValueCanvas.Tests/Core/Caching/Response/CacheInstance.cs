@@ -9,10 +9,13 @@ using ValueCanvas.Core.Caching.Levels;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.ServiceDefaults.Caching;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Caching.Response;
 
-/// <summary>What one instance of the Api or the worker asks models with, pointed at an address; Redis and PostgreSQL where they are named.</summary>
+/// <summary>
+/// What one instance of the Api or the worker asks models with, pointed at an address; Redis and PostgreSQL where they are named.
+/// </summary>
 internal sealed class CacheInstance : IAsyncDisposable
 {
     public static readonly Guid Tenant = Tenants.Development;
@@ -37,13 +40,14 @@ internal sealed class CacheInstance : IAsyncDisposable
         [
             KeyValuePair.Create("services:inference:http:0", (string?)inference),
             KeyValuePair.Create("ConnectionStrings:cache", redis),
-            KeyValuePair.Create("ConnectionStrings:valuecanvas", database),
+            KeyValuePair.Create("ConnectionStrings:valuecanvas", database is null ? null : $"{database};Pooling=true"),
             KeyValuePair.Create("ResponseCache:TtlSpread", (string?)"0"),
             KeyValuePair.Create(InferenceHeaders.KeySetting, (string?)"a-secret-between-the-services"),
         ]);
         // The last one counts.
         builder.Configuration.AddInMemoryCollection(
-            settings.Reverse().DistinctBy(setting => setting.Key).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
+            settings.Reverse().DistinctBy(setting => setting.Key)
+                .Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)));
         var clock = new ShiftedClock();
         builder.Services.AddSingleton<TimeProvider>(clock);
         builder.AddServiceDefaults();
@@ -65,7 +69,8 @@ internal sealed class CacheInstance : IAsyncDisposable
 
     /// <summary>Sends it and reads the whole answer.</summary>
     public async Task<CacheReply> AskAsync(
-        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions", Action<HttpRequestMessage>? adapt = null,
+        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions",
+        Action<HttpRequestMessage>? adapt = null,
         (string Key, string Version)? prompt = null)
     {
         using var bound = Bounded();
@@ -76,10 +81,12 @@ internal sealed class CacheInstance : IAsyncDisposable
 
     /// <summary>Sends it and returns with the head.</summary>
     public async Task<(HttpResponseMessage Response, InferenceCall Call)> SendAsync(
-        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions", Action<HttpRequestMessage>? adapt = null,
+        string body, CacheControl? cache = null, Guid? tenant = null, string path = "v1/chat/completions",
+        Action<HttpRequestMessage>? adapt = null,
         (string Key, string Version)? prompt = null, CancellationToken cancellationToken = default)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        var request = new HttpRequestMessage(
+            HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         var call = new InferenceCall(tenant ?? Tenant) { Route = "/" + path, Cache = cache ?? CacheControl.Always, Prompt = prompt };
         call.AttachTo(request);
         adapt?.Invoke(request);
@@ -118,7 +125,8 @@ internal sealed class CacheInstance : IAsyncDisposable
 /// <summary>A whole answer, and what it cost.</summary>
 internal sealed record CacheReply(int Status, string Cache, string Text, TimeSpan? Age, string? Type, InferenceOutcome Outcome)
 {
-    public static async Task<CacheReply> ReadAsync(HttpResponseMessage response, InferenceCall call, CancellationToken cancellationToken) => new(
+    public static async Task<CacheReply> ReadAsync(HttpResponseMessage response, InferenceCall call, CancellationToken cancellationToken) =>
+        new(
         (int)response.StatusCode,
         response.Headers.TryGetValues("x-cache", out var said) ? string.Join(",", said) : "",
         await response.Content.ReadAsStringAsync(cancellationToken),

@@ -83,7 +83,8 @@ public sealed class CanonicalRequestTests
         string[] texts =
         [
             """{"a":"b"}""", """{"ab":""}""", """{"a":["b"]}""", """{"a":{"b":null}}""", """{"a":{},"b":null}""", """{"a":[],"b":null}""",
-            """{"a":[{}],"b":null}""", """{"a":["b","c"]}""", """{"a":["bc"]}""", """{"a":[["b"],"c"]}""", """{"a":[["b","c"]]}""", """{"a":true}""",
+            """{"a":[{}],"b":null}""", """{"a":["b","c"]}""", """{"a":["bc"]}""", """{"a":[["b"],"c"]}""", """{"a":[["b","c"]]}""",
+            """{"a":true}""",
             """{"a":"true"}""", """{"a":null}""", """{"a":"null"}""", """{"a":false}""", "{}",
         ];
         Assert.Equal(texts.Length, texts.Select(Key).Distinct().Count());
@@ -137,7 +138,9 @@ public sealed class CanonicalRequestTests
             Assert.True(CanonicalRequest.TryHash(contexts[0], bytes, out var one));
             Assert.True(CanonicalRequest.TryHash(contexts[1], bytes, out var other));
             pairs++;
-            Assert.NotEqual(one, other);
+            // Assert's own comparison would take ten times as long as all the rest.
+            if (one == other)
+                Assert.Fail($"Both tenants have the key of {text}");
             alike += Check(one, 0, text) + Check(other, 1, text);
         }
 
@@ -147,7 +150,8 @@ public sealed class CanonicalRequestTests
         {
             if (keys.TryAdd(key, (tenant, text)))
                 return 0;
-            Assert.Equal((tenant, text), keys[key]);
+            if (keys[key] != (tenant, text))
+                Assert.Fail($"{(tenant, text)} has the key of {keys[key]}");
             return 1;
         }
     }

@@ -1,5 +1,8 @@
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using ValueCanvas.Core.Caching.Flights;
+using ValueCanvas.Core.Caching.Keys;
 using ValueCanvas.Core.Inference;
 using ValueCanvas.Tests.Core.Inference;
 
@@ -201,6 +204,34 @@ public sealed class FlightTests : IAsyncLifetime
         await CacheInstance.UntilAsync(() => _model.Seen.Count == 2);
         _go.SetResult();
         Assert.Equal(("MISS", "MISS"), ((await one).Cache, (await other).Cache));
+    }
+
+    /// <summary>The client of Redis hands messages to several threads.</summary>
+    [Fact]
+    public async Task Steps_OfAnotherInstance_InAnotherOrder_AreReadInTheirs()
+    {
+        var (key, budget) = (CacheKey.Read(new byte[CacheKey.Bytes]), new FlightBudget(10_000, 10_000));
+        using var there = new Flight(key, CacheInstance.Tenant, default, budget);
+        using var here = new Flight(key, CacheInstance.Tenant, default, budget);
+        FlightPart[] parts =
+        [
+            new() { Head = new FlightHead(200, [], []) }, new() { Bytes = "Hel"u8.ToArray() }, new() { Bytes = "lo."u8.ToArray() }, new() { IsEnd = true },
+        ];
+        var told = _cache.Require<FlightExchange>().Listen(there.Id);
+        foreach (var number in (int[])[2, 0, 3, 1])
+        {
+            var content = _cache.Require<StepFormat>().Write(there, number, parts[number]);
+            Assert.True(told.Writer.TryWrite(new(MessageKind.Step, there.Id, Guid.NewGuid(), number, content)));
+        }
+
+        var read = "";
+        Assert.Equal(Followed.Whole, await _cache.Require<FlightFollower>()
+            .FollowAsync(
+                here, new(Guid.NewGuid(), there.Id), () => false,
+                part => read += part.Head is null ? Encoding.UTF8.GetString(part.Bytes.Span) : "head: ")
+            .WaitAsync(TimeSpan.FromSeconds(30), Cancel));
+
+        Assert.Equal("head: Hello.", read);
     }
 
     [Fact]

@@ -1,6 +1,10 @@
-namespace ValueCanvas.Tests.InferenceProxy;
+using ValueCanvas.Tests.InferenceProxy;
 
-/// <summary>A clock that moves only when a test moves it; timers that fall due on the way fire in their order, periodic ones again and again.</summary>
+namespace ValueCanvas.Tests.Infrastructure;
+
+/// <summary>
+/// A clock that moves only when a test moves it; timers that fall due on the way fire in their order, periodic ones again and again.
+/// </summary>
 internal sealed class SteppedClock : TimeProvider
 {
     private readonly Lock _gate = new();
@@ -24,9 +28,7 @@ internal sealed class SteppedClock : TimeProvider
     {
         var end = GetTimestamp() + by.Ticks;
         while (Take(end) is { } timer)
-        {
             timer.Fire();
-        }
 
         Interlocked.Exchange(ref _now, end);
     }
@@ -36,20 +38,31 @@ internal sealed class SteppedClock : TimeProvider
     {
         var done = condition();
         if (!done)
-        {
             Advance(step);
-        }
 
         return Task.FromResult(done);
     });
+
+    /// <summary>Waits until somebody waits for the clock, and moves it to when the first timer is due.</summary>
+    public async Task AdvanceToNextTimerAsync()
+    {
+        var due = 0L;
+        await ProxyHost.UntilAsync(() =>
+        {
+            lock (_gate)
+            {
+                due = _timers.Count > 0 ? _timers.Min(t => t.Due) : 0;
+                return Task.FromResult(_timers.Count > 0);
+            }
+        });
+        Advance(TimeSpan.FromTicks(due - GetTimestamp()));
+    }
 
     /// <summary>Whether a timer that fires once is set to this timestamp.</summary>
     public bool IsSet(long due)
     {
         lock (_gate)
-        {
             return _timers.Exists(t => t.Due == due && t.Period <= 0);
-        }
     }
 
     private Timer? Take(long end)
@@ -57,16 +70,12 @@ internal sealed class SteppedClock : TimeProvider
         lock (_gate)
         {
             if (_timers.Where(t => t.Due <= end).MinBy(t => t.Due) is not { } timer)
-            {
                 return null;
-            }
 
             Interlocked.Exchange(ref _now, Math.Max(_now, timer.Due));
             timer.Due += timer.Period;
             if (timer.Period <= 0)
-            {
                 _timers.Remove(timer);
-            }
 
             return timer;
         }
@@ -98,9 +107,7 @@ internal sealed class SteppedClock : TimeProvider
         public void Dispose()
         {
             lock (clock._gate)
-            {
                 clock._timers.Remove(this);
-            }
         }
 
         public ValueTask DisposeAsync()

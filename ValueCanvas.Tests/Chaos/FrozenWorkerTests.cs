@@ -6,14 +6,14 @@ using ValueCanvas.Core.Jobs;
 using ValueCanvas.Tests.Core.Database;
 using ValueCanvas.Tests.Core.Inference;
 using ValueCanvas.Tests.Core.Jobs;
+using ValueCanvas.Tests.Core.Usage;
 using ValueCanvas.Tests.Infrastructure;
+using ValueCanvas.Tests.Worker;
 
-namespace ValueCanvas.Tests.Worker;
+namespace ValueCanvas.Tests.Chaos;
 
-/// <summary>
-/// Worker processes that are killed, frozen and cut off while they work; every job still ends once, and its history says so.
-/// </summary>
-public sealed class ChaosTests(ServersFixture servers) : IAsyncLifetime
+/// <summary>A worker process that wakes up after another has done its job.</summary>
+public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
@@ -21,10 +21,12 @@ public sealed class ChaosTests(ServersFixture servers) : IAsyncLifetime
     [
         ("Worker:Lease", "00:00:01.5"), ("Worker:Heartbeat", "00:00:00.4"), ("Worker:RescueInterval", "00:00:00.4"), ("Worker:MaxCrashes", "50"),
         ("Worker:PollInterval", "00:00:00.3"), ("Worker:Concurrency", "4"),
+        ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
     ];
 
     private readonly MigratedDatabase _database = new(servers);
     private readonly TaskCompletionSource<bool> _release = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly string _books = UsageHost.NewDirectory();
     private FakeInference _inference = null!;
     private IHost _host = null!;
 
@@ -43,40 +45,6 @@ public sealed class ChaosTests(ServersFixture servers) : IAsyncLifetime
         _host.Dispose();
         await _inference.DisposeAsync();
         await _database.DisposeAsync();
-    }
-
-    [Fact]
-    public async Task Workers_KilledFrozenAndCutOff_LoseNoJobAndEndEachOnce()
-    {
-        // Each answer takes a while, so that every fault meets jobs in the middle.
-        _inference.Answer = async context =>
-        {
-            await FakeInference.Event(context, FakeInference.Chunk("one "));
-            await Task.Delay(TimeSpan.FromMilliseconds(150), TimeProvider.System, context.RequestAborted);
-            await FakeInference.Stream(context, "two");
-        };
-        List<Guid> accepted = [];
-        for (var i = 0; i < 60; i++)
-            accepted.Add(await EnqueueAsync());
-        await using var first = Start();
-        await using var second = Start();
-        await UntilAsync("SELECT count(*) >= 8 FROM llm_jobs WHERE state = 'succeeded'");
-
-        await first.KillAsync();
-        await second.FreezeAsync();
-        await using var third = Start();
-        await MigratedDatabase.ExecuteAsync(
-            _database.Admin,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'valuecanvas_app' AND datname = current_database()");
-        await UntilAsync("SELECT count(*) >= 24 FROM llm_jobs WHERE state = 'succeeded'");
-        await second.ThawAsync();
-        await using var fourth = Start();
-        await third.KillAsync();
-        await UntilAsync("SELECT count(*) = 60 FROM llm_jobs WHERE state = 'succeeded'");
-
-        Assert.Empty(await JobHistoryChecker.ViolationsAsync(_database.Admin, accepted));
-        Assert.True(await _database.ScalarAsync<long>("SELECT count(*) FROM llm_job_events WHERE event = 'rescued'") > 0, "No fault met a job.");
-        Assert.Equal(60, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_job_results WHERE result->>'response' LIKE '%two'"));
     }
 
     [Fact]
@@ -113,9 +81,12 @@ public sealed class ChaosTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal("by call 2", result);
         Assert.Equal("by call 2", await _database.ScalarAsync<string>($"SELECT result->>'response' FROM llm_job_results WHERE job_id = '{job}'"));
         Assert.Empty(await JobHistoryChecker.ViolationsAsync(_database.Admin, job, next));
+        // It had its answer as well, and that is in the books; but the tenant pays one.
+        await UntilAsync($"SELECT count(*) = 2 FROM llm_usage WHERE job_id = '{job}'");
+        Assert.Empty(await JobHistoryChecker.ChargeViolationsAsync(_database.Admin, [job, next]));
     }
 
-    private WorkerProcess Start() => WorkerProcess.Start(_database, _inference.Address, Quick);
+    private WorkerProcess Start() => WorkerProcess.Start(_database, _inference.Address, [.. Quick, ("Usage:Directory", _books)]);
 
     private async Task<Guid> EnqueueAsync() => (await _host.Services.GetRequiredService<JobStore>()
         .EnqueueAsync(Tenants.Development, JobTypes.Chat, null, """{"prompt":"Hi"}""", Cancel)).Id;

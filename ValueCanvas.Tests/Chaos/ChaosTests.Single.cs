@@ -1,0 +1,103 @@
+using System.Net.Http.Headers;
+using Npgsql;
+using ValueCanvas.Core.Database;
+using ValueCanvas.Tests.Api;
+using ValueCanvas.Tests.Core.Database;
+
+namespace ValueCanvas.Tests.Chaos;
+
+/// <summary>Faults of a single submission and of single rows, in the same fleet and under the same load.</summary>
+public sealed partial class ChaosTests
+{
+    // What no submission leaves in the table: type, prompt key, arguments, and how it must end.
+    private static readonly (string Type, string? PromptKey, string Args, string Error)[] Malformed =
+    [
+        ("chat", null, "[1]", "invalid_arguments"),
+        ("chat", null, "null", "invalid_arguments"),
+        ("chat", null, """{"messages":[{"role":5}]}""", "invalid_arguments"),
+        ("chat", "no.such.prompt", """{"prompt":"Hi"}""", "invalid_arguments"),
+        ("chat", null, new string('[', 500) + new string(']', 500), "invalid_arguments"),
+        ("batch", null, """{"requests":[null,{"prompt":7}]}""", "invalid_arguments"),
+        ("canvas_generation", "canvas.generate", "\"text\"", "invalid_arguments"),
+        ("canvas_refinement", null, """{"canvasId":1,"instruction":"Shorter"}""", "invalid_arguments"),
+        ("nobody_knows_it", null, "{}", "unknown_type"),
+    ];
+
+    [Fact]
+    public Task Rows_Malformed_FailAndHoldNobodyUp() => UnderAsync("malformed rows", async () =>
+    {
+        List<Guid> jobs = [];
+        foreach (var (type, promptKey, args, _) in Malformed)
+            jobs.Add(await InsertAsync(type, promptKey, args));
+
+        // Odd, but such that it can be done: times without end, a trace that is none, checkpoints that no job has left.
+        List<Guid> odd = [];
+        foreach (var checkpoint in (string[])["[]", """{"bases":null,"text":7}""", """{"bases":[],"text":null}"""])
+        {
+            var key = Guid.NewGuid().ToString("N");
+            odd.Add(await InsertAsync("chat", null, $$"""{"prompt":"{{key}}"}""", checkpoint));
+        }
+
+        for (var i = 0; i < jobs.Count; i++)
+        {
+            await fleet.UntilAsync($"SELECT state = 'failed' FROM llm_jobs WHERE id = '{jobs[i]}'");
+            Assert.Equal(
+                $"{Malformed[i].Error} 1",
+                await fleet.ScalarAsync<string>($"SELECT error_code || ' ' || attempt FROM llm_jobs WHERE id = '{jobs[i]}'"));
+        }
+
+        // A time that no claim could reckon with would stop all of them: the table does not take it.
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => MigratedDatabase.ExecuteAsync(
+            fleet.Admin, $"UPDATE llm_jobs SET run_at = '-infinity' WHERE id = '{odd[0]}'"));
+        Assert.StartsWith("23", refused.SqlState, StringComparison.Ordinal);
+
+        foreach (var job in odd)
+            await fleet.UntilAsync($"SELECT state = 'succeeded' FROM llm_jobs WHERE id = '{job}'");
+    });
+
+    [Fact]
+    public async Task Api_KilledBetweenCommitAndAnswer_TheSameKeyGetsTheSameJob()
+    {
+        var server = new NpgsqlConnectionStringBuilder(fleet.App);
+        await using var proxy = new HoldingProxy(server.Host!, server.Port, "llm_job_requests");
+        await using var api = await fleet.StartApiAsync(
+            new NpgsqlConnectionStringBuilder(fleet.App) { Host = "127.0.0.1", Port = proxy.Port }.ConnectionString);
+        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(60) };
+        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", ApiHost.Key);
+        var key = Guid.NewGuid().ToString("N");
+        fleet.Load.Sent[key] = true;
+
+        var asked = ChaosLoad.SubmitAsync(http, api.Address, key, fleet.Load.Wrong, Cancel);
+        await proxy.Committed.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
+        await api.KillAsync();
+        Assert.Null(await asked);
+        var stored = await fleet.ScalarAsync<Guid>($"SELECT id FROM llm_jobs WHERE args->>'prompt' = '{key}'");
+        var again = await ChaosLoad.SubmitAsync(http, fleet.Api, key, fleet.Load.Wrong, Cancel);
+
+        Assert.NotEqual(Guid.Empty, stored);
+        Assert.Equal((stored, true), again);
+        Assert.Equal(1, await fleet.ScalarAsync<long>($"SELECT count(*) FROM llm_jobs WHERE args->>'prompt' = '{key}'"));
+        await fleet.UntilAsync($"SELECT state = 'succeeded' FROM llm_jobs WHERE id = '{stored}'");
+    }
+
+    private async Task<Guid> InsertAsync(string type, string? promptKey, string args, string? checkpoint = null)
+    {
+        var id = Guid.NewGuid();
+        var odd = checkpoint is not null;
+        var write = odd
+            ? $"""
+               INSERT INTO llm_job_checkpoints (job_id, tenant_id, run_lease, data)
+               VALUES ('{id}', '{Tenants.Development}', 0, '{checkpoint}');
+               """
+            : "";
+        await MigratedDatabase.ExecuteAsync(
+            fleet.Admin,
+            $"""
+             INSERT INTO llm_jobs (id, tenant_id, type, prompt_key, args, run_at, deadline_at, traceparent, tracestate)
+             VALUES ('{id}', '{Tenants.Development}', '{type}', {(promptKey is null ? "NULL" : $"'{promptKey}'")}, '{args}',
+                 now(), {(odd ? "'infinity', 'zz-not-a-trace', '=,='" : "NULL, NULL, NULL")});
+             {write}
+             """);
+        return id;
+    }
+}
