@@ -13,8 +13,7 @@ namespace ValueCanvas.Api.Jobs;
 /// </summary>
 /// <remarks>
 /// The text has one position however it is read, from Redis, a checkpoint or the result, so ids are the same from each, and whoever comes
-/// back
-/// with the last one gets the rest.
+/// back with the last one gets the rest.
 /// </remarks>
 internal sealed class JobEventStream(
     JobWithResult first, Guid tenantId, JobTextPosition position, JobWatch watch, TimeProvider time, CancellationToken stopping) : IResult

@@ -15,8 +15,7 @@ public static class JobInput
 
     /// <summary>
     /// What is wrong, by field: <c>type</c>, <c>promptKey</c>, <c>promptVariables.NAME</c>; nothing where the job can be accepted. Texts
-    /// say
-    /// what to change and repeat no value.
+    /// say what to change and repeat no value.
     /// </summary>
     public static IEnumerable<(string Field, string Problem)> Validate(
         string? type, string? promptKey, IReadOnlyDictionary<string, JsonElement> variables, PromptCatalog prompts) => type switch

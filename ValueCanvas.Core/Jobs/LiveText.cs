@@ -4,8 +4,7 @@ namespace ValueCanvas.Core.Jobs;
 
 /// <summary>
 /// The text of running jobs in Redis, some milliseconds old, for those who watch. It can be lost at any time: the checkpoint in PostgreSQL
-/// has
-/// the same text, up to a second older. Nothing here waits longer than its bound or throws for Redis' sake.
+/// has the same text, up to a second older. Nothing here waits longer than its bound or throws for Redis' sake.
 /// </summary>
 public sealed class LiveText(TimeProvider time, IConnectionMultiplexer? redis = null)
 {

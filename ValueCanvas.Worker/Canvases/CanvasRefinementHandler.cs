@@ -10,8 +10,7 @@ namespace ValueCanvas.Worker.Canvases;
 
 /// <summary>
 /// Changes a canvas as the job's instruction says. Somebody may change it while the model works: then nothing is stored, and the next
-/// attempt
-/// begins from what is there.
+/// attempt begins from what is there.
 /// </summary>
 internal sealed class CanvasRefinementHandler(CanvasRefiner refiner, TenantDatabase database, PromptCatalog prompts, TimeProvider time)
     : IJobHandler

@@ -9,8 +9,7 @@ namespace ValueCanvas.Worker.Chat;
 
 /// <summary>
 /// Asks a model and keeps its text while it comes, so that it can be watched, and so that the attempt after a lost one goes on where the
-/// last
-/// checkpoint ends.
+/// last checkpoint ends.
 /// </summary>
 internal sealed class ChatJobHandler(
     InferenceClient inference, JobCheckpoints checkpoints, JobTextWriters writers, PromptCatalog prompts) : IJobHandler

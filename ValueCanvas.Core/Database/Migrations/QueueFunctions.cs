@@ -2,8 +2,7 @@ namespace ValueCanvas.Core.Database.Migrations;
 
 /// <summary>
 /// What looks across tenants for the queue. Each function is one short statement on the wire, so a worker that is stopped in the middle
-/// keeps
-/// nothing locked: the server finishes it.
+/// keeps nothing locked: the server finishes it.
 /// </summary>
 internal static class QueueFunctions
 {
@@ -52,11 +51,9 @@ internal static class QueueFunctions
 
     /// <summary>
     /// Start-time fair queueing over tenants. A job's tag is what its tenant has had before it, by weight; the lowest tags run first. A
-    /// tenant
-    /// that comes back begins where the queue is, so it neither saves up turns nor waits for those it did not take. The plan must be the
-    /// one by
-    /// indexes, also when it was made while the table was small; its estimated cost is then so high that PostgreSQL would compile it
-    /// (seconds).
+    /// tenant that comes back begins where the queue is, so it neither saves up turns nor waits for those it did not take. The plan must be
+    /// the one by indexes, also when it was made while the table was small; its estimated cost is then so high that PostgreSQL would
+    /// compile it (seconds).
     /// </summary>
     public const string Claim =
         """

@@ -11,8 +11,7 @@ public sealed class JobScheduler(IServiceScopeFactory scopes, TenantDatabase dat
 
     /// <summary>
     /// Says how many jobs were submitted. Times that passed while nobody looked are made up for by one job; a time at which the job of the
-    /// one
-    /// before has not ended is left out.
+    /// one before has not ended is left out.
     /// </summary>
     public async Task<int> RunOnceAsync(CancellationToken cancellationToken)
     {
