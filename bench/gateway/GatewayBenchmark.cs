@@ -1,5 +1,3 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using ValueCanvas.GatewayBench.Reports;
 using ValueCanvas.GatewayBench.Servers;
@@ -18,11 +16,6 @@ internal static class GatewayBenchmark
     public const string Gateway = "gateway";
 
     public static readonly int[] Connections = [1, 16, 64];
-
-    private static readonly JsonSerializerOptions Indented = new()
-    {
-        WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
 
     public static async Task<int> RunAsync(GatewaySettings settings, CancellationToken cancellationToken)
     {
@@ -46,17 +39,7 @@ internal static class GatewayBenchmark
         }
 
         result["machine"]!["load_after"] = Machine.Load();
-        var name = $"gateway-{now:yyyyMMdd-HHmmss}{(common.Quick ? "-quick" : "")}.json";
-        var raw = result.ToJsonString(Indented);
-        await File.WriteAllTextAsync(Path.Combine(common.Root, "bench", "results", name), raw + "\n", cancellationToken);
-        var tables = GatewayTables.Markdown(JsonNode.Parse(raw)!.AsObject(), name);
-        Console.WriteLine(tables);
-        Console.WriteLine($"Raw figures: bench/results/{name}");
-        if (settings.WriteDocument)
-        {
-            Document.Replace(Path.Combine(common.Root, "docs", "performance.md"), "gateway", tables);
-        }
-
+        await Document.PublishAsync(common, now, result, GatewayTables.Markdown, settings.WriteDocument, cancellationToken);
         return 0;
     }
 

@@ -1,6 +1,4 @@
 using System.Diagnostics;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using ValueCanvas.ProxyBench.Processes;
 using ValueCanvas.ProxyBench.Reports;
@@ -12,11 +10,6 @@ namespace ValueCanvas.ProxyBench;
 /// <summary>One run: starts the servers once, goes through the stages, writes the raw figures and the tables.</summary>
 internal static class ProxyBenchmark
 {
-    private static readonly JsonSerializerOptions Indented = new()
-    {
-        WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     public static async Task<int> RunAsync(Settings settings, CancellationToken cancellationToken)
     {
         var now = TimeProvider.System.GetUtcNow();
@@ -28,7 +21,7 @@ internal static class ProxyBenchmark
             ["label"] = settings.Label,
             ["machine"] = await Machine.DescribeAsync(settings, cancellationToken),
         };
-        Console.WriteLine(result["machine"]!.ToJsonString(Indented));
+        Console.WriteLine(result["machine"]!.ToJsonString(Document.Indented));
         if (Directory.Exists(settings.WorkDirectory))
             Directory.Delete(settings.WorkDirectory, recursive: true);
 
@@ -37,18 +30,7 @@ internal static class ProxyBenchmark
             await RunStagesAsync(settings, servers, result, cancellationToken);
 
         result["machine"]!["load_after"] = Machine.Load();
-        var name = $"proxy-{now:yyyyMMdd-HHmmss}{(settings.Quick ? "-quick" : "")}.json";
-        var file = Path.Combine(Directory.CreateDirectory(Path.Combine(settings.Root, "bench", "results")).FullName, name);
-        var raw = result.ToJsonString(Indented);
-        await File.WriteAllTextAsync(file, raw + "\n", cancellationToken);
-        // Read back: in what was only just put together an int is not a double.
-        var tables = Tables.Markdown(JsonNode.Parse(raw)!.AsObject(), name);
-        Console.WriteLine();
-        Console.WriteLine(tables);
-        Console.WriteLine($"Raw figures: bench/results/{name}");
-        if (settings.WriteDocument)
-            Document.Replace(Path.Combine(settings.Root, "docs", "performance.md"), "proxy", tables);
-
+        await Document.PublishAsync(settings, now, result, Tables.Markdown, settings.WriteDocument, cancellationToken);
         return 0;
     }
 

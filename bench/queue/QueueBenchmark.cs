@@ -1,5 +1,3 @@
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using ValueCanvas.GatewayBench.Servers;
 using ValueCanvas.ProxyBench.Processes;
@@ -14,11 +12,6 @@ namespace ValueCanvas.QueueBench;
 /// <summary>One run: starts the servers once, goes through the stages, writes the raw figures and the tables.</summary>
 internal static class QueueBenchmark
 {
-    private static readonly JsonSerializerOptions Indented = new()
-    {
-        WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     public static async Task<int> RunAsync(QueueSettings settings, CancellationToken cancellationToken)
     {
         var common = settings.Common;
@@ -45,14 +38,7 @@ internal static class QueueBenchmark
         }
 
         result["machine"]!["load_after"] = Machine.Load();
-        var name = $"queue-{now:yyyyMMdd-HHmmss}{(common.Quick ? "-quick" : "")}.json";
-        var raw = result.ToJsonString(Indented);
-        await File.WriteAllTextAsync(Path.Combine(common.Root, "bench", "results", name), raw + "\n", cancellationToken);
-        var tables = QueueTables.Markdown(JsonNode.Parse(raw)!.AsObject(), name);
-        Console.WriteLine(tables);
-        Console.WriteLine($"Raw figures: bench/results/{name}");
-        if (settings.WriteDocument)
-            Document.Replace(Path.Combine(common.Root, "docs", "performance.md"), "queue", tables);
+        await Document.PublishAsync(common, now, result, QueueTables.Markdown, settings.WriteDocument, cancellationToken);
         return 0;
     }
 
