@@ -1,7 +1,9 @@
 using System.Net;
 using System.Text;
+using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using StackExchange.Redis;
+using ValueCanvas.Core.Caching.Flights;
 using ValueCanvas.Core.Caching.Keys;
 using ValueCanvas.Core.Caching.Levels;
 using ValueCanvas.Core.Inference;
@@ -187,6 +189,48 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         // Each has paid for a call of its own.
         Assert.Equal((CacheStatus.Miss, CacheStatus.Miss, true), (leading.Outcome.Cache, following.Outcome.Cache, following.Outcome.IsComplete));
         proxy.Thaw();
+    }
+
+    [Fact]
+    public async Task Reader_WhoseMessagesComeInAnyOrder_IsSentWhatItLacks()
+    {
+        await using var one = await StartAsync(servers.Redis);
+        _model.Answer = SlowlyAsync;
+        using var bound = CacheInstance.Bounded();
+        var (leader, _) = await one.SendAsync(Streamed, cancellationToken: bound.Token);
+        using var leading = leader;
+        using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+        var name = (await KeysAsync(redis)).Single(key => key.EndsWith(":flight", StringComparison.Ordinal));
+        var there = FlightName.Read((byte[])(await redis.GetDatabase().StringGetAsync(name))!);
+        var (me, told) = (Guid.NewGuid(), Channel.CreateUnbounded<ExchangeMessage>());
+        await redis.GetSubscriber().SubscribeAsync(ChannelOf(me), (_, value) =>
+        {
+            if (ExchangeMessage.Read((byte[]?)value) is { Kind: MessageKind.Step } step)
+                told.Writer.TryWrite(step);
+        });
+
+        // It had the head from an earlier sender; then what it said last comes before what it said first.
+        await WantAsync(1);
+        Assert.Contains("\"one\"", Encoding.UTF8.GetString((await StepAsync(1)).Bytes.Span), StringComparison.Ordinal);
+        await WantAsync(2);
+        await WantAsync(0);
+        _go.SetResult();
+        Assert.Contains("\"two\"", Encoding.UTF8.GetString((await StepAsync(2)).Bytes.Span), StringComparison.Ordinal);
+
+        RedisChannel ChannelOf(Guid instance) => new($"{_prefix}:cache:to:{instance:N}", RedisChannel.PatternMode.Literal);
+
+        Task WantAsync(int number) => redis.GetSubscriber().PublishAsync(
+            ChannelOf(there.Instance), new ExchangeMessage(MessageKind.Want, there.Flight, me, number).ToBytes());
+
+        async Task<FlightPart> StepAsync(int number)
+        {
+            while (true)
+            {
+                var step = await told.Reader.ReadAsync(bound.Token);
+                if (step.Number == number)
+                    return one.Require<StepFormat>().Read(one.Flights.Find(there.Flight)!, there.Flight, number, step.Content, out _)!;
+            }
+        }
     }
 
     [Fact]
