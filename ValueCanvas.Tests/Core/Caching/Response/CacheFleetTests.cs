@@ -217,8 +217,6 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         _go.SetResult();
         Assert.Contains("\"two\"", Encoding.UTF8.GetString((await StepAsync(2)).Bytes.Span), StringComparison.Ordinal);
 
-        RedisChannel ChannelOf(Guid instance) => new($"{_prefix}:cache:to:{instance:N}", RedisChannel.PatternMode.Literal);
-
         Task WantAsync(int number) => redis.GetSubscriber().PublishAsync(
             ChannelOf(there.Instance), new ExchangeMessage(MessageKind.Want, there.Flight, me, number).ToBytes());
 
@@ -231,6 +229,48 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
                     return one.Require<StepFormat>().Read(one.Flights.Find(there.Flight)!, there.Flight, number, step.Content, out _)!;
             }
         }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Redis_LostOrFrozen_BeforeAStreamFromElsewhereHasSaidAnything_TheModelIsAsked(bool isLost)
+    {
+        var (proxy, redis) = InFrontOfRedis();
+        await using var front = proxy;
+        await using var one = await StartAsync(servers.Redis);
+        await using var other = await StartAsync(redis, ("ResponseCache:RedisTimeout", "00:00:01"), ("ResponseCache:FlightSilence", "00:01:00"));
+        _model.Answer = async context =>
+        {
+            context.Response.ContentType = "text/event-stream";
+            await context.Response.Body.FlushAsync(context.RequestAborted);
+            if (_model.Seen.Count == 1)
+                await _go.Task.WaitAsync(context.RequestAborted);
+            await FakeInference.Event(context, FakeInference.Chunk($"call {_model.Seen.Count}", "stop"));
+            await FakeInference.Event(context, "[DONE]");
+        };
+        using var direct = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+        var hasHead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await direct.GetSubscriber().SubscribeAsync(ChannelOf(other.Flights.Instance), (_, value) =>
+        {
+            if (ExchangeMessage.Read((byte[]?)value) is { Kind: MessageKind.Beat, Number: 1 })
+                hasHead.TrySetResult();
+        });
+        using var bound = CacheInstance.Bounded();
+        var (leader, _) = await one.SendAsync(Streamed, cancellationToken: bound.Token);
+        using var leading = leader;
+        var following = other.AskAsync(Streamed);
+        await hasHead.Task.WaitAsync(bound.Token);
+
+        if (isLost)
+            await proxy.DisposeAsync();
+        else
+            proxy.Freeze();
+        var reply = await following;
+
+        Assert.Equal((200, CacheStatus.Miss, true), (reply.Status, reply.Outcome.Cache, reply.Outcome.IsComplete));
+        Assert.Contains("call 2", reply.Text, StringComparison.Ordinal);
+        proxy.Thaw();
     }
 
     [Fact]
@@ -361,6 +401,8 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
 
         string Named(string chunk) => chunk.Replace("chatcmpl-1", id, StringComparison.Ordinal);
     }
+
+    private RedisChannel ChannelOf(Guid instance) => new($"{_prefix}:cache:to:{instance:N}", RedisChannel.PatternMode.Literal);
 
     private (FreezingProxy Proxy, string Redis) InFrontOfRedis()
     {
