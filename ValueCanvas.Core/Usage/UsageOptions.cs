@@ -20,7 +20,7 @@ public sealed class UsageOptions
     /// <summary>How often PostgreSQL is tried again while rows wait on disk.</summary>
     public TimeSpan ReplayInterval { get; set; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How often prices and budgets are asked for that were set elsewhere.</summary>
+    /// <summary>How often prices and budgets are asked for that were set elsewhere, and instances tell each other what they hold.</summary>
     public TimeSpan FollowInterval { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>How long rows of <c>request_logs</c> are kept.</summary>

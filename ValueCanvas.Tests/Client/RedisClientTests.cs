@@ -6,10 +6,11 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Client;
 
-public sealed class RedisClientTests
+public sealed class RedisClientTests(ServersFixture servers)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
@@ -106,6 +107,37 @@ public sealed class RedisClientTests
         Assert.Equal("secret", optionsSaw.Password);
         Assert.Equal(200, optionsSaw.ConnectTimeout);
         Assert.False(optionsSaw.AbortOnConnectFail);
+    }
+
+    [Fact]
+    public async Task AddRedisClient_Connected_AnswersDoNotWaitForWhoeverGotEarlierOnes()
+    {
+        var builder = Builder(servers.Redis);
+        builder.AddRedisClient("cache");
+        using var host = builder.Build();
+        var database = (await ResolveAsync(host)).GetDatabase();
+        using var isHeld = new SemaphoreSlim(0);
+        using var release = new ManualResetEventSlim();
+        var first = HoldAsync();
+        try
+        {
+            Assert.True(await isHeld.WaitAsync(Patience, TestContext.Current.CancellationToken));
+            await database.PingAsync().WaitAsync(Patience, TestContext.Current.CancellationToken);
+        }
+        finally
+        {
+            release.Set();
+        }
+
+        await first.WaitAsync(Patience, TestContext.Current.CancellationToken);
+
+        // Keeps the thread on which its answer came.
+        async Task HoldAsync()
+        {
+            await database.PingAsync().ConfigureAwait(false);
+            isHeld.Release();
+            release.Wait(Patience);
+        }
     }
 
     private static HostApplicationBuilder Builder(string? connectionString)

@@ -39,12 +39,22 @@ internal sealed class Instance : IAsyncDisposable
     /// <param name="timeout">After this long Redis is not waited for; null: as by default.</param>
     public static async Task<Instance> StartAsync(string? redis, CancellationToken cancellationToken, TimeSpan? timeout = null)
     {
-        var instance = new Instance(redis is null ? null : await ConnectionMultiplexer.ConnectAsync(redis), timeout);
+        var instance = new Instance(redis is null ? null : await ConnectAsync(redis), timeout);
         await instance._heart.StartAsync(cancellationToken);
         using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         while (redis is not null && instance.Gate.IsOpen)
             await tick.WaitForNextTickAsync(cancellationToken);
         return instance;
+    }
+
+    // As the services' own connection.
+    private static async Task<IConnectionMultiplexer> ConnectAsync(string redis)
+    {
+        var connection = await ConnectionMultiplexer.ConnectAsync(redis);
+#pragma warning disable CS0618 // The newer client has no order, and nothing to be set.
+        connection.PreserveAsyncOrder = false;
+#pragma warning restore CS0618
+        return connection;
     }
 
     /// <summary>Policies of the kinds that requests have, each with its own scope; the first is the default one's kind.</summary>

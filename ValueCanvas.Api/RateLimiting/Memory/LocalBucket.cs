@@ -38,6 +38,9 @@ internal sealed class LocalBucket : LocalCounter
     public override void Add(Charge charge, long amount, long now) =>
         _full = Math.Max(_full, now) + LimitMath.Increment(amount, charge.Limit, charge.Policy.WindowMicros);
 
+    public override void Remove(Charge charge, long amount) =>
+        _full -= LimitMath.Refill(amount, charge.Limit, charge.Policy.WindowMicros);
+
     public override void Follow(Charge charge, long level, long now) => _full = now + level;
 
     public override long Level(Charge charge, long now) => Math.Max(0, _full - now);

@@ -1,4 +1,5 @@
 using ValueCanvas.Api.RateLimiting.Policies;
+using ValueCanvas.Api.RateLimiting.Redis;
 
 namespace ValueCanvas.Api.RateLimiting.Memory;
 
@@ -10,6 +11,8 @@ internal abstract class LocalCounter
 {
     private static long _last;
     private LocalWindow? _aside;
+    private Said _said;
+    private long _heardAt;
 
     /// <summary>Counters are locked in this order.</summary>
     public long Order { get; } = Interlocked.Increment(ref _last);
@@ -17,7 +20,10 @@ internal abstract class LocalCounter
     public Lock Gate { get; } = new();
 
     /// <summary>Has counted something that Redis does not know.</summary>
-    public bool IsAhead { get; set; }
+    public bool IsAhead => AheadAt != 0;
+
+    /// <summary>How far the instance had come when it did so last; 0: Redis knows all.</summary>
+    public long AheadAt { get; set; }
 
     /// <summary>What Redis was asked for and has not answered yet; it may have been admitted there.</summary>
     public long Asked { get; set; }
@@ -47,6 +53,20 @@ internal abstract class LocalCounter
     /// <summary>Counts whatever the limit says: a debt.</summary>
     public abstract void Add(Charge charge, long amount, long now);
 
+    /// <summary>So much was no part of it after all, or is counted otherwise by now.</summary>
+    public abstract void Remove(Charge charge, long amount);
+
+    /// <summary>False: a newer answer of Redis was heard already.</summary>
+    /// <param name="said">When Redis said it.</param>
+    /// <param name="moment">How far the instance has come.</param>
+    public bool TryHear(Said said, long moment)
+    {
+        if (said.IsBefore(_said, _heardAt))
+            return false;
+        (_said, _heardAt) = (said, moment);
+        return true;
+    }
+
     /// <summary>Takes over the level that Redis told.</summary>
     public abstract void Follow(Charge charge, long level, long now);
 
@@ -65,7 +85,7 @@ internal abstract class LocalCounter
         (_aside ??= new()).Add(charge, Aside(charge, instances), now);
 
     /// <summary>Redis had room for it after all.</summary>
-    public virtual void ReturnAside(Charge charge, int instances, string id) => _aside?.Remove(Aside(charge, instances));
+    public virtual void ReturnAside(Charge charge, int instances, string id) => _aside?.Remove(charge, Aside(charge, instances));
 
     /// <summary>Nothing is counted any more, and nothing is under way.</summary>
     public bool IsIdle(long now) => Asked == 0 && Taken == 0 && IsEmpty(now) && (_aside is null || _aside.IsEmpty(now));

@@ -37,6 +37,10 @@ internal sealed class LocalLeases : LocalCounter
     {
     }
 
+    public override void Remove(Charge charge, long amount)
+    {
+    }
+
     public override void Follow(Charge charge, long level, long now)
     {
     }

@@ -7,8 +7,18 @@ namespace ValueCanvas.Api.RateLimiting.Memory;
 internal sealed partial class LocalLimiter
 {
     private readonly long _lifetime = (long)options.Value.LeaseLifetime.TotalMicroseconds;
+    private readonly Lock _epochGate = new();
     private long _expectedAt;
     private long _heardAt;
+    private long _moments;
+    private long _epoch;
+    private long _epochHeardAt;
+
+    /// <summary>Of Redis, as it was heard last; 0: never.</summary>
+    public long Epoch => Volatile.Read(ref _epoch);
+
+    /// <summary>How far this instance has come with asking and hearing: later moments are higher.</summary>
+    public long Moment() => Interlocked.Increment(ref _moments);
 
     /// <summary>Redis has said something, so it may be counting for anybody.</summary>
     public void Hear() => Volatile.Write(ref _heardAt, Math.Max(1, Now));
@@ -43,7 +53,7 @@ internal sealed partial class LocalLimiter
     /// <summary>Redis has counted: remembers how it stands there, so that a count in memory can begin with it.</summary>
     public void Follow(ChargeQuestion question, ChargeAnswer answer)
     {
-        Hear();
+        Hear(answer.Said);
         var decision = answer.Decision;
         for (var i = 0; i < answer.Levels.Length; i++)
         {
@@ -55,28 +65,29 @@ internal sealed partial class LocalLimiter
                 counter.Asked = Math.Max(0, counter.Asked - charge.Cost);
                 if (counter is LocalLeases leases && decision.Allowed && !decision.Readings[i].Denied)
                     leases.Note(decision.Id);
-                Follow(counter, charge, answer.Levels[i], decision.Epoch, question.Restored[i]);
+                Follow(counter, charge, answer.Levels[i], answer.Said, question.Restored[i]);
             }
         }
     }
 
     /// <summary>Redis has exchanged what a request was charged for what it used.</summary>
-    public void Follow(LimitDecision decision, long? tokens, long[] levels)
+    /// <param name="decision">The request's.</param>
+    /// <param name="tokens">What it used.</param>
+    /// <param name="answer">Time, epoch, and of each charge a level, and when nothing is left of it.</param>
+    /// <param name="asked">How far this instance had come when it asked.</param>
+    public void Follow(LimitDecision decision, long? tokens, long[] answer, long asked)
     {
-        Hear();
-        var at = 0;
+        var said = new Said(asked, answer[1], answer[0], Place: 0);
+        Hear(said);
+        var at = 2;
         foreach (var reading in decision.Readings.Where(reading => LimitDecision.NeedsSettling(reading, tokens)))
         {
-            // Of each a level, and when nothing is left of it.
-            var level = levels[at];
+            var level = answer[at];
             at += 2;
             if (!_counters.TryGetValue(reading.Charge.Key, out var counter))
                 continue;
             lock (counter.Gate)
-            {
-                if (counter.Epoch == decision.Epoch)
-                    Follow(counter, reading.Charge, level, decision.Epoch, restored: 0);
-            }
+                Follow(counter, reading.Charge, level, said, restored: 0);
         }
     }
 
@@ -86,7 +97,7 @@ internal sealed partial class LocalLimiter
     /// <param name="counted">How it stands there now.</param>
     public void Adopt(LimitDecision made, LimitDecision first, ChargeAnswer counted)
     {
-        Hear();
+        Hear(counted.Said);
         for (var i = 0; i < counted.Levels.Length; i++)
         {
             var charge = counted.Decision.Readings[i].Charge;
@@ -94,10 +105,13 @@ internal sealed partial class LocalLimiter
                 continue;
             lock (counter.Gate)
             {
-                counter.Taken = Math.Max(0, counter.Taken - charge.Cost * made.Instances);
+                var taken = Math.Min(counter.Taken, charge.Cost * made.Instances);
+                counter.Taken -= taken;
                 if (first.Readings[i].Wait == 0)
                     counter.ReturnAside(charge, made.Instances, made.Id);
-                Follow(counter, charge, counted.Levels[i], counted.Decision.Epoch, restored: 0);
+                // A newer answer counts it, too: so it is no longer counted beside that.
+                if (!Follow(counter, charge, counted.Levels[i], counted.Said, restored: 0) && !counter.IsAhead)
+                    counter.Remove(charge, taken);
             }
         }
     }
@@ -114,28 +128,46 @@ internal sealed partial class LocalLimiter
             lock (counter.Gate)
             {
                 counter.Taken = Math.Max(0, counter.Taken - reading.Charge.Cost * made.Instances);
-                counter.IsAhead = true;
+                counter.AheadAt = Moment();
             }
         }
     }
 
-    private void Follow(LocalCounter counter, Charge charge, long level, long epoch, long restored)
+    // False: a newer answer has told it already.
+    private bool Follow(LocalCounter counter, Charge charge, long level, Said said, long restored)
     {
-        if (counter.Epoch != 0 && counter.Epoch != epoch && restored == 0 && counter is not LocalLeases)
+        if (!counter.TryHear(said, Moment()))
+            return false;
+        if (counter.Epoch != 0 && counter.Epoch != said.Epoch && restored == 0 && counter is not LocalLeases)
         {
             // Redis has forgotten what is known here; the next question tells it.
-            (counter.IsAhead, counter.Epoch) = (true, epoch);
-            return;
+            (counter.AheadAt, counter.Epoch) = (Moment(), said.Epoch);
+            return true;
         }
 
         // An answer that was under way while something was counted here does not know of it.
-        if (counter.IsAhead && restored == 0)
-            return;
+        if (counter.IsAhead && (restored == 0 || said.Asked <= counter.AheadAt))
+            return true;
         counter.Follow(charge, level, Now);
         if (counter.Taken > 0)
             counter.Add(charge, counter.Taken, Now);
-        counter.IsAhead = false;
-        counter.Epoch = epoch;
+        (counter.AheadAt, counter.Epoch) = (0, said.Epoch);
+        return true;
+    }
+
+    private void Hear(Said said)
+    {
+        Hear();
+        if (Epoch == said.Epoch)
+            return;
+        lock (_epochGate)
+        {
+            // Epochs do not come back: what was under way when another was heard, and has the lower number, is of an earlier one.
+            if (said.Asked <= _epochHeardAt && said.Epoch < _epoch)
+                return;
+            Volatile.Write(ref _epoch, said.Epoch);
+            _epochHeardAt = Moment();
+        }
     }
 
     /// <summary>What Redis does not know, or has forgotten: the level to restore there; 0 where there is nothing to say.</summary>
@@ -148,7 +180,8 @@ internal sealed partial class LocalLimiter
             if (!counter.IsAhead && (counter.Epoch == 0 || counter.Epoch == epoch))
                 return 0;
             var level = counter.Level(charge, Now);
-            counter.IsAhead &= level > 0;
+            if (level == 0)
+                counter.AheadAt = 0;
             return level;
         }
     }

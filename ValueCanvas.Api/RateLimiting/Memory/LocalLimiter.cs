@@ -60,7 +60,7 @@ internal sealed partial class LocalLimiter(IOptions<RateLimitingOptions> options
             if (isTold)
                 counter.Taken += charge.Cost * instances;
             else
-                counter.IsAhead = true;
+                counter.AheadAt = Moment();
             if (!IsAlone(counter, instances) && MayRedisCount(charge, now))
                 counter.TakeAside(charge, instances, now, id);
         }
@@ -103,7 +103,8 @@ internal sealed partial class LocalLimiter(IOptions<RateLimitingOptions> options
                     counter.Add(charge, more * (reservedHere ? instances : 1), Now);
                 else if (reservedHere)
                     counter.Refund(charge, -more * instances, Now, reading.Place, reading.Refunds);
-                counter.IsAhead |= !decision.IsTold && (reservedHere || more > 0);
+                if (!decision.IsTold && (reservedHere || more > 0))
+                    counter.AheadAt = Moment();
             }
         }
     }

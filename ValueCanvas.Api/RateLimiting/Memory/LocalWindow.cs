@@ -61,11 +61,11 @@ internal sealed class LocalWindow : LocalCounter
         }
 
         // The oldest are those that may have left there already.
-        Remove(_sum - level);
+        Remove(charge, _sum - level);
     }
 
-    /// <summary>So much was no part of it after all: of the oldest, for it is not known when that came.</summary>
-    public void Remove(long amount)
+    // Of the oldest, for it is not known when that came.
+    public override void Remove(Charge charge, long amount)
     {
         for (var i = 0; i < _slots.Count && amount > 0; i++)
         {

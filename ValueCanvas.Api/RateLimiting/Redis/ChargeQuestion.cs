@@ -16,6 +16,9 @@ internal sealed record ChargeQuestion(IReadOnlyList<Charge> Charges, string Id, 
     private const int NumbersOfARequest = 2;
     private const int NumbersOfAReading = 7;
 
+    /// <summary>How far this instance had come when it asked: see <see cref="Said"/>.</summary>
+    public long Asked { get; init; }
+
     /// <summary>Asks for all of them at once; Redis decides in this order.</summary>
     public static async Task<ChargeAnswer[]> AskAsync(IDatabase database, RedisKey clock, IReadOnlyList<ChargeQuestion> questions)
     {
@@ -29,7 +32,7 @@ internal sealed record ChargeQuestion(IReadOnlyList<Charge> Charges, string Id, 
         var answers = new ChargeAnswer[questions.Count];
         for (int i = 0, at = 2; i < answers.Length; i++)
         {
-            answers[i] = questions[i].Read(numbers, at);
+            answers[i] = questions[i].Read(numbers, at, i);
             at += NumbersOfARequest + questions[i].Charges.Count * NumbersOfAReading;
         }
 
@@ -58,7 +61,7 @@ internal sealed record ChargeQuestion(IReadOnlyList<Charge> Charges, string Id, 
         }
     }
 
-    private ChargeAnswer Read(long[] numbers, int at)
+    private ChargeAnswer Read(long[] numbers, int at, int place)
     {
         var (readings, levels) = (new Reading[Charges.Count], new long[Charges.Count]);
         var binding = numbers[at] == 1 ? (int)numbers[at + 1] - 1 : -1;
@@ -70,12 +73,13 @@ internal sealed record ChargeQuestion(IReadOnlyList<Charge> Charges, string Id, 
             levels[i] = numbers[at + 4];
         }
 
-        return new(new LimitDecision(Id, readings, binding, counted: true, epoch: numbers[1]), levels, numbers[0]);
+        var said = new Said(Asked, numbers[1], numbers[0], place);
+        return new(new LimitDecision(Id, readings, binding, counted: true, said.Epoch), levels, said);
     }
 }
 
 /// <summary>What Redis said.</summary>
 /// <param name="Decision">On the request.</param>
 /// <param name="Levels">For each charge, how full its count is then.</param>
-/// <param name="Time">Redis'.</param>
-internal sealed record ChargeAnswer(LimitDecision Decision, long[] Levels, long Time);
+/// <param name="Said">When.</param>
+internal sealed record ChargeAnswer(LimitDecision Decision, long[] Levels, Said Said);

@@ -63,10 +63,19 @@ internal sealed class LeaseKeeper(IOptions<RateLimitingOptions> options)
     public IEnumerable<Func<Task<long[]>>> Renewals(IDatabase database) => _held.Values
         .SelectMany(decision => decision.Readings.Where(IsHeld).Select(reading => Member(decision, reading)))
         .Chunk(BatchSize)
-        .Select(batch => (Func<Task<long[]>>)(() => RedisScript.Renew.RunAsync(
+        .Select(batch => (Func<Task<long[]>>)(() => RenewAsync(database, batch)));
+
+    private async Task<long[]> RenewAsync(IDatabase database, (RedisKey Key, RedisValue Member, bool PutBack)[] batch)
+    {
+        var answer = await RedisScript.Renew.RunAsync(
             database,
             [_clock, .. batch.Select(item => item.Key)],
-            [.. batch.SelectMany(item => new RedisValue[] { item.Member, _lifetime, item.PutBack ? 1 : 0 })])));
+            [.. batch.SelectMany(item => new RedisValue[] { item.Member, _lifetime, item.PutBack ? 1 : 0 })]);
+        // What ended while this was on its way was put back, and is nobody's any more.
+        await Task.WhenAll(batch.Where(item => item.PutBack && !_held.ContainsKey(item.Member!))
+            .Select(item => database.SortedSetRemoveAsync(item.Key, item.Member)));
+        return answer;
+    }
 
     private static bool IsHeld(Reading reading) => !reading.Denied
         && (reading.Charge.Policy.Algorithm == LimitAlgorithm.Concurrency || reading.Charge.Policy.IsReclaimable);

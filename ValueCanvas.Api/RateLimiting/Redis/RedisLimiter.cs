@@ -21,7 +21,6 @@ internal sealed class RedisLimiter
     private readonly LocalLimiter _local;
     private readonly LeaseKeeper _leases;
     private readonly long _lifetime;
-    private long _epoch;
 
     public RedisLimiter(
         RedisGate gate, LocalLimiter local, LeaseKeeper leases, IOptions<RateLimitingOptions> options, IConnectionMultiplexer? redis = null)
@@ -85,7 +84,6 @@ internal sealed class RedisLimiter
             var first = counted.Decision;
             if (!first.Allowed)
                 counted = await TellAsync(charges, made.Id);
-            Volatile.Write(ref _epoch, counted.Decision.Epoch);
             _local.Adopt(made, first, counted);
         }
         catch (Exception)
@@ -131,15 +129,15 @@ internal sealed class RedisLimiter
 
     private async Task<long[]> SettleNowAsync(IConnectionMultiplexer redis, LimitDecision decision, long? tokens)
     {
-        var levels = await _leases.SettleAsync(redis.GetDatabase(), decision, tokens);
-        _local.Follow(decision, tokens, levels);
-        return levels;
+        var asked = _local.Moment();
+        var answer = await _leases.SettleAsync(redis.GetDatabase(), decision, tokens);
+        _local.Follow(decision, tokens, answer, asked);
+        return answer;
     }
 
     private LimitDecision Follow(ChargeQuestion question, ChargeAnswer answer)
     {
         var decision = answer.Decision;
-        Volatile.Write(ref _epoch, decision.Epoch);
         _local.Follow(question, answer);
         if (decision.Allowed)
             _leases.Begin(decision);
@@ -148,10 +146,12 @@ internal sealed class RedisLimiter
 
     private ChargeQuestion Question(IReadOnlyList<Charge> charges, string id, bool isAdmitted = false)
     {
+        // First: what is counted here from now on may be missing in what is restored there.
+        var asked = _local.Moment();
         var restored = new long[charges.Count];
-        var epoch = Volatile.Read(ref _epoch);
+        var epoch = _local.Epoch;
         for (var i = 0; i < restored.Length && !isAdmitted; i++)
             restored[i] = _local.LevelToRestore(charges[i], epoch);
-        return new(charges, id, _lifetime, restored, isAdmitted);
+        return new(charges, id, _lifetime, restored, isAdmitted) { Asked = asked };
     }
 }

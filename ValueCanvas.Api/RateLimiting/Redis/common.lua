@@ -8,7 +8,8 @@ local function int(x) return string.format('%.0f', x) end
 
 local function millis(micros) return max(1, ceil(micros / 1000)) + 1000 end
 
--- The server's time, which never goes back: after a jump of the clock it goes on from where it was. The epoch is another one after a flush.
+-- The server's time, which no two scripts have in common: after a jump of the clock it goes on from where it was. The epoch is another one
+-- after a flush.
 local function clock(key)
   local t = call('TIME')
   local raw = tonumber(t[1]) * 1000000 + tonumber(t[2])
@@ -19,9 +20,9 @@ local function clock(key)
     if a then last, offset, epoch = tonumber(a), tonumber(b), tonumber(c) end
   end
   local now = raw + offset
-  if now < last then
-    offset = offset + last - now
-    now = last
+  if now <= last then
+    offset = offset + last + 1 - now
+    now = last + 1
   end
   call('SET', key, int(now) .. ' ' .. int(offset) .. ' ' .. int(epoch))
   return now, epoch

@@ -2,11 +2,11 @@
 -- KEYS: clock, then for each charge its policy's key and the key of its reservations (or the policy's again)
 -- ARGV: id of the request, epoch in which it was charged, then for each charge:
 --       algorithm, limit, window, reserved, used, place, refunds, flags (2 reclaimable)
--- Answer: for each charge level and time until all is free
+-- Answer: time, epoch, then for each charge level and time until all is free
 
 local now, epoch = clock(KEYS[1])
 local id, charged_in = ARGV[1], tonumber(ARGV[2])
-local answer = {}
+local answer = { now, epoch }
 for i = 1, (#KEYS - 1) / 2 do
   local key, records = KEYS[2 * i], KEYS[2 * i + 1]
   local at = 2 + (i - 1) * 8

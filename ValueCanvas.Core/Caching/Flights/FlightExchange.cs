@@ -30,7 +30,8 @@ internal sealed class FlightExchange(
 
     public StepFormat Format => format;
 
-    public bool IsRedisAway => redis is null || gate.IsOpen;
+    /// <summary>It is not there, or does not answer in time; that it was lost is known at once.</summary>
+    public bool IsRedisAway => redis is not { IsConnected: true } || gate.IsOpen;
 
     public Channel<ExchangeMessage> Listen(Guid flight) =>
         _followed.GetOrAdd(flight, _ => Channel.CreateBounded<ExchangeMessage>(new BoundedChannelOptions(MostUnread) { SingleReader = true }));
@@ -43,9 +44,9 @@ internal sealed class FlightExchange(
     /// <summary>False: Redis did not take it, or nobody listens.</summary>
     public async ValueTask<bool> TellAsync(Guid instance, ExchangeMessage message)
     {
-        if (redis is null || gate.IsOpen)
+        if (IsRedisAway)
             return false;
-        var (heard, _) = await gate.AskAsync(() => redis.GetDatabase().ExecuteAsync("PUBLISH", ChannelOf(instance), message.ToBytes()));
+        var (heard, _) = await gate.AskAsync(() => redis!.GetDatabase().ExecuteAsync("PUBLISH", ChannelOf(instance), message.ToBytes()));
         return heard is not null && (long)heard > 0;
     }
 

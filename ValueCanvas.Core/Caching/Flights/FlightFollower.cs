@@ -36,9 +36,11 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
     {
         var time = exchange.Time;
         var (next, last, unheard, askedAt, heardAt) = (0, -1, 0, 0L, time.GetTimestamp());
+        long? lacksSince = null;
         Dictionary<int, ExchangeMessage> early = [];
         // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break off.
-        var held = flight.Mode.IsStream ? null : new List<FlightPart>();
+        // Nor can a stream until it has said something: before that nobody knows whose it was.
+        List<FlightPart>? held = [];
         while (true)
         {
             // 1. What has come. The client hands messages to several threads: what comes before its turn is kept.
@@ -62,20 +64,31 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
                     flight.PayHere();
                 onPart(part);
                 if (held is null)
+                {
                     flight.Add(part);
+                }
                 else
+                {
                     held.Add(part);
-                if (!part.IsEnd)
-                    continue;
-                held?.ForEach(flight.Add);
-                return Followed.Whole;
+                    if (part.IsEnd || (flight.Mode.IsStream && part.Bytes.Length > 0))
+                    {
+                        held.ForEach(flight.Add);
+                        held = null;
+                    }
+                }
+
+                if (part.IsEnd)
+                    return Followed.Whole;
             }
 
-            // 2. Say where we are: at the start, each second, and where something is missing.
-            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (unheard > 0 || last >= next ? Tick : Refresh))
+            // 2. Say where we are: at the start, each second, and where something is missing that is not just behind what came after it.
+            lacksSince = unheard == 0 && last < next ? null : lacksSince ?? time.GetTimestamp();
+            var isMissing = lacksSince is { } since && time.GetElapsedTime(since) >= Tick;
+            if (askedAt == 0 || time.GetElapsedTime(askedAt) >= (isMissing ? Tick : Refresh))
             {
                 askedAt = time.GetTimestamp();
                 unheard = await exchange.WantAsync(there, next) ? 0 : unheard + 1;
+                lacksSince = unheard > 0 ? lacksSince ?? askedAt : lacksSince;
             }
 
             // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.
@@ -89,7 +102,7 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
             await WaitAsync(messages, flight.Stop);
         }
 
-        Followed Lost() => next == 0 || held is not null ? Followed.Nothing : Followed.Part;
+        Followed Lost() => held is not null ? Followed.Nothing : Followed.Part;
     }
 
     private async Task WaitAsync(ChannelReader<ExchangeMessage> messages, CancellationToken stop)
@@ -114,6 +127,6 @@ internal enum Followed
     /// <summary>It broke off when a part of it had come.</summary>
     Part,
 
-    /// <summary>Nothing came: the model can be asked as if nobody had.</summary>
+    /// <summary>Nothing was passed on: the model can be asked as if nobody had.</summary>
     Nothing,
 }

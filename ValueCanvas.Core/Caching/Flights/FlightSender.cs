@@ -18,10 +18,11 @@ internal sealed class FlightSender(FlightExchange exchange, Flight flight, Seat 
     /// <summary>The end was sent, or nobody wants it any more.</summary>
     public bool IsDone => _isDone;
 
-    /// <summary>The reader is there, and has everything before this step.</summary>
+    /// <summary>The reader is there, and has everything before this step. Messages come in any order: it has what it once had.</summary>
     public void Wanted(int number)
     {
-        Volatile.Write(ref _from, number);
+        for (var from = Volatile.Read(ref _from); number > from;)
+            from = Interlocked.CompareExchange(ref _from, number, from);
         Volatile.Write(ref _wantedAt, exchange.Time.GetTimestamp());
     }
 
@@ -48,6 +49,10 @@ internal sealed class FlightSender(FlightExchange exchange, Flight flight, Seat 
                     await Task.Delay(WhileAway, exchange.Time, stop);
                     continue;
                 }
+
+                // The reader had a part from an earlier sender: what it has is passed over.
+                if (part is not null && next >= _sent.Count)
+                    continue;
 
                 var message = part is null
                     ? new ExchangeMessage(MessageKind.Beat, flight.Id, instance, next)

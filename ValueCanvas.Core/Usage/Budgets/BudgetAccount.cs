@@ -25,6 +25,9 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
 
     public long Limit { get; } = ToNanos(budget.Amount);
 
+    /// <summary>By which instances tell each other of it.</summary>
+    public AccountName Name { get; } = AccountName.Of(budget, start);
+
     /// <summary>It goes on with a share of its own.</summary>
     public bool IsAlone
     {
@@ -68,12 +71,13 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
     public static decimal ToDollars(long nanos) => nanos / NanosPerDollar;
 
     /// <summary>
-    /// Whether this instance may hold so much while nobody says what the others hold. Of a strict budget it has its share of what was left
-    /// when they lost each other, until they meet again: together they cannot overspend.
+    /// Whether this instance may hold so much while nobody says what the others hold. Of a strict budget it has what it held when they lost
+    /// each other, and its share of what was left then, until they meet again: together they cannot overspend.
     /// </summary>
     /// <param name="nanos">To be held.</param>
     /// <param name="instances">How many may be in the same case.</param>
-    public bool Fits(long nanos, int instances)
+    /// <param name="elsewhere">What the others held when they were heard last.</param>
+    public bool Fits(long nanos, int instances, long elsewhere)
     {
         lock (_gate)
         {
@@ -81,7 +85,7 @@ internal sealed class BudgetAccount(Budget budget, DateOnly start, DateTimeOffse
                 return false;
             if (budget.Mode != BudgetMode.Strict || instances == 1)
                 return true;
-            _alone ??= (Math.Max(0, Limit - Known) / instances, 0);
+            _alone ??= (_held + Math.Max(0, Limit - Known - _held - elsewhere) / instances, 0);
             return _alone is var (share, spent) && spent + _held + nanos <= share;
         }
     }

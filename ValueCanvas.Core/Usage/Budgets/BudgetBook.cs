@@ -20,6 +20,7 @@ internal sealed class BudgetBook(
     private readonly Lock _alone = new();
     private readonly ConcurrentDictionary<(Guid Tenant, Guid? Key, DateOnly Start, BudgetPeriod Period), BudgetAccount> _accounts = new();
     private FrozenDictionary<(Guid Tenant, Guid? Key), Budget> _budgets = FrozenDictionary<(Guid, Guid?), Budget>.Empty;
+    private IReadOnlyDictionary<long, long> _elsewhere = FrozenDictionary<long, long>.Empty;
 
     /// <summary>What has been spent, for <see cref="BudgetKeeper"/> to tell the others.</summary>
     public Channel<(Reservation Reservation, long Spent)> Settled { get; } =
@@ -27,6 +28,13 @@ internal sealed class BudgetBook(
             new BoundedChannelOptions(Capacity) { SingleReader = true, FullMode = BoundedChannelFullMode.DropWrite });
 
     public IEnumerable<BudgetAccount> Accounts => _accounts.Values;
+
+    /// <summary>There are strict ones, of which the others must know what is held here.</summary>
+    public bool HasStrict { get; private set; }
+
+    /// <summary>What is held of them here.</summary>
+    public IEnumerable<(AccountName Account, long Nanos)> Holds => _accounts.Values
+        .Where(account => account.Budget.Mode == BudgetMode.Strict).Select(account => (account.Name, account.Held)).Where(hold => hold.Held > 0);
 
     /// <summary>Those that a call must stay within; most have none.</summary>
     public IReadOnlyList<Budget> Of(InferenceCall call)
@@ -45,8 +53,17 @@ internal sealed class BudgetBook(
         };
     }
 
-    public void Follow(IEnumerable<Budget> budgets) =>
+    public void Follow(IReadOnlyCollection<Budget> budgets)
+    {
         Volatile.Write(ref _budgets, budgets.ToFrozenDictionary(budget => (budget.TenantId, budget.ApiKeyId)));
+        HasStrict = budgets.Any(budget => budget.Mode == BudgetMode.Strict);
+    }
+
+    /// <summary>What all other instances hold of strict budgets.</summary>
+    public void Heard(IReadOnlyDictionary<long, long> elsewhere) => Volatile.Write(ref _elsewhere, elsewhere);
+
+    /// <summary>As far as was heard.</summary>
+    public long HeldElsewhere(BudgetAccount account) => Volatile.Read(ref _elsewhere).GetValueOrDefault(account.Name.Number);
 
     public async ValueTask<(Reservation? Reservation, BudgetRefusal? Refusal)> ReserveAsync(
         IReadOnlyList<Budget> budgets, Func<BudgetMode, decimal> estimate, CancellationToken cancellationToken)
@@ -173,7 +190,7 @@ internal sealed class BudgetBook(
         {
             foreach (var (account, nanos) in reservation.Parts)
             {
-                if (!account.Fits(nanos, instances))
+                if (!account.Fits(nanos, instances, HeldElsewhere(account)))
                     return (null, (account, account.Spent, account.Held));
             }
 

@@ -7,8 +7,8 @@ using ValueCanvas.Core.Usage.Recording;
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// Behind the calls: follows budgets and prices that were set elsewhere, tells Redis what was spent, reads again what PostgreSQL knows,
-/// and tells of thresholds.
+/// Behind the calls: follows budgets and prices that were set elsewhere, tells Redis what was spent and the other instances what is held,
+/// reads again what PostgreSQL knows, and tells of thresholds.
 /// </summary>
 internal sealed partial class BudgetKeeper(
     BudgetBook book, BudgetRedis redis, BudgetTable table, PriceList prices, UsageMetrics metrics, IOptions<UsageOptions> options,
@@ -19,6 +19,10 @@ internal sealed partial class BudgetKeeper(
     private static readonly TimeSpan Unused = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(2);
 
+    // An instance that was not heard of for longer is not there any more.
+    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(10);
+
+    private readonly Guid _instance = Guid.NewGuid();
     private long _revision = -1;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -26,7 +30,7 @@ internal sealed partial class BudgetKeeper(
         await Task.Yield();
         try
         {
-            await Task.WhenAll(FollowAsync(stoppingToken), SettleAsync(stoppingToken));
+            await Task.WhenAll(FollowAsync(stoppingToken), SettleAsync(stoppingToken), TellAsync(stoppingToken));
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
@@ -51,6 +55,16 @@ internal sealed partial class BudgetKeeper(
             }
         }
         while (await timer.WaitForNextTickAsync(stoppingToken));
+    }
+
+    private async Task TellAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(options.Value.FollowInterval, time);
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            if (book.HasStrict && await redis.TellAsync(_instance, book.Holds, Silence + 2 * options.Value.FollowInterval) is { } elsewhere)
+                book.Heard(elsewhere);
+        }
     }
 
     private async Task ReadAsync(CancellationToken stoppingToken)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 
@@ -90,6 +89,27 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         return {total(KEYS[1])}
         """;
 
+    // KEYS: what instances hold. ARGV: who tells, for how many ms it counts, then budgets and amounts. Answers those of all others.
+    private const string TellScript =
+        """
+        local clock = redis.call('TIME')
+        local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+        redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now) .. table.concat(ARGV, ' ', 3))
+        redis.call('PEXPIRE', KEYS[1], ARGV[2])
+        local told, all = {}, redis.call('HGETALL', KEYS[1])
+        for i = 1, #all, 2 do
+            local at, holds = string.match(all[i + 1], '^(%d+) (.*)$')
+            if not at or math.abs(now - at) > tonumber(ARGV[2]) then
+                redis.call('HDEL', KEYS[1], all[i])
+            elseif all[i] ~= ARGV[1] then
+                for part in string.gmatch(holds, '%S+') do
+                    told[#told + 1] = part
+                end
+            end
+        end
+        return told
+        """;
+
     /// <summary>There is none for instances to share: each counts for itself.</summary>
     public bool IsAbsent => redis is null;
 
@@ -125,10 +145,27 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
     public async ValueTask<bool> SeedAsync(BudgetAccount account, long stored)
     {
         var life = account.End is { } end ? end - time.GetUtcNow() + TimeSpan.FromHours(1) : TimeSpan.FromDays(7);
-        if (await AskAsync(SeedScript, [Key(account)], [stored, (long)life.TotalMilliseconds]) is not [var spent])
+        if (await AskAsync(SeedScript, [account.Name.Key], [stored, (long)life.TotalMilliseconds]) is not [var spent])
             return false;
         account.Heard(spent);
         return true;
+    }
+
+    /// <summary>Tells what this instance holds, and says what all others hold, by the number of the account; null where Redis did not answer.</summary>
+    /// <param name="instance">Who tells.</param>
+    /// <param name="holds">Of each account; of several nothing, where nothing is held.</param>
+    /// <param name="lifetime">So long it counts if nothing else is told.</param>
+    public async ValueTask<IReadOnlyDictionary<long, long>?> TellAsync(
+        Guid instance, IEnumerable<(AccountName Account, long Nanos)> holds, TimeSpan lifetime)
+    {
+        RedisValue[] values =
+        [
+            instance.ToString("N"), (long)lifetime.TotalMilliseconds,
+            .. holds.SelectMany(hold => new RedisValue[] { hold.Account.Number, hold.Nanos }),
+        ];
+        if (await AskAsync(TellScript, ["valuecanvas:spent:held"], values) is not { } told)
+            return null;
+        return told.Chunk(2).GroupBy(hold => hold[0], hold => hold[1]).ToDictionary(holds => holds.Key, holds => holds.Sum());
     }
 
     private static RedisValue[] Settlement(Reservation reservation, long spent) =>
@@ -145,15 +182,7 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
         static done => done.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
     private static RedisKey[] Keys(Reservation reservation) =>
-        [.. reservation.Parts.SelectMany(part => new RedisKey[] { Key(part.Account), Key(part.Account) + ":held" })];
-
-    // Of one tenant, so that a cluster keeps them in one place.
-    private static string Key(BudgetAccount account)
-    {
-        var budget = account.Budget;
-        return string.Create(CultureInfo.InvariantCulture,
-            $"valuecanvas:spent:{{{budget.TenantId:N}}}:{budget.Subject}:{account.Start:yyyyMMdd}:{budget.Period.ToName()}");
-    }
+        [.. reservation.Parts.SelectMany(part => new RedisKey[] { part.Account.Name.Key, part.Account.Name.Key + ":held" })];
 
     private async ValueTask<long[]?> AskAsync(string script, RedisKey[] keys, RedisValue[] values, Action<long[]?>? late = null)
     {

@@ -43,6 +43,9 @@ internal sealed class LimiterInstance : IAsyncDisposable
             var configuration = ConfigurationOptions.Parse(redis);
             (configuration.AbortOnConnectFail, configuration.ConnectTimeout) = (false, 1000);
             connection = new(await ConnectionMultiplexer.ConnectAsync(configuration));
+#pragma warning disable CS0618 // As the services' own connection; the newer client has no order, and nothing to be set.
+            connection.Multiplexer.PreserveAsyncOrder = false;
+#pragma warning restore CS0618
         }
 
         var instance = new LimiterInstance(connection, options, time ?? TimeProvider.System);

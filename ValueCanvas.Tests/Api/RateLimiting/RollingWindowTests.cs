@@ -49,10 +49,10 @@ public sealed class RollingWindowTests(ServersFixture servers)
                 var cost = random.Next(1, 4);
                 var answers = await Task.WhenAll(policies.Select(policy => batches.AskAsync(
                     new([LimitTestData.Charge(policy, cost, prefix)], $"{random.Next():x}", 30_000_000, [0], IsAdmitted: false))));
-                now = answers[0].Time;
+                now = answers[0].Said.Time;
                 started = started == 0 ? now : started;
                 foreach (var (policy, answer) in policies.Zip(answers).Where(pair => pair.Second.Decision.Allowed))
-                    logs[policy].Add((answer.Time, cost));
+                    logs[policy].Add((answer.Said.Time, cost));
             }
         }
     }

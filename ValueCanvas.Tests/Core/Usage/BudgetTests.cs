@@ -18,6 +18,11 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
         ("Usage:Budgets:Wait", "00:00:00"), ("Usage:Budgets:Refresh", "00:00:00.1"), ("Usage:Budgets:RedisTimeout", "00:00:05"),
     ];
 
+    private static readonly (string, string)[] OfTwo =
+    [
+        .. AtOnce[..2], ("Usage:Budgets:RedisTimeout", "00:00:00.5"), ("Usage:Budgets:Instances", "2"),
+    ];
+
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -94,22 +99,10 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
     public async Task Strict_WhileRedisIsFrozen_InstancesTogetherDoNotOverspend_AndMeetAgain()
     {
         var call = await CallAsync(4, "strict");
-        var options = ConfigurationOptions.Parse(database.Redis);
-        var (server, port) = options.EndPoints[0] switch
-        {
-            DnsEndPoint dns => (dns.Host, dns.Port),
-            IPEndPoint ip => (ip.Address.ToString(), ip.Port),
-            var unknown => throw new NotSupportedException($"{unknown}"),
-        };
-        await using var proxy = new FreezingProxy(server, port);
-        (string, string)[] settings =
-        [
-            ("Usage:Budgets:Wait", "00:00:00"), ("Usage:Budgets:Refresh", "00:00:00.1"), ("Usage:Budgets:RedisTimeout", "00:00:00.5"),
-            ("Usage:Budgets:Instances", "2"),
-        ];
-        var redis = $"127.0.0.1:{proxy.Port},password={options.Password}";
-        await using var one = await HostAsync(call, redis, settings);
-        await using var two = await HostAsync(call, redis, settings);
+        var (proxy, redis) = InFrontOfRedis();
+        await using var front = proxy;
+        await using var one = await HostAsync(call, redis, OfTwo);
+        await using var two = await HostAsync(call, redis, OfTwo);
         var (before, _) = await TryAsync(one, call, 0.1m);
         Assert.True(before!.IsShared);
         one.Require<BudgetBook>().Settle(before, 0);
@@ -131,6 +124,31 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
         proxy.Thaw();
         await UsageWriterTests.UntilAsync(async () => (await TryAsync(one, call, 0.05m)).Reservation is { IsShared: true });
         Assert.Equal(3.9m, (await TryAsync(two, call, 0.2m)).Refusal?.Spent);
+    }
+
+    [Fact]
+    public async Task Strict_WhatCallsUnderWayHoldAsRedisGoes_IsNotSharedOut()
+    {
+        var call = await CallAsync(4, "strict");
+        var (proxy, redis) = InFrontOfRedis();
+        await using var front = proxy;
+        await using var one = await HostAsync(call, redis, OfTwo);
+        await using var two = await HostAsync(call, redis, OfTwo);
+        var (underWay, _) = await TryAsync(one, call, 3);
+        Assert.True(underWay!.IsShared);
+        var account = underWay.Parts[0].Account;
+        await UsageWriterTests.UntilAsync(() => Task.FromResult(two.Require<BudgetBook>().HeldElsewhere(account) == account.Held));
+
+        // Of the one dollar that is left each has a half; what the call needed less than it held is its instance's.
+        proxy.Freeze();
+        var tries = await Task.WhenAll(Enumerable.Range(0, 40).Select(i => TryAsync(i % 2 == 0 ? one : two, call, 0.1m)));
+        Assert.Equal((5, 5), (tries.Where((answer, i) => i % 2 == 0 && answer.Reservation is not null).Count(),
+            tries.Where((answer, i) => i % 2 == 1 && answer.Reservation is not null).Count()));
+        one.Require<BudgetBook>().Settle(underWay, 2.8m);
+        Assert.NotNull((await TryAsync(one, call, 0.2m)).Reservation);
+        Assert.NotNull((await TryAsync(one, call, 0.01m)).Refusal);
+        Assert.NotNull((await TryAsync(two, call, 0.01m)).Refusal);
+        proxy.Thaw();
     }
 
     [Fact]
@@ -159,6 +177,19 @@ public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<Migra
         await using var host = await UsageHost.StartAsync(database.App);
 
         Assert.Empty(host.Require<BudgetBook>().Of(new InferenceCall(Guid.NewGuid()) { Route = "/test" }));
+    }
+
+    private (FreezingProxy Proxy, string Redis) InFrontOfRedis()
+    {
+        var options = ConfigurationOptions.Parse(database.Redis);
+        var (server, port) = options.EndPoints[0] switch
+        {
+            DnsEndPoint dns => (dns.Host, dns.Port),
+            IPEndPoint ip => (ip.Address.ToString(), ip.Port),
+            var unknown => throw new NotSupportedException($"{unknown}"),
+        };
+        var proxy = new FreezingProxy(server, port);
+        return (proxy, $"127.0.0.1:{proxy.Port},password={options.Password}");
     }
 
     private static async Task<(Reservation? Reservation, BudgetRefusal? Refusal)> TryAsync(UsageHost host, InferenceCall call, decimal cost)

@@ -10,6 +10,8 @@ internal static partial class RedisConnection
     {
         var logger = loggerFactory.CreateLogger("StackExchange.Redis");
         var connection = ConnectionMultiplexer.Connect(options);
+        // As the newer client, which has no order: else each answer waits until what waited for the one before has come to its next wait.
+        connection.PreserveAsyncOrder = false;
         connection.ConnectionFailed += (_, lost) =>
             Log.Lost(logger, lost.EndPoint?.ToString(), lost.ConnectionType, lost.FailureType);
         connection.ConnectionRestored += (_, restored) =>

@@ -1,7 +1,9 @@
 using System.Net;
 using System.Text;
+using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using StackExchange.Redis;
+using ValueCanvas.Core.Caching.Flights;
 using ValueCanvas.Core.Caching.Keys;
 using ValueCanvas.Core.Caching.Levels;
 using ValueCanvas.Core.Inference;
@@ -190,6 +192,88 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Reader_WhoseMessagesComeInAnyOrder_IsSentWhatItLacks()
+    {
+        await using var one = await StartAsync(servers.Redis);
+        _model.Answer = SlowlyAsync;
+        using var bound = CacheInstance.Bounded();
+        var (leader, _) = await one.SendAsync(Streamed, cancellationToken: bound.Token);
+        using var leading = leader;
+        using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+        var name = (await KeysAsync(redis)).Single(key => key.EndsWith(":flight", StringComparison.Ordinal));
+        var there = FlightName.Read((byte[])(await redis.GetDatabase().StringGetAsync(name))!);
+        var (me, told) = (Guid.NewGuid(), Channel.CreateUnbounded<ExchangeMessage>());
+        await redis.GetSubscriber().SubscribeAsync(ChannelOf(me), (_, value) =>
+        {
+            if (ExchangeMessage.Read((byte[]?)value) is { Kind: MessageKind.Step } step)
+                told.Writer.TryWrite(step);
+        });
+
+        // It had the head from an earlier sender; then what it said last comes before what it said first.
+        await WantAsync(1);
+        Assert.Contains("\"one\"", Encoding.UTF8.GetString((await StepAsync(1)).Bytes.Span), StringComparison.Ordinal);
+        await WantAsync(2);
+        await WantAsync(0);
+        _go.SetResult();
+        Assert.Contains("\"two\"", Encoding.UTF8.GetString((await StepAsync(2)).Bytes.Span), StringComparison.Ordinal);
+
+        Task WantAsync(int number) => redis.GetSubscriber().PublishAsync(
+            ChannelOf(there.Instance), new ExchangeMessage(MessageKind.Want, there.Flight, me, number).ToBytes());
+
+        async Task<FlightPart> StepAsync(int number)
+        {
+            while (true)
+            {
+                var step = await told.Reader.ReadAsync(bound.Token);
+                if (step.Number == number)
+                    return one.Require<StepFormat>().Read(one.Flights.Find(there.Flight)!, there.Flight, number, step.Content, out _)!;
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Redis_LostOrFrozen_BeforeAStreamFromElsewhereHasSaidAnything_TheModelIsAsked(bool isLost)
+    {
+        var (proxy, redis) = InFrontOfRedis();
+        await using var front = proxy;
+        await using var one = await StartAsync(servers.Redis);
+        await using var other = await StartAsync(redis, ("ResponseCache:RedisTimeout", "00:00:01"), ("ResponseCache:FlightSilence", "00:01:00"));
+        _model.Answer = async context =>
+        {
+            context.Response.ContentType = "text/event-stream";
+            await context.Response.Body.FlushAsync(context.RequestAborted);
+            if (_model.Seen.Count == 1)
+                await _go.Task.WaitAsync(context.RequestAborted);
+            await FakeInference.Event(context, FakeInference.Chunk($"call {_model.Seen.Count}", "stop"));
+            await FakeInference.Event(context, "[DONE]");
+        };
+        using var direct = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
+        var hasHead = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await direct.GetSubscriber().SubscribeAsync(ChannelOf(other.Flights.Instance), (_, value) =>
+        {
+            if (ExchangeMessage.Read((byte[]?)value) is { Kind: MessageKind.Beat, Number: 1 })
+                hasHead.TrySetResult();
+        });
+        using var bound = CacheInstance.Bounded();
+        var (leader, _) = await one.SendAsync(Streamed, cancellationToken: bound.Token);
+        using var leading = leader;
+        var following = other.AskAsync(Streamed);
+        await hasHead.Task.WaitAsync(bound.Token);
+
+        if (isLost)
+            await proxy.DisposeAsync();
+        else
+            proxy.Freeze();
+        var reply = await following;
+
+        Assert.Equal((200, CacheStatus.Miss, true), (reply.Status, reply.Outcome.Cache, reply.Outcome.IsComplete));
+        Assert.Contains("call 2", reply.Text, StringComparison.Ordinal);
+        proxy.Thaw();
+    }
+
+    [Fact]
     public async Task InstanceThatAsks_IsGone_BeforeTheAnswerBegins_AnotherAsks()
     {
         await using var other = await StartAsync(servers.Redis, ("ResponseCache:FlightSilence", "00:00:01"));
@@ -317,6 +401,8 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
 
         string Named(string chunk) => chunk.Replace("chatcmpl-1", id, StringComparison.Ordinal);
     }
+
+    private RedisChannel ChannelOf(Guid instance) => new($"{_prefix}:cache:to:{instance:N}", RedisChannel.PatternMode.Literal);
 
     private (FreezingProxy Proxy, string Redis) InFrontOfRedis()
     {
