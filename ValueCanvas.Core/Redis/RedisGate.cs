@@ -3,17 +3,19 @@ using Microsoft.Extensions.Logging;
 namespace ValueCanvas.Core.Redis;
 
 /// <summary>
-/// Whether Redis is asked: not while it is away or slow. It opens after few calls without an answer in time, and only a heartbeat that was
-/// answered in time closes it, so that no request ever pays for the trying.
+/// Whether Redis is asked: not while it is away or slow. It opens after few calls in a row without an answer in time, and only a heartbeat that
+/// was answered in time closes it, so that no request ever pays for the trying. A row has to last as well: one short pause, of Redis or of this
+/// process, is late for all that are under way at once.
 /// </summary>
 /// <param name="purpose">What is done without Redis while it is open; for the log: "Rate limits are counted in memory".</param>
 /// <param name="timeout">After this time a call is no longer waited for.</param>
-/// <param name="threshold">So many calls in a row without an answer in time open it.</param>
+/// <param name="threshold">So many calls in a row without an answer in time open it, once the first of them began two timeouts ago.</param>
 /// <param name="time">For the timeout.</param>
 /// <param name="logger">Gets one line when it opens, and one when it closes.</param>
 public sealed partial class RedisGate(string purpose, TimeSpan timeout, int threshold, TimeProvider time, ILogger logger)
 {
     private int _failures;
+    private long _firstFailed;
     private int _open = 1;
 
     /// <summary>Redis is left alone; so it is until the first heartbeat.</summary>
@@ -44,6 +46,7 @@ public sealed partial class RedisGate(string purpose, TimeSpan timeout, int thre
 
     private async ValueTask<Asked<T>> TryAsync<T>(Func<Task<T>> call) where T : class
     {
+        var began = time.GetTimestamp();
         Task<T> task;
         try
         {
@@ -66,7 +69,10 @@ public sealed partial class RedisGate(string purpose, TimeSpan timeout, int thre
             return default;
         }
 
-        if (Interlocked.Increment(ref _failures) >= threshold)
+        var failures = Interlocked.Increment(ref _failures);
+        if (failures == 1)
+            Volatile.Write(ref _firstFailed, began);
+        if (failures >= threshold && time.GetElapsedTime(Volatile.Read(ref _firstFailed)) >= timeout * 2)
             Open("no answer in time");
         // Nobody may wait for it any more: its failure was seen.
         _ = task.ContinueWith(

@@ -19,7 +19,7 @@ internal static class CheckStage
 
         await ClosedAsync(instance, charges, Math.Min(2, seconds / 2), cancellationToken); // warm
         var (rate, closed) = await ClosedAsync(instance, charges, seconds, cancellationToken);
-        var (offered, open, begun, missed) = await OpenAsync(instance, charges, rate / 2, seconds, cancellationToken);
+        var (offered, open, begun, own, missed) = await OpenAsync(instance, charges, rate / 2, seconds, cancellationToken);
         return new JsonObject
         {
             ["store"] = store,
@@ -29,6 +29,7 @@ internal static class CheckStage
             ["offered_per_second"] = Math.Round(offered),
             ["open"] = open.ToJson(),
             ["begun_after_due"] = begun.ToJson(),
+            ["from_begin_to_end"] = own.ToJson(),
             ["not_counted_in_store"] = missed,
         };
     }
@@ -57,13 +58,15 @@ internal static class CheckStage
     }
 
     /// <summary>
-    /// Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer.
+    /// Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer. How late they were
+    /// begun, and what each took from there, stand beside it: the load shares its two cores with what it loads.
     /// </summary>
-    private static async Task<(double Offered, Latencies Times, Latencies Begun, int Missed)> OpenAsync(
+    private static async Task<(double Offered, Latencies Times, Latencies Begun, Latencies Own, int Missed)> OpenAsync(
         Instance instance, Charge[][] charges, double rate, double seconds, CancellationToken cancellationToken)
     {
         var times = new double[(long)(rate * seconds)];
         var begun = new double[times.Length];
+        var own = new double[times.Length];
         var (left, missed) = (times.LongLength, 0);
         var isRedis = !instance.Gate.IsOpen;
         var all = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -71,7 +74,8 @@ internal static class CheckStage
         await Task.WhenAll(Enumerable.Range(0, Environment.ProcessorCount).Select(pacer => Task.Factory.StartNew(
             () => Pace(pacer), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
         await all.Task.WaitAsync(cancellationToken);
-        return (times.LongLength / Stopwatch.GetElapsedTime(started).TotalSeconds, Latencies.Of(times), Latencies.Of(begun), missed);
+        return (times.LongLength / Stopwatch.GetElapsedTime(started).TotalSeconds, Latencies.Of(times), Latencies.Of(begun),
+            Latencies.Of(own), missed);
 
         long Due(long i) => started + (long)(i / rate * Stopwatch.Frequency);
 
@@ -91,6 +95,7 @@ internal static class CheckStage
             begun[i] = Stopwatch.GetElapsedTime(Due(i)).TotalMicroseconds;
             var decision = await instance.Limiter.ChargeAsync(charges[i * 7 % Subjects], cancellationToken);
             times[i] = Stopwatch.GetElapsedTime(Due(i)).TotalMicroseconds;
+            own[i] = times[i] - begun[i];
             if (isRedis && !decision.Counted)
                 Interlocked.Increment(ref missed);
             if (Interlocked.Decrement(ref left) == 0)

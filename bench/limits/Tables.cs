@@ -30,13 +30,14 @@ internal static class Tables
     {
         text.AppendLine("One process of 64 callers beside its Redis. Goal at half of the maximum rate: p99 at most 2 ms.");
         text.AppendLine();
-        text.AppendLine("| counted in | policies | checks/s | p50 | p99, closed loop | offered/s | begun late, p99 | p50 | p99 | p99.9 | too late for Redis | goal |");
-        text.AppendLine("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|");
+        text.AppendLine("| counted in | policies | checks/s | p50 | p99, closed loop | offered/s | begun late, p99 | p50 | p99 | p99.9 | p99 from its begin | too late for Redis | goal |");
+        text.AppendLine("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|");
         foreach (var row in rows)
             text.AppendLine(CultureInfo.InvariantCulture,
                 $"| {row!["store"]} | {row["policies"]} | {(double)row["checks_per_second"]!:N0} | {Time(row["closed"]!["p50_us"])} "
                 + $"| {Time(row["closed"]!["p99_us"])} | {(double)row["offered_per_second"]!:N0} | {Time(row["begun_after_due"]!["p99_us"])} | {Time(row["open"]!["p50_us"])} "
-                + $"| {Time(row["open"]!["p99_us"])} | {Time(row["open"]!["p999_us"])} | {(double)row["not_counted_in_store"]!:N0} | {Goal((double)row["open"]!["p99_us"]! <= MostMicros)} |");
+                + $"| {Time(row["open"]!["p99_us"])} | {Time(row["open"]!["p999_us"])} "
+                + $"| {Time(row["from_begin_to_end"]!["p99_us"])} | {(double)row["not_counted_in_store"]!:N0} | {Goal((double)row["open"]!["p99_us"]! <= MostMicros)} |");
         text.AppendLine();
     }
 

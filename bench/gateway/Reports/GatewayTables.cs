@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using ValueCanvas.ProxyBench.Load;
 using ValueCanvas.ProxyBench.Processes;
 using static ValueCanvas.ProxyBench.Reports.Tables;
 
@@ -18,6 +19,7 @@ internal static class GatewayTables
             .Append($".\n{machine["cores"]} cores ({machine["cpu"]}), {machine["memory_gb"]} GB; load average before the run ")
             .Append($"{machine["load_before"]}; {Number(result["rounds"])} rounds of {Number(result["seconds"])} s.\n.NET {machine["dotnet"]}, ")
             .Append($"Portkey {machine["portkey"]} on Node {machine["node"]}. Raw figures: `bench/results/{file}`.\n");
+        GatewayGoals.Append(text, result);
         Uncached(text, result["uncached"]);
         Half(text, result["half"]);
         Hits(text, result["hits"]);
@@ -58,12 +60,13 @@ internal static class GatewayTables
             return;
         }
 
-        text.Append("\n### At half of the gateway's maximum, open loop\n\n| target | requests/s | p50 | p90 | p99 | p99.9 | unanswered |\n|---|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### At half of the gateway's maximum, open loop\n\n"
+            + "| target | requests/s | p50 | p90 | p99 | p99.9 | p99, median second | unanswered |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var row in stage.AsArray())
         {
             var latency = row!["latency_us"]!;
             text.Append($"| {row["target"]} | {Number(row["requests_per_second"])} | {Time(latency["p50"])} | {Time(latency["p90"])} | ")
-                .Append($"{Time(latency["p99"])} | {Time(latency["p999"])} | {row["unanswered"]} |\n");
+                .Append($"{Time(latency["p99"])} | {Time(latency["p999"])} | {Time(row[RateLoad.OfTheMedianSecond]!["p99"])} | {row["unanswered"]} |\n");
         }
     }
 
@@ -88,7 +91,8 @@ internal static class GatewayTables
 
         var half = stage["first_level"]!["half"]!;
         text.Append($"\nThe first level at half of its maximum ({Number(half["requests_per_second"])}/s, open loop): p50 ")
-            .Append($"{Time(half["latency_us"]!["p50"])}, p99 {Time(half["latency_us"]!["p99"])}.\n");
+            .Append($"{Time(half["latency_us"]!["p50"])}, p99 {Time(half["latency_us"]!["p99"])}; of the median second ")
+            .Append($"{Time(half[RateLoad.OfTheMedianSecond]!["p50"])} and {Time(half[RateLoad.OfTheMedianSecond]!["p99"])}.\n");
     }
 
     private static void Accounting(StringBuilder text, JsonNode? stage)
@@ -104,7 +108,7 @@ internal static class GatewayTables
             .Append($"whole, {Number(killed["rows"])} rows, {killed["lost"]} lost.\n");
     }
 
-    private static string Time(JsonNode? micros) => (double?)micros switch
+    public static string Time(JsonNode? micros) => (double?)micros switch
     {
         null => "–",
         >= 1000 and var us => $"{us / 1000:0.00} ms",

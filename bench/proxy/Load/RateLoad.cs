@@ -9,10 +9,13 @@ namespace ValueCanvas.ProxyBench.Load;
 
 /// <summary>
 /// Open-loop load: requests come at random times (Poisson) at a given rate, whether or not earlier ones are answered; one that finds no
-/// free connection waits for it, and its latency counts from when it came.
+/// free connection waits for it, and its latency counts from when it came. Besides the percentiles of the whole run it gives those of its
+/// median second: one slow second of a shared machine fills the tail of a run, and says nothing about the other nine.
 /// </summary>
 internal sealed class RateLoad(Target target, double requestsPerSecond, int connections, byte[]? body = null)
 {
+    public const string OfTheMedianSecond = "latency_us_of_the_median_second";
+
     private readonly byte[] _request = HttpBytes.Request(target, body ?? Prompts.Chat(1024, stream: false));
     private readonly ConcurrentBag<Connection> _idle = [];
     private readonly ConcurrentQueue<long> _waiting = new();
@@ -26,7 +29,7 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
         var all = new List<Connection>();
         for (var i = 0; i < connections; i++)
         {
-            all.Add(new Connection(await HttpBytes.ConnectAsync(target.Port, cancellationToken)));
+            all.Add(new Connection(await HttpBytes.ConnectAsync(target.Port, cancellationToken), (int)Math.Ceiling(duration.TotalSeconds)));
             _idle.Add(all[i]);
         }
 
@@ -40,8 +43,8 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
         await stop.CancelAsync();
         await Task.WhenAll(receivers);
         all.ForEach(c => c.Socket.Dispose());
-        var latency = new Samples();
-        all.ForEach(c => latency.AddRange(c.Latency));
+        var seconds = Enumerable.Range(0, all[0].Seconds.Length).Select(second => Samples.Of(all.Select(c => c.Seconds[second]))).ToArray();
+        var latency = Samples.Of(seconds);
         return new JsonObject
         {
             ["requests_per_second"] = Math.Round(latency.Count / duration.TotalSeconds, 0),
@@ -49,6 +52,7 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
             ["unanswered"] = _waiting.Count,
             ["broken_connections"] = _failed,
             ["latency_us"] = latency.ToJson(),
+            [OfTheMedianSecond] = Samples.MedianOf(seconds),
         };
     }
 
@@ -110,7 +114,7 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
                     continue;
 
                 held = 0;
-                connection.Latency.Add(Stopwatch.GetTimestamp() - connection.Came);
+                connection.Second(_start).Add(Stopwatch.GetTimestamp() - connection.Came);
                 if (_waiting.TryDequeue(out var came))
                     Send(connection, came);
                 else
@@ -127,12 +131,15 @@ internal sealed class RateLoad(Target target, double requestsPerSecond, int conn
         }
     }
 
-    private sealed class Connection(Socket socket)
+    private sealed class Connection(Socket socket, int seconds)
     {
         public Socket Socket { get; } = socket;
 
-        public Samples Latency { get; } = new();
+        /// <summary>Latencies by the second in which the request came.</summary>
+        public Samples[] Seconds { get; } = [.. Enumerable.Range(0, seconds).Select(_ => new Samples())];
 
         public long Came { get; set; }
+
+        public Samples Second(long start) => Seconds[Math.Min((Came - start) / Stopwatch.Frequency, Seconds.Length - 1)];
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using ValueCanvas.ProxyBench.Stages;
 
 namespace ValueCanvas.ProxyBench.Load;
 
@@ -9,6 +10,23 @@ internal sealed class Samples
     private readonly List<long> _values = [];
 
     public int Count => _values.Count;
+
+    public static Samples Of(IEnumerable<Samples> parts)
+    {
+        var all = new Samples();
+        foreach (var part in parts)
+            all._values.AddRange(part._values);
+
+        return all;
+    }
+
+    /// <summary>Of each percentile the median of the parts that have any values.</summary>
+    public static JsonObject MedianOf(IEnumerable<Samples> parts)
+    {
+        var figures = parts.Where(p => p.Count > 0).Select(p => p.ToJson()).ToArray();
+        return new JsonObject(new[] { "p50", "p90", "p99", "p999" }.Select(name =>
+            KeyValuePair.Create(name, (JsonNode?)Median.Of(figures.Select(f => (double)f[name]!)))));
+    }
 
     public void Add(long ticks) => _values.Add(ticks);
 

@@ -18,6 +18,7 @@ internal static class HalfRateStage
         foreach (var target in targets.Where(t =>
             t.Process is not null && (settings.Quick ? t.Name is Target.Nginx or Target.Ours : t.Name != Target.Bare)))
         {
+            await Wrk.RunAsync(settings, target, Connections, body, settings.Quick ? 1 : 10, cancellationToken); // warm
             var maximum = (double)(await Wrk.RunAsync(settings, target, Connections, body, settings.Quick ? 1 : 5,
                 cancellationToken))["requests_per_second"]!;
             foreach (var at in new[] { targets[0], target })
