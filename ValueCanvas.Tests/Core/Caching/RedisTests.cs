@@ -13,6 +13,7 @@ namespace ValueCanvas.Tests.Core.Caching;
 public sealed class RedisTests(ServersFixture servers)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Bound = TimeSpan.FromMilliseconds(500);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -52,7 +53,7 @@ public sealed class RedisTests(ServersFixture servers)
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
 
-        Assert.True(await signal.IsAvailableAsync(Cancel));
+        Assert.True(await signal.OfferAsync(room: true, Bound, Cancel));
         await UntilAsync(async () =>
         {
             await signal.PublishAsync();
@@ -78,7 +79,7 @@ public sealed class RedisTests(ServersFixture servers)
             await signal.PublishAsync();
         // One waits for 50 ms, the others not at all; unbounded, the first would wait for good.
         Assert.True(Stopwatch.GetElapsedTime(startedAt) < TimeSpan.FromSeconds(4));
-        Assert.False(await signal.IsAvailableAsync(Cancel));
+        Assert.False(await signal.OfferAsync(room: true, Bound, Cancel));
 
         proxy.Thaw();
         var before = Volatile.Read(ref heard);
@@ -87,7 +88,7 @@ public sealed class RedisTests(ServersFixture servers)
             await signal.PublishAsync();
             return Volatile.Read(ref heard) > before;
         });
-        await UntilAsync(() => signal.IsAvailableAsync(Cancel));
+        await UntilAsync(() => signal.OfferAsync(room: true, Bound, Cancel));
         await host.StopAsync(Cancel);
     }
 
@@ -100,7 +101,7 @@ public sealed class RedisTests(ServersFixture servers)
         var signal = host.Services.GetRequiredService<JobSignal>();
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
-        Assert.False(await signal.IsAvailableAsync(Cancel));
+        Assert.False(await signal.OfferAsync(room: true, Bound, Cancel));
 
         await own.StartRedisAsync(Cancel);
 
