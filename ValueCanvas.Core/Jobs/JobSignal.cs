@@ -141,7 +141,7 @@ public sealed class JobSignal
 
         try
         {
-            // One after the other, so that the last word counts. One that is unanswered is waited for, for a while, instead of asking again.
+            // One after the other, so that the last word counts. One that is unanswered is waited for, not asked again, for a while.
             if (!_offered.IsCompleted && _time.GetElapsedTime(_offeredAt) < 10 * bound)
                 await _offered.WaitAsync(bound, _time, cancellationToken);
             _offeredAt = _time.GetTimestamp();

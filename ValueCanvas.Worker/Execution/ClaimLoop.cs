@@ -75,7 +75,7 @@ internal sealed partial class ClaimLoop(
     private async Task<int> TakeSlotsAsync(ClaimReason reason, CancellationToken stoppingToken)
     {
         // 1. Jobs that are submitted one after the other are claimed together, once there are many.
-        if (reason == ClaimReason.Hint && _claimedAt is { } claimed && Breath - time.GetElapsedTime(claimed) is var rest && rest > TimeSpan.Zero)
+        if (reason == ClaimReason.Hint && _claimedAt is { } at && Breath - time.GetElapsedTime(at) is var rest && rest > TimeSpan.Zero)
             await Task.Delay(rest, time, stoppingToken);
 
         // 2. At least one. Whoever has none for longer is told nothing.
