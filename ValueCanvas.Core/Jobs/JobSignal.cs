@@ -9,7 +9,7 @@ namespace ValueCanvas.Core.Jobs;
 /// they would all ask the database for the same job. Never more than a hint: it may be lost, and nothing waits for Redis longer than the
 /// bounds here.
 /// </summary>
-public sealed class JobSignal
+public sealed class JobSignal : IDisposable
 {
     // Everybody hears this: workers of an older version, and all while Redis does not know who has room.
     private const string ChannelName = "valuecanvas:jobs:ready";
@@ -158,6 +158,8 @@ public sealed class JobSignal
             _offering.Release();
         }
     }
+
+    public void Dispose() => _offering.Dispose();
 
     private async Task TellAfterAsync(Task before)
     {

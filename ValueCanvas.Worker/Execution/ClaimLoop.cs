@@ -22,6 +22,9 @@ internal sealed partial class ClaimLoop(
     // What a claim waits for others to claim with it. Less than anybody notices, and many claims' worth of jobs.
     private static readonly TimeSpan Breath = TimeSpan.FromMilliseconds(10);
 
+    // For so long a worker without a free slot is not worth a word.
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(25);
+
     // A job that was due for so long without a hint's bringing anybody: the hint was lost.
     private static readonly TimeSpan Unhinted = TimeSpan.FromMilliseconds(200);
 
@@ -79,7 +82,7 @@ internal sealed partial class ClaimLoop(
             await Task.Delay(rest, time, stoppingToken);
 
         // 2. At least one. Whoever has none for longer is told nothing.
-        if (!await _slots.WaitAsync(Breath, stoppingToken))
+        if (!await _slots.WaitAsync(Patience, stoppingToken))
         {
             await hints.CloseAsync();
             await _slots.WaitAsync(stoppingToken);
