@@ -40,11 +40,12 @@ internal sealed class QueueHistory : Migration
         """;
 
     // Of members of a family still one by one: a child's end stands in the history before what follows from it, and triggers of a statement
-    // come after those of its rows.
+    // come after those of its rows. Whoever makes the change may have forbidden the join that this needs.
     private const string Note =
         """
         CREATE FUNCTION note_llm_job_changes() RETURNS trigger
-        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET enable_nestloop = off SET jit = off AS $$
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+        SET enable_hashjoin = on SET enable_nestloop = off SET jit = off AS $$
         BEGIN
             INSERT INTO llm_job_events (job_id, tenant_id, event, state, attempt, run_lease, worker_id, error_code)
             SELECT n.id,
