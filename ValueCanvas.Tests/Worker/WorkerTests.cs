@@ -77,6 +77,33 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Workers_NoneHasRoomForAll_EachIsToldOfWhatIsLeft()
+    {
+        var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var begun = new SemaphoreSlim(0);
+        var handler = new TestHandler(async (_, ct) =>
+        {
+            begun.Release();
+            await end.Task.WaitAsync(ct);
+            return new JobOutcome.Succeeded("1");
+        });
+        // No poll comes in time.
+        (string, string)[] settings = [("Worker:Concurrency", "1"), ("Worker:PollInterval", "00:10:00")];
+        await using var first = await WorkerHost.StartAsync(_database, handler, settings: settings);
+        await using var second = await WorkerHost.StartAsync(_database, handler, settings: settings);
+        await using var third = await WorkerHost.StartAsync(_database, handler, settings: settings);
+
+        Job[] jobs = [await first.EnqueueAsync(), await first.EnqueueAsync(), await second.EnqueueAsync(), await third.EnqueueAsync()];
+
+        for (var i = 0; i < 3; i++)
+            Assert.True(await begun.WaitAsync(Patience, Cancel), $"{i} jobs run.");
+        end.SetResult();
+        foreach (var job in jobs)
+            await first.UntilAsync(job.Id, JobState.Succeeded);
+        Assert.Equal(3, await _database.ScalarAsync<long>("SELECT count(DISTINCT worker_id) FROM llm_jobs"));
+    }
+
+    [Fact]
     public async Task Worker_AttemptFails_TriesAgainAndSucceeds()
     {
         var attempts = 0;

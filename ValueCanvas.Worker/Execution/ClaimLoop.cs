@@ -3,7 +3,10 @@ using ValueCanvas.Core.Jobs;
 
 namespace ValueCanvas.Worker.Execution;
 
-/// <summary>Claims as many jobs as there are free slots, runs them, and drains when the worker stops.</summary>
+/// <summary>
+/// Claims as many jobs as there are free slots, runs them, and drains when the worker stops. A claim costs as much as several jobs, so it
+/// takes what it can get: under load some milliseconds' worth.
+/// </summary>
 internal sealed partial class ClaimLoop(
     JobLeases leases,
     JobExecutor executor,
@@ -16,9 +19,19 @@ internal sealed partial class ClaimLoop(
     // What an interrupted job needs to notice and to be handed back.
     private static readonly TimeSpan ReleaseBound = TimeSpan.FromSeconds(4);
 
+    // What a claim waits for others to claim with it. Less than anybody notices, and many claims' worth of jobs.
+    private static readonly TimeSpan Breath = TimeSpan.FromMilliseconds(10);
+
+    // For so long a worker without a free slot is not worth a word.
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(25);
+
+    // A job that was due for so long without a hint's bringing anybody: the hint was lost.
+    private static readonly TimeSpan Unhinted = TimeSpan.FromMilliseconds(200);
+
     private readonly string _workerId = $"{Environment.MachineName}-{Environment.ProcessId}-{Guid.NewGuid().ToString("N")[..8]}";
     private readonly SemaphoreSlim _slots = new(options.Value.Concurrency);
     private readonly HashSet<Task> _tasks = [];
+    private long? _claimedAt;
     private bool _failing;
 
     public override void Dispose()
@@ -31,37 +44,75 @@ internal sealed partial class ClaimLoop(
     {
         try
         {
-            var told = true;
+            var reason = ClaimReason.Hint;
             while (true)
             {
-                var (found, more) = await RunOnceAsync(stoppingToken);
-                if (found && !told)
+                // 1. Room, then what there is of it.
+                var free = await TakeSlotsAsync(reason, stoppingToken);
+                hints.Clear();
+                _claimedAt = time.GetTimestamp();
+                var jobs = await ClaimAsync(free);
+
+                // 2. What there may be beyond it is for others.
+                if (jobs.Count < free)
+                    _slots.Release(free - jobs.Count);
+                else
+                    _ = hints.PassOnAsync();
+                await StartAsync(jobs, stoppingToken);
+
+                // 3. Until there may be more.
+                if (reason == ClaimReason.Poll && jobs.Any(job => job.StartedAt - job.RunAt > Unhinted))
                     hints.Miss();
-                told = more || await hints.WaitAsync(stoppingToken);
+                reason = jobs.Count == free ? ClaimReason.More
+                    : await hints.WaitAsync(jobs.Count > 0, stoppingToken) ? ClaimReason.Hint : ClaimReason.Poll;
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
+            await hints.CloseAsync();
             await DrainAsync();
         }
     }
 
-    /// <returns>Whether there were jobs, and whether there may be more at once.</returns>
-    private async Task<(bool Found, bool More)> RunOnceAsync(CancellationToken stoppingToken)
+    /// <returns>How many slots are this claim's now: as many as there are, and at least one.</returns>
+    private async Task<int> TakeSlotsAsync(ClaimReason reason, CancellationToken stoppingToken)
     {
-        // 1. At least one free slot, then as many as there are.
-        await _slots.WaitAsync(stoppingToken);
-        var free = 1;
+        // 1. Jobs that are submitted one after the other are claimed together, once there are many.
+        if (reason == ClaimReason.Hint && _claimedAt is { } at && Breath - time.GetElapsedTime(at) is var rest && rest > TimeSpan.Zero)
+            await Task.Delay(rest, time, stoppingToken);
+
+        // 2. At least one. Whoever has none for longer is told nothing.
+        if (!await _slots.WaitAsync(Patience, stoppingToken))
+        {
+            await hints.CloseAsync();
+            await _slots.WaitAsync(stoppingToken);
+            await hints.OpenAsync();
+        }
+
+        // 3. Jobs that end together free their slots one by one: a claim for each would cost more than to wait for them.
+        var free = 1 + TakeFreeSlots();
+        var since = time.GetTimestamp();
+        while (reason == ClaimReason.More && 2 * free < options.Value.Concurrency && time.GetElapsedTime(since) < Breath)
+        {
+            await Task.Delay(Breath / 5, time, stoppingToken);
+            free += TakeFreeSlots();
+        }
+
+        return free;
+    }
+
+    private int TakeFreeSlots()
+    {
+        var taken = 0;
         while (_slots.Wait(0, CancellationToken.None))
-            free++;
+            taken++;
+        return taken;
+    }
+
+    // What was claimed while the worker began to stop goes back at once.
+    private async Task StartAsync(IReadOnlyList<Job> jobs, CancellationToken stoppingToken)
+    {
         _tasks.RemoveWhere(task => task.IsCompleted);
-
-        // 2. Claim. Not cancelled half-way: a claim that commits unseen would wait for its lease to run out.
-        var jobs = await ClaimAsync(free);
-        if (jobs.Count < free)
-            _slots.Release(free - jobs.Count);
-
-        // 3. Run them. What was claimed while the worker began to stop goes back at once.
         foreach (var job in await PartAsync(jobs))
         {
             var run = new RunningJob(job, options.Value.AttemptTimeout, time);
@@ -70,10 +121,9 @@ internal sealed partial class ClaimLoop(
                 run.Interrupt();
             _tasks.Add(Task.Run(() => RunAsync(run), CancellationToken.None));
         }
-
-        return (jobs.Count > 0, jobs.Count == free);
     }
 
+    // Not cancelled half-way: a claim that commits unseen would wait for its lease to run out.
     private async Task<IReadOnlyList<Job>> ClaimAsync(int limit)
     {
         try
@@ -172,4 +222,17 @@ internal sealed partial class ClaimLoop(
         [LoggerMessage(LogLevel.Warning, "{Count} jobs could not be handed back; another worker gets them when their leases run out")]
         public static partial void Abandoned(ILogger logger, int count);
     }
+}
+
+/// <summary>Why a worker claims.</summary>
+internal enum ClaimReason
+{
+    /// <summary>It was told that there may be work.</summary>
+    Hint,
+
+    /// <summary>It had not been told for long.</summary>
+    Poll,
+
+    /// <summary>The claim before brought as many jobs as there was room for.</summary>
+    More,
 }

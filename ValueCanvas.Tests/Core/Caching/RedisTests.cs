@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
+using Npgsql;
 using StackExchange.Redis;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.ServiceDefaults.Caching;
@@ -13,6 +14,7 @@ namespace ValueCanvas.Tests.Core.Caching;
 public sealed class RedisTests(ServersFixture servers)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Bound = TimeSpan.FromMilliseconds(500);
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -52,7 +54,7 @@ public sealed class RedisTests(ServersFixture servers)
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
 
-        Assert.True(await signal.IsAvailableAsync(Cancel));
+        Assert.True(await signal.OfferAsync(room: true, Bound, Cancel));
         await UntilAsync(async () =>
         {
             await signal.PublishAsync();
@@ -78,7 +80,7 @@ public sealed class RedisTests(ServersFixture servers)
             await signal.PublishAsync();
         // One waits for 50 ms, the others not at all; unbounded, the first would wait for good.
         Assert.True(Stopwatch.GetElapsedTime(startedAt) < TimeSpan.FromSeconds(4));
-        Assert.False(await signal.IsAvailableAsync(Cancel));
+        Assert.False(await signal.OfferAsync(room: true, Bound, Cancel));
 
         proxy.Thaw();
         var before = Volatile.Read(ref heard);
@@ -87,7 +89,7 @@ public sealed class RedisTests(ServersFixture servers)
             await signal.PublishAsync();
             return Volatile.Read(ref heard) > before;
         });
-        await UntilAsync(() => signal.IsAvailableAsync(Cancel));
+        await UntilAsync(() => signal.OfferAsync(room: true, Bound, Cancel));
         await host.StopAsync(Cancel);
     }
 
@@ -100,7 +102,7 @@ public sealed class RedisTests(ServersFixture servers)
         var signal = host.Services.GetRequiredService<JobSignal>();
         var heard = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await signal.SubscribeAsync(() => heard.TrySetResult(), Cancel);
-        Assert.False(await signal.IsAvailableAsync(Cancel));
+        Assert.False(await signal.OfferAsync(room: true, Bound, Cancel));
 
         await own.StartRedisAsync(Cancel);
 
@@ -112,11 +114,86 @@ public sealed class RedisTests(ServersFixture servers)
         await host.StopAsync(Cancel);
     }
 
+    [Fact]
+    public async Task JobSignal_SeveralWithRoom_OneIsTold()
+    {
+        using var host = await StartAsync(servers.Redis);
+        var (first, second) = (await SubscribedAsync(host), await SubscribedAsync(host));
+        Assert.True(await first.Signal.OfferAsync(room: true, Bound, Cancel));
+        Assert.True(await second.Signal.OfferAsync(room: true, Bound, Cancel));
+
+        for (var i = 1; i <= 10; i++)
+        {
+            await host.Services.GetRequiredService<JobSignal>().PublishAsync();
+            await UntilAsync(() => Task.FromResult(first.Heard + second.Heard >= i));
+        }
+
+        Assert.Equal(10, first.Heard + second.Heard);
+        await host.StopAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task JobSignal_OneHasNoRoom_TheOtherIsToldAndWithNoneNobody()
+    {
+        using var host = await StartAsync(servers.Redis);
+        var publisher = host.Services.GetRequiredService<JobSignal>();
+        var (full, free) = (await SubscribedAsync(host), await SubscribedAsync(host));
+        // Last told just now, and full since.
+        Assert.True(await full.Signal.OfferAsync(room: true, Bound, Cancel));
+        await publisher.PublishAsync();
+        await UntilAsync(() => Task.FromResult(full.Heard == 1));
+        Assert.True(await full.Signal.OfferAsync(room: false, Bound, Cancel));
+        Assert.True(await free.Signal.OfferAsync(room: true, Bound, Cancel));
+
+        await publisher.PublishAsync();
+        await UntilAsync(() => Task.FromResult(free.Heard == 1));
+        await full.Signal.PassOnAsync();
+        await UntilAsync(() => Task.FromResult(free.Heard == 2));
+        // Not to itself.
+        await free.Signal.PassOnAsync();
+        Assert.True(await free.Signal.OfferAsync(room: false, Bound, Cancel));
+        await publisher.PublishAsync();
+        Assert.True(await free.Signal.OfferAsync(room: true, Bound, Cancel));
+        await publisher.PublishAsync();
+        await UntilAsync(() => Task.FromResult(free.Heard >= 3));
+
+        Assert.Equal((1, 3), (full.Heard, free.Heard));
+        await host.StopAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task JobSignal_RedisForgotWhoHasRoom_EverybodyIsTold()
+    {
+        using var host = await StartAsync(servers.Redis);
+        Listener[] listeners = [Listen(host), Listen(host)];
+        foreach (var listener in listeners)
+            await listener.Signal.SubscribeAsync(listener.Hear, Cancel);
+
+        await UntilAsync(async () =>
+        {
+            await host.Services.GetRequiredService<JobSignal>().PublishAsync();
+            return listeners.All(listener => listener.Heard > 0);
+        });
+        await host.StopAsync(Cancel);
+    }
+
+    private static Listener Listen(IHost host) => new(ActivatorUtilities.CreateInstance<JobSignal>(host.Services));
+
+    private static async Task<Listener> SubscribedAsync(IHost host)
+    {
+        var listener = Listen(host);
+        await UntilAsync(() => listener.Signal.OfferAsync(room: false, Bound, Cancel));
+        await listener.Signal.SubscribeAsync(listener.Hear, Cancel);
+        return listener;
+    }
+
     private static async Task<IHost> StartAsync(string redis)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Configuration["ConnectionStrings:cache"] = redis;
         builder.AddValueCanvasCache();
+        // Its name alone counts: each test has a queue of its own.
+        builder.Services.AddSingleton(NpgsqlDataSource.Create($"Host=127.0.0.1;Database=signal_{Guid.NewGuid():N}"));
         builder.Services.AddSingleton<JobSignal>();
         var host = builder.Build();
         await host.StartAsync(Cancel).WaitAsync(Patience, Cancel);
@@ -142,5 +219,16 @@ public sealed class RedisTests(ServersFixture servers)
             Assert.True(Stopwatch.GetElapsedTime(startedAt) < Patience, "The condition did not come true in time.");
             await timer.WaitForNextTickAsync(Cancel);
         }
+    }
+
+    private sealed class Listener(JobSignal signal)
+    {
+        private int _heard;
+
+        public JobSignal Signal => signal;
+
+        public int Heard => Volatile.Read(ref _heard);
+
+        public void Hear() => Interlocked.Increment(ref _heard);
     }
 }

@@ -14,7 +14,8 @@ internal static class JobsStage
         foreach (var (workers, hints) in QueueSettings.Setups)
         {
             var started = await queue.StartWorkersAsync(workers, hints, QueueSettings.Concurrency, TimeSpan.Zero, cancellationToken);
-            await DrainAsync(queue, settings.Warm, cancellationToken);
+            // As much for each: what a process compiles in its first seconds is its own.
+            await DrainAsync(queue, settings.Warm * workers, cancellationToken);
             runs.Add(await MeasureAsync(queue, settings.Jobs, workers, hints, started, cancellationToken));
             queue.Stop(started);
         }

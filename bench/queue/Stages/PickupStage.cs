@@ -17,7 +17,7 @@ internal static class PickupStage
         foreach (var (workers, hints) in QueueSettings.Setups)
         {
             var started = await queue.StartWorkersAsync(workers, hints, QueueSettings.Concurrency, TimeSpan.Zero, cancellationToken);
-            await EnqueueStage.SubmitAsync(queue.Api, settings.Time / 2, cancellationToken); // warm
+            await EnqueueStage.SubmitAsync(queue.Api, settings.Time / 2 * workers, cancellationToken); // warm
             await queue.DrainAsync(cancellationToken);
 
             // 1. What goes through: both ends of the queue at full load.
