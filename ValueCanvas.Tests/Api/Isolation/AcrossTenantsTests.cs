@@ -18,6 +18,7 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
         "claim_webhook_deliveries", "prune_webhook_deliveries",
         // Writes the history of each job, which nobody else may.
         "note_llm_job_change",
+        "note_llm_job_submissions",
         // Before it is known who calls.
         "access_of_session", "end_session_of_token", "find_api_key", "rotate_refresh_token", "user_of_login",
         "user_of_password_reset", "redeem_password_reset",
