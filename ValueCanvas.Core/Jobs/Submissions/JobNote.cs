@@ -7,7 +7,7 @@ namespace ValueCanvas.Core.Jobs.Submissions;
 public abstract record JobNote(Guid JobId);
 
 /// <summary>
-/// The statement that writes notes of one tenant, those alone whose job is in <c>llm_jobs</c> by then. It may run more than once, and writes
-/// a note that is there already no second time.
+/// The statement that writes notes of one tenant, those alone whose job is in <c>llm_jobs</c> by then. It may run more than once, and
+/// writes a note that is there already no second time.
 /// </summary>
 public delegate NpgsqlBatchCommand JobNoteWriter(IReadOnlyList<JobNote> notes);

@@ -11,16 +11,16 @@ internal sealed class PendingSubmission(
 {
     private readonly TaskCompletionSource<StoredSubmission?> _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public Guid TenantId => tenantId;
+    public Guid TenantId { get; } = tenantId;
 
     /// <summary>Each parent before its children.</summary>
-    public IReadOnlyList<SubmittedJob> Jobs => jobs;
+    public IReadOnlyList<SubmittedJob> Jobs { get; } = jobs;
 
-    public JobRequest? Request => request;
+    public JobRequest? Request { get; } = request;
 
-    public IReadOnlyList<JobNote> Notes => notes;
+    public IReadOnlyList<JobNote> Notes { get; } = notes;
 
-    public TraceContext Trace => trace;
+    public TraceContext Trace { get; } = trace;
 
     /// <summary>What a statement carries for it.</summary>
     public long Characters { get; } = jobs.Sum(job => (long)job.New.Args.Length);

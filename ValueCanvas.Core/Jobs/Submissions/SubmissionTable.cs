@@ -8,7 +8,9 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Core.Jobs.Submissions;
 
-/// <summary>Submissions with what is noted of them, in one transaction and one round trip: the server commits at the end of the batch.</summary>
+/// <summary>
+/// Submissions with what is noted of them, in one transaction and one round trip: the server commits at the end of the batch.
+/// </summary>
 internal sealed class SubmissionTable(NpgsqlDataSource dataSource, IServiceScopeFactory scopes, JobNoteWriter? writer)
 {
     // For each tenant its own setting of row-level security. The function gets it as an argument, so it is set before.
@@ -69,7 +71,9 @@ internal sealed class SubmissionTable(NpgsqlDataSource dataSource, IServiceScope
             {
                 await reader.ReadAsync(cancellationToken);
                 stored[index] = new(
-                    reader.GetString(0), reader.GetFieldValue<Guid[]>(1), await reader.IsDBNullAsync(2, cancellationToken) ? null : reader.GetString(2),
+                    reader.GetString(0),
+                    reader.GetFieldValue<Guid[]>(1),
+                    await reader.IsDBNullAsync(2, cancellationToken) ? null : reader.GetString(2),
                     reader.GetFieldValue<DateTimeOffset>(3));
             }
 

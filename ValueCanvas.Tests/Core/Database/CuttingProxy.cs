@@ -5,8 +5,8 @@ using ValueCanvas.Tests.Infrastructure;
 namespace ValueCanvas.Tests.Core.Database;
 
 /// <summary>
-/// A TCP proxy that, armed, lets a client's COMMIT, or another statement that commits by itself, through to PostgreSQL and cuts the connection
-/// before the answer comes back.
+/// A TCP proxy that, armed, lets a client's COMMIT, or another statement that commits by itself, through to PostgreSQL and cuts the
+/// connection before the answer comes back.
 /// </summary>
 internal sealed class CuttingProxy(string host, int port, string statement = "COMMIT") : TcpFaultProxy(host, port)
 {
