@@ -61,14 +61,7 @@ internal sealed class SubmissionGroups(SubmissionTable table, JobSignal signal)
     {
         var hint = Task.CompletedTask;
         while (Take() is { Count: > 0 } group)
-        {
-            if (!await CommitAsync(group))
-                continue;
-            // Workers hear of the group at once; the next one does not wait for that. A hint may be lost.
-            await hint.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            hint = signal.PublishAsync();
-        }
-
+            hint = await CommitAsync(group, hint);
         await hint.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
@@ -100,15 +93,21 @@ internal sealed class SubmissionGroups(SubmissionTable table, JobSignal signal)
         return group;
     }
 
-    /// <summary>Whether there are jobs that were not there before.</summary>
-    private async Task<bool> CommitAsync(List<PendingSubmission> group)
+    /// <summary>Returns the hint that is under way to the workers; the next group does not wait for it.</summary>
+    private async Task<Task> CommitAsync(List<PendingSubmission> group, Task hint)
     {
         try
         {
             var stored = await table.StoreAsync(group, waits: false, CancellationToken.None);
+            if (stored.Any(IsNew))
+            {
+                // One at a time, and it may be lost.
+                await hint.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                hint = signal.PublishAsync();
+            }
+
             for (var i = 0; i < group.Count; i++)
                 group[i].Set(stored[i]);
-            return stored.Any(IsNew);
         }
         catch (Exception exception) when (group.Count > 1 && !DatabaseErrors.IsUnavailable(exception))
         {
@@ -120,7 +119,7 @@ internal sealed class SubmissionGroups(SubmissionTable table, JobSignal signal)
             group.ForEach(submission => submission.Fail(exception));
         }
 
-        return false;
+        return hint;
     }
 
     private static bool IsNew(StoredSubmission stored) => stored.Outcome is StoredSubmission.Accepted or StoredSubmission.Stored;
