@@ -1,3 +1,5 @@
+using ValueCanvas.Core.Jobs.Submissions;
+
 namespace ValueCanvas.Api.Audit;
 
 internal static class AuditExtensions
@@ -17,6 +19,7 @@ internal static class AuditExtensions
         services.AddSingleton<AuditMetrics>();
         services.AddSingleton<AuditQueue>();
         services.AddSingleton<AuditLog>();
+        services.AddSingleton<JobNoteWriter>(AuditSql.InsertOf);
         services.AddSingleton<AuditReader>();
         services.AddHostedService<AuditWriter>();
         services.AddHostedService<MalformedRequests>();

@@ -44,6 +44,12 @@ internal sealed class AuditLog : IDisposable
         Note(context);
     }
 
+    /// <summary>For the transaction that submits a job; once it has, <see cref="Wrote"/> belongs to it.</summary>
+    public AuditJobNote NoteOf(Guid jobId, HttpContext context, AuditEvent entry) => new(jobId, Row(context, entry));
+
+    /// <summary>What was to be said about this request is committed.</summary>
+    public static void Wrote(HttpContext context) => Note(context);
+
     /// <summary>The same for a store whose transaction its caller does not see.</summary>
     public AuditNote Noting(HttpContext context, AuditEvent entry) =>
         (db, cancellationToken) => WriteAsync(db, context, entry, cancellationToken);

@@ -1,5 +1,6 @@
 using Npgsql;
 using NpgsqlTypes;
+using ValueCanvas.Core.Jobs.Submissions;
 
 namespace ValueCanvas.Api.Audit;
 
@@ -16,6 +17,31 @@ internal static class AuditSql
             AS r (id, occurred_at, event, outcome, actor_kind, actor_id, subject_kind, subject_id, trace_id, source, details)
         ON CONFLICT DO NOTHING
         """;
+
+    private const string InsertOfJobs =
+        """
+        INSERT INTO audit_log
+            (id, tenant_id, occurred_at, event, outcome, actor_kind, actor_id, subject_kind, subject_id, trace_id, source, details)
+        SELECT r.id, $2, r.occurred_at, r.event, r.outcome, r.actor_kind, r.actor_id, r.subject_kind, r.subject_id, r.trace_id, r.source,
+               r.details::jsonb
+        FROM unnest($1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            AS r (id, occurred_at, event, outcome, actor_kind, actor_id, subject_kind, subject_id, trace_id, source, details, job)
+        WHERE EXISTS (SELECT FROM llm_jobs j WHERE j.id = r.job)
+        ON CONFLICT DO NOTHING
+        """;
+
+    /// <summary>As part of a batch, after what submits the jobs: rows of those that were refused are left out.</summary>
+    public static NpgsqlBatchCommand InsertOf(IReadOnlyList<JobNote> notes)
+    {
+        var command = new NpgsqlBatchCommand(InsertOfJobs);
+        AuditJobNote[] rows = [.. notes.Cast<AuditJobNote>()];
+        Fill(command.Parameters, rows[0].Row.Tenant, Array.ConvertAll(rows, note => note.Row));
+        command.Parameters.Add(new()
+        {
+            Value = Array.ConvertAll(rows, note => note.JobId), NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Uuid,
+        });
+        return command;
+    }
 
     /// <summary>In the transaction that the connection is in; the rows' one tenant must be its <c>app.tenant_id</c>, or none.</summary>
     public static async Task InsertAsync(NpgsqlConnection connection, AuditRow[] rows, CancellationToken cancellationToken)

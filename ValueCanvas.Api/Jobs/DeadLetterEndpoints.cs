@@ -47,19 +47,16 @@ internal static class DeadLetterEndpoints
             return TypedResults.Accepted((string?)null, Envelope.Of(new JobList([])));
         var submission = await control.RetryAsync(
             caller.TenantId, dead, caller.HolderId, caller.ApiKeyId, null,
-            async (db, added, ct) =>
-            {
-                foreach (var job in added)
-                    await audit.WriteAsync(db, context, new("job.retried") { Subject = new("job", job.RetryOf!.Value) }, ct);
-            },
+            (id, job) => audit.NoteOf(id, context, new("job.retried") { Subject = new("job", job.RetryOf!.Value) }),
             cancellationToken);
-        return submission is Submission.Accepted accepted
-            ? TypedResults.Accepted((string?)null, Envelope.Of(new JobList([.. accepted.Jobs.Select(job => JobData.From(job))])))
-            : throw new RequestException(StatusCodes.Status429TooManyRequests, "So many jobs may not wait at the same time. Retry fewer.")
+        if (submission is not Submission.Accepted accepted)
+            throw new RequestException(StatusCodes.Status429TooManyRequests, "So many jobs may not wait at the same time. Retry fewer.")
             {
                 Code = "queue_full",
                 RetryAfter = TimeSpan.FromSeconds(5),
             };
+        AuditLog.Wrote(context);
+        return TypedResults.Accepted((string?)null, Envelope.Of(new JobList([.. accepted.Jobs.Select(job => JobData.From(job))])));
     }
 
     private static async Task<IResult> PurgeAsync(

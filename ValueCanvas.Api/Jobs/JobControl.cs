@@ -1,6 +1,7 @@
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
+using ValueCanvas.Core.Jobs.Submissions;
 
 namespace ValueCanvas.Api.Jobs;
 
@@ -41,7 +42,7 @@ internal sealed class JobControl(TenantDatabase database, JobStore jobs)
         Guid submitterId,
         Guid? submitterKeyId,
         JobRequest? request,
-        Func<ValueCanvasDbContext, IReadOnlyList<Job>, CancellationToken, Task> also,
+        Func<Guid, NewJob, JobNote> note,
         CancellationToken cancellationToken) =>
         await jobs.SubmitAsync(
             tenantId,
@@ -56,7 +57,7 @@ internal sealed class JobControl(TenantDatabase database, JobStore jobs)
                 }),
             ],
             request,
-            also,
+            note,
             cancellationToken);
 
     /// <summary>Removes dead letters, with all that belongs to them; says how many.</summary>

@@ -160,13 +160,14 @@ internal static class JobEndpoints
             };
         var submission = await control.RetryAsync(
             caller.TenantId, [found.Job], caller.HolderId, caller.ApiKeyId, null,
-            (db, _, ct) => audit.WriteAsync(db, context, new("job.retried") { Subject = new("job", found.Job.Id) }, ct), cancellationToken);
+            (next, _) => audit.NoteOf(next, context, new("job.retried") { Subject = new("job", found.Job.Id) }), cancellationToken);
         if (submission is not Submission.Accepted { Jobs: [var again] })
             throw new RequestException(StatusCodes.Status429TooManyRequests, "No further job may wait at present. Try again later.")
             {
                 Code = "queue_full",
                 RetryAfter = TimeSpan.FromSeconds(5),
             };
+        AuditLog.Wrote(context);
         return TypedResults.Accepted(links.GetPathByName(context, "GetJob", new { id = again.Id }), Envelope.Of(JobData.From(again)));
     }
 

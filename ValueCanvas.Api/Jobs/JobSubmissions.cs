@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Microsoft.EntityFrameworkCore;
-using Npgsql;
 using ValueCanvas.Api.Audit;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Errors;
@@ -46,18 +45,22 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
             caller.TenantId,
             accepted,
             request,
-            (db, added, ct) => audit.WriteAsync(
-                (NpgsqlConnection)db.Database.GetDbConnection(),
-                context,
-                [.. added.Select(job => new AuditEvent("job.submitted") { Subject = new("job", job.Id) })],
-                ct),
+            (id, _) => audit.NoteOf(id, context, new("job.submitted") { Subject = new("job", id) }),
             cancellationToken);
 
         // 3. What became of it.
         switch (submission)
         {
             case Submission.Accepted done:
+                AuditLog.Wrote(context);
                 return (done.Jobs, done.Jobs.Count > done.Kept.Count);
+            case Submission.Replayed { Jobs: [] }:
+                throw new RequestException(
+                    StatusCodes.Status409Conflict,
+                    $"What was submitted under this {KeyHeader} has been removed. Use a new key to submit it again.")
+                {
+                    Code = "jobs_removed",
+                };
             case Submission.Replayed earlier:
                 context.Response.Headers[ReplayedHeader] = "true";
                 return (earlier.Jobs, true);

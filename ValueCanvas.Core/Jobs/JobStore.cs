@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using Microsoft.EntityFrameworkCore;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Jobs.Submissions;
 
 namespace ValueCanvas.Core.Jobs;
 
@@ -8,14 +10,14 @@ namespace ValueCanvas.Core.Jobs;
 public sealed class JobStore
 {
     private readonly TenantDatabase _database;
-    private readonly JobSignal _signal;
+    private readonly SubmissionGroups _submissions;
     private readonly JobMetrics _metrics;
     private readonly TimeProvider _time;
 
-    internal JobStore(TenantDatabase database, JobSignal signal, JobMetrics metrics, TimeProvider time)
+    internal JobStore(TenantDatabase database, SubmissionGroups submissions, JobMetrics metrics, TimeProvider time)
     {
         _database = database;
-        _signal = signal;
+        _submissions = submissions;
         _metrics = metrics;
         _time = time;
     }
@@ -26,8 +28,7 @@ public sealed class JobStore
     /// </summary>
     public async Task<Job> EnqueueAsync(Guid tenantId, string type, string? promptKey, string args, CancellationToken cancellationToken)
     {
-        var submission = await SubmitAsync(
-            tenantId, [new NewJob(type, promptKey, args)], null, (_, _, _) => Task.CompletedTask, cancellationToken);
+        var submission = await SubmitAsync(tenantId, [new NewJob(type, promptKey, args)], null, null, cancellationToken);
         return submission is Submission.Accepted accepted
             ? accepted.Jobs[0]
             : throw new InvalidOperationException("The tenant has as many waiting jobs as it may.");
@@ -35,44 +36,41 @@ public sealed class JobStore
 
     /// <summary>
     /// Stores all of the jobs or none; when this returns <see cref="Submission.Accepted"/>, they are committed, and with them what
-    /// <paramref name="also"/> writes about those that are new. With a <paramref name="request"/> the same submission again is none.
+    /// <paramref name="note"/> makes of those that are new. With a <paramref name="request"/> the same submission again is none. Those of
+    /// several callers are committed together.
     /// </summary>
     public async Task<Submission> SubmitAsync(
         Guid tenantId,
         IReadOnlyList<NewJob> jobs,
         JobRequest? request,
-        Func<ValueCanvasDbContext, IReadOnlyList<Job>, CancellationToken, Task> also,
+        Func<Guid, NewJob, JobNote>? note,
         CancellationToken cancellationToken)
     {
         // 1. The attempts continue the trace of this request.
-        var members = FamilyMember.Of(jobs, _time.GetUtcNow());
+        var members = SubmittedJob.Of(jobs, _time.GetUtcNow());
         using var activity = JobTracing.StartSend(members.Count == 1 ? jobs[0].Type : null, members.Count);
         var context = activity ?? Activity.Current;
-        var ids = members.Select(member => member.Id).ToArray();
-        if (ids is [var only])
-            activity?.SetTag("messaging.message.id", only.ToString());
+        if (members is [var only])
+            activity?.SetTag("messaging.message.id", only.Id.ToString());
+        var trace = new TraceContext(context is { IdFormat: ActivityIdFormat.W3C } ? context.Id : null, context?.TraceStateString);
 
-        // 2. Commit, or nothing at all: what refuses has written nothing but the key, which goes with the transaction.
-        Submission submission;
-        try
-        {
-            submission = await _database.WriteAsync(
-                tenantId, (db, ct) => StoreAsync(db, tenantId, members, ids, request, context, also, ct), cancellationToken);
-        }
-        catch (RefusedException refused)
-        {
-            return refused.Submission;
-        }
+        // 2. Commit, or nothing at all.
+        var notes = note is null ? [] : members.Select(member => note(member.Id, member.New)).ToArray();
+        var pending = new PendingSubmission(tenantId, members, request, notes, trace, cancellationToken);
+        var stored = await _submissions.SubmitAsync(pending, cancellationToken);
 
         // 3. Only now may anybody hear of it.
-        if (submission is Submission.Accepted accepted && accepted.Jobs.Count > accepted.Kept.Count)
+        var outcome = await ToOutcomeAsync(pending, stored, cancellationToken);
+        if (outcome is Submission.Accepted accepted)
         {
-            foreach (var job in accepted.Jobs.Where(job => !accepted.Kept.Contains(job.Id)))
-                _metrics.Enqueued(job.Type);
-            await _signal.PublishAsync();
+            foreach (var job in accepted.Jobs)
+            {
+                if (!accepted.Kept.Contains(job.Id))
+                    _metrics.Enqueued(job.Type);
+            }
         }
 
-        return submission;
+        return outcome;
     }
 
     /// <summary>The job and, once it succeeded, its result as JSON; null when the tenant has no such job.</summary>
@@ -156,74 +154,47 @@ public sealed class JobStore
             },
             cancellationToken);
 
-    private static async Task<Submission> StoreAsync(
-        ValueCanvasDbContext db,
-        Guid tenantId,
-        IReadOnlyList<FamilyMember> members,
-        Guid[] ids,
-        JobRequest? request,
-        Activity? context,
-        Func<ValueCanvasDbContext, IReadOnlyList<Job>, CancellationToken, Task> also,
-        CancellationToken cancellationToken)
+    private async Task<Submission> ToOutcomeAsync(
+        PendingSubmission pending, StoredSubmission stored, CancellationToken cancellationToken)
     {
-        if (request is not null && await JobSubmission.ReserveKeyAsync(db, tenantId, request, ids, cancellationToken) is { } earlier)
-            return earlier;
-        if (await JobSubmission.CheckRoomAsync(db, tenantId, members.Count, cancellationToken) is { } full)
-            throw new RefusedException(full);
-
-        // Unique keys in one order everywhere, so that two submissions never wait for each other.
-        var kept = new Dictionary<Guid, Job>();
-        foreach (var (index, member) in members.Index().Where(item => item.Item.Job.UniqueKey is not null)
-            .OrderBy(item => item.Item.Job.UniqueKey, StringComparer.Ordinal))
+        switch (stored.Outcome)
         {
-            if (await JobSubmission.FindConflictAsync(db, tenantId, member.Job, cancellationToken) is not { } existing)
-                continue;
-            if (member.Job.OnConflict != JobConflict.Keep)
-                throw new RefusedException(new Submission.NotUnique(index, existing.Id));
-            kept[member.Id] = existing;
-        }
-
-        if (await JobSubmission.HoldParentsAsync(
-            db, tenantId, members.Select(member => member.Job.ParentId).OfType<Guid>(), cancellationToken) is { } orphan)
-            throw new RefusedException(orphan);
-
-        // The children of a job that was there before were there before, too.
-        var rows = members
-            .Where(member => member.Parent is not { } parent || !kept.ContainsKey(parent))
-            .Select(member => kept.GetValueOrDefault(member.Id)
-                ?? JobSubmission.ToRow(member.Id, tenantId, member.Job, context, member.Parent))
-            .ToArray();
-        var there = kept.Values.Select(job => job.Id).ToHashSet();
-        var added = rows.Where(row => !there.Contains(row.Id)).ToArray();
-        db.AddRange(added);
-        if (request is not null && kept.Count > 0)
-            await JobSubmission.AmendKeyAsync(db, tenantId, request, [.. rows.Select(row => row.Id)], cancellationToken);
-        await also(db, added, cancellationToken);
-        return new Submission.Accepted(rows, there);
-    }
-
-    /// <summary>A job of a submission: one by itself, a parent, or after it a child.</summary>
-    private sealed record FamilyMember(Guid Id, NewJob Job, Guid? Parent)
-    {
-        public static List<FamilyMember> Of(IReadOnlyList<NewJob> jobs, DateTimeOffset now)
-        {
-            List<FamilyMember> members = [];
-            foreach (var job in jobs)
-            {
-                var id = Guid.CreateVersion7(now);
-                members.Add(new(id, job, null));
-                members.AddRange(job.Children.Select(child => new FamilyMember(Guid.CreateVersion7(now), child, id)));
-            }
-
-            return members;
+            case StoredSubmission.Accepted or StoredSubmission.Stored:
+                var own = pending.Jobs.ToDictionary(job => job.Id);
+                var kept = stored.Jobs.Where(id => !own.ContainsKey(id)).ToHashSet();
+                // What another attempt has stored, or another submission, may have gone on since.
+                var there = stored.Outcome == StoredSubmission.Stored || kept.Count > 0
+                    ? await FindAllAsync(pending.TenantId, stored.Jobs, cancellationToken)
+                    : [];
+                return new Submission.Accepted(
+                    [
+                        .. stored.Jobs
+                            .Select(id => there.GetValueOrDefault(id)
+                                ?? own.GetValueOrDefault(id)?.ToJob(pending.TenantId, pending.Trace, stored.Present))
+                            .OfType<Job>(),
+                    ],
+                    kept);
+            case StoredSubmission.Replayed:
+                var earlier = await FindAllAsync(pending.TenantId, stored.Jobs, cancellationToken);
+                return new Submission.Replayed([.. stored.Jobs.Select(id => earlier.GetValueOrDefault(id)).OfType<Job>()]);
+            case StoredSubmission.KeyReused:
+                return new Submission.KeyReused();
+            case StoredSubmission.NotUnique:
+                return new Submission.NotUnique(int.Parse(stored.Detail!, CultureInfo.InvariantCulture), stored.Jobs[0]);
+            case StoredSubmission.NoParent:
+                return new Submission.NoParent(stored.Jobs[0], stored.Detail is { } state ? JobStates.Parse(state) : null);
+            case StoredSubmission.QueueFull:
+                return new Submission.QueueFull(int.Parse(stored.Detail!, CultureInfo.InvariantCulture));
+            default:
+                throw new InvalidOperationException($"submit_llm_jobs said {stored.Outcome}.");
         }
     }
 
-    /// <summary>Takes the transaction back, key and all.</summary>
-    private sealed class RefusedException(Submission submission) : Exception
-    {
-        public Submission Submission => submission;
-    }
+    private Task<Dictionary<Guid, Job>> FindAllAsync(Guid tenantId, Guid[] ids, CancellationToken cancellationToken) =>
+        _database.ExecuteAsync(
+            tenantId,
+            (db, ct) => db.Set<Job>().AsNoTracking().Where(job => ids.Contains(job.Id)).ToDictionaryAsync(job => job.Id, ct),
+            cancellationToken);
 
     private sealed record StateRow(string State, long Count, double? WaitSeconds);
 }

@@ -1,5 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
+using Npgsql;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Jobs.Submissions;
 
 namespace ValueCanvas.Core.Jobs;
 
@@ -15,9 +17,15 @@ public static class JobsExtensions
         services.AddSingleton<Schedules.JobScheduler>();
         services.AddSingleton(provider => new LiveText(
             provider.GetRequiredService<TimeProvider>(), provider.GetService<StackExchange.Redis.IConnectionMultiplexer>()));
+        services.AddSingleton(provider => new SubmissionGroups(
+            new SubmissionTable(
+                provider.GetRequiredService<NpgsqlDataSource>(),
+                provider.GetRequiredService<IServiceScopeFactory>(),
+                provider.GetService<JobNoteWriter>()),
+            provider.GetRequiredService<JobSignal>()));
         services.AddSingleton(provider => new JobStore(
             provider.GetRequiredService<TenantDatabase>(),
-            provider.GetRequiredService<JobSignal>(),
+            provider.GetRequiredService<SubmissionGroups>(),
             provider.GetRequiredService<JobMetrics>(),
             provider.GetRequiredService<TimeProvider>()));
         return services;

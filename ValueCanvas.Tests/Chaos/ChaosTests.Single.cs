@@ -59,7 +59,7 @@ public sealed partial class ChaosTests
     public async Task Api_KilledBetweenCommitAndAnswer_TheSameKeyGetsTheSameJob()
     {
         var server = new NpgsqlConnectionStringBuilder(fleet.App);
-        await using var proxy = new HoldingProxy(server.Host!, server.Port, "llm_job_requests");
+        await using var proxy = new HoldingProxy(server.Host!, server.Port, "submit_llm_jobs");
         await using var api = await fleet.StartApiAsync(
             new NpgsqlConnectionStringBuilder(fleet.App) { Host = "127.0.0.1", Port = proxy.Port }.ConnectionString);
         using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(60) };

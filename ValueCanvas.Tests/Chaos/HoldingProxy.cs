@@ -6,8 +6,8 @@ using ValueCanvas.Tests.Infrastructure;
 namespace ValueCanvas.Tests.Chaos;
 
 /// <summary>
-/// A TCP proxy in front of PostgreSQL: of the first transaction with a certain statement it lets the COMMIT through and keeps the answer,
-/// so that what has committed can be killed before it knows.
+/// A TCP proxy in front of PostgreSQL: it lets a certain statement through, which commits by itself, and keeps the answer, so that what has
+/// committed can be killed before it knows.
 /// </summary>
 internal sealed class HoldingProxy(string host, int port, string statement) : TcpFaultProxy(host, port)
 {
@@ -22,10 +22,8 @@ internal sealed class HoldingProxy(string host, int port, string statement) : Tc
         ReadOnlyMemory<byte> bytes, TcpClient from, TcpClient to, bool fromClient, CancellationToken stop)
     {
         if (fromClient && bytes.Span.IndexOf(_statement) >= 0)
-            _committing[from] = false;
-        if (fromClient && _committing.ContainsKey(from) && bytes.Span.IndexOf("COMMIT"u8) >= 0)
             _committing[from] = true;
-        if (!fromClient && _committing.TryGetValue(to, out var committing) && committing)
+        if (!fromClient && _committing.ContainsKey(to))
         {
             _committed.TrySetResult();
             await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, stop);

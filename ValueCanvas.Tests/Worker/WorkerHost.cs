@@ -52,7 +52,7 @@ internal sealed class WorkerHost : IAsyncDisposable
     public async Task<Job> EnqueueAsync(string type, string args, NewJob job)
     {
         var submission = await Services.GetRequiredService<JobStore>().SubmitAsync(
-            Tenants.Development, [job with { Type = type, Args = args }], null, (_, _, _) => Task.CompletedTask,
+            Tenants.Development, [job with { Type = type, Args = args }], null, null,
             TestContext.Current.CancellationToken);
         return Assert.IsType<Submission.Accepted>(submission).Jobs[0];
     }

@@ -1,6 +1,7 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Jobs.Submissions;
 
 namespace ValueCanvas.Core.Jobs.Schedules;
 
@@ -62,12 +63,26 @@ public sealed class JobScheduler(IServiceScopeFactory scopes, TenantDatabase dat
                 SubmitterId = schedule.SubmitterId,
                 SubmitterKeyId = schedule.SubmitterKeyId,
             };
-            if (await JobSubmission.FindConflictAsync(db, schedule.TenantId, job, ct) is not null)
+            if (await IsWaitedForAsync(db, schedule.TenantId, job.UniqueKey, ct))
                 return false;
-            db.Add(JobSubmission.ToRow(Guid.CreateVersion7(due.Present), schedule.TenantId, job, context: null));
+            db.Add(new SubmittedJob(Guid.CreateVersion7(due.Present), job, null).ToJob(schedule.TenantId, default, due.Present));
             return true;
         },
         cancellationToken);
+
+    /// <summary>Whether a job that has not ended has the key, once this transaction alone may give it away.</summary>
+    private static async Task<bool> IsWaitedForAsync(
+        ValueCanvasDbContext db, Guid tenantId, string uniqueKey, CancellationToken cancellationToken)
+    {
+        // As submit_llm_jobs locks it.
+        var name = $"llm_jobs {tenantId} {uniqueKey}";
+        await db.Database.ExecuteSqlAsync($"SELECT pg_advisory_xact_lock(hashtextextended({name}, 0))", cancellationToken);
+        return await db.Set<Job>().AnyAsync(
+            job => job.TenantId == tenantId && job.UniqueKey == uniqueKey
+                && (job.State == JobState.Queued || job.State == JobState.Blocked || job.State == JobState.Running
+                    || job.State == JobState.Retryable),
+            cancellationToken);
+    }
 
     private sealed record DueRow(Guid Id, Guid TenantId, DateTimeOffset Present);
 }

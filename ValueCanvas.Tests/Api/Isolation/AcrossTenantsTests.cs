@@ -17,7 +17,7 @@ public sealed class AcrossTenantsTests(IsolationDatabase database) : IClassFixtu
         // Workers deliver for every tenant.
         "claim_webhook_deliveries", "prune_webhook_deliveries",
         // Write the history of jobs, which nobody else may, and remove it with them.
-        "note_llm_job_change", "note_llm_job_changes", "forget_llm_job_events",
+        "note_llm_job_change", "note_llm_job_changes", "note_llm_job_submissions", "forget_llm_job_events",
         // Before it is known who calls.
         "access_of_session", "end_session_of_token", "find_api_key", "rotate_refresh_token", "user_of_login",
         "user_of_password_reset", "redeem_password_reset",

@@ -36,6 +36,36 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
     }
 
     [Fact]
+    public async Task Submit_ManyAtOnce_EachNewJobHasItsRowInTheAuditLog()
+    {
+        var answers = await Task.WhenAll(Enumerable.Range(0, 64).Select(
+            i => PostAsync("/api/queue/llm", i % 16 == 7 ? """{"type":"chat"}""" : Chat, i % 2 == 0 ? null : $"audited {i % 8}")));
+
+        Assert.Equal(4, answers.Count(answer => answer.StatusCode == HttpStatusCode.UnprocessableEntity));
+        Assert.Equal(60, answers.Count(answer => answer.StatusCode == HttpStatusCode.Accepted));
+        // Half of them without keys, and four keys.
+        Assert.Equal(32 + 4, await CountAsync());
+        Assert.Equal(32 + 4, await Database.ScalarAsync<long>(
+            """
+            SELECT count(*) FROM llm_jobs j JOIN audit_log a ON a.subject_id = j.id::text AND a.tenant_id = j.tenant_id
+            WHERE a.event = 'job.submitted' AND a.subject_kind = 'job' AND a.source IS NOT NULL
+            """));
+        foreach (var answer in answers)
+            answer.Dispose();
+    }
+
+    [Fact]
+    public async Task Submit_SameKeyAfterItsJobWasRemoved_Is409()
+    {
+        await SubmitAsync(Chat, key: "removed");
+        await MigratedDatabase.ExecuteAsync(Database.Admin, "TRUNCATE llm_jobs CASCADE");
+
+        using var again = await PostAsync("/api/queue/llm", Chat, "removed");
+
+        await ApiHost.ProblemAsync(again, 409);
+    }
+
+    [Fact]
     public async Task Submit_AnswerNeverArrives_SameKeyGetsTheJobThatWasStored()
     {
         using (var client = new System.Net.Sockets.TcpClient())

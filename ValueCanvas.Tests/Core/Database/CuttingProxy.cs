@@ -1,13 +1,16 @@
 using System.Net.Sockets;
+using System.Text;
 using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Database;
 
 /// <summary>
-/// A TCP proxy that, armed, lets a client's COMMIT through to PostgreSQL and cuts the connection before the answer comes back.
+/// A TCP proxy that, armed, lets a client's COMMIT, or another statement that commits by itself, through to PostgreSQL and cuts the
+/// connection before the answer comes back.
 /// </summary>
-internal sealed class CuttingProxy(string host, int port) : TcpFaultProxy(host, port)
+internal sealed class CuttingProxy(string host, int port, string statement = "COMMIT") : TcpFaultProxy(host, port)
 {
+    private readonly byte[] _statement = Encoding.UTF8.GetBytes(statement);
     private int _armed;
 
     /// <summary>How many commits were cut.</summary>
@@ -18,7 +21,7 @@ internal sealed class CuttingProxy(string host, int port) : TcpFaultProxy(host, 
     protected override async Task<bool> PassAsync(
         ReadOnlyMemory<byte> bytes, TcpClient from, TcpClient to, bool fromClient, CancellationToken stop)
     {
-        var cut = fromClient && bytes.Span.IndexOf("COMMIT"u8) >= 0 && Interlocked.Exchange(ref _armed, 0) == 1;
+        var cut = fromClient && bytes.Span.IndexOf(_statement) >= 0 && Interlocked.Exchange(ref _armed, 0) == 1;
         if (cut)
         {
             // Gone for the client first, so that no answer can reach it.

@@ -127,7 +127,7 @@ public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : IAsy
             var parent = await SubmitAsync(ChildFailures.Fail, 1);
             var last = Assert.Single(await Leases.ClaimAsync("w", 10, Long, Cancel));
             var late = _host.Services.GetRequiredService<JobStore>().SubmitAsync(
-                Tenants.Development, [new NewJob("t", null, "{}") { ParentId = parent }], null, (_, _, _) => Task.CompletedTask, Cancel);
+                Tenants.Development, [new NewJob("t", null, "{}") { ParentId = parent }], null, null, Cancel);
             await Task.WhenAll(late, Leases.CompleteAsync(last, "{}", null, Cancel)).WaitAsync(Patience, Cancel);
 
             var next = Assert.Single(await Leases.ClaimAsync("w", 10, Long, Cancel));
@@ -165,7 +165,7 @@ public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : IAsy
             UniqueKey = uniqueKey,
         };
         var submission = await _host.Services.GetRequiredService<JobStore>().SubmitAsync(
-            Tenants.Development, [parent], null, (_, _, _) => Task.CompletedTask, Cancel);
+            Tenants.Development, [parent], null, null, Cancel);
         return Assert.IsType<Submission.Accepted>(submission).Jobs[0].Id;
     }
 }

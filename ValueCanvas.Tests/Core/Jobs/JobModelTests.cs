@@ -125,7 +125,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
                 OnChildFailure = policy,
             };
             var added = Assert.IsType<Submission.Accepted>(await store.SubmitAsync(
-                Tenants.Development, [parent], null, (_, _, _) => Task.CompletedTask, Cancel)).Jobs;
+                Tenants.Development, [parent], null, null, Cancel)).Jobs;
             var head = model[added[0].Id] = Model.OfParent(policy);
             foreach (var child in added.Skip(1))
                 model[child.Id] = head.Adopt();
