@@ -3,7 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using ValueCanvas.Tests.Infrastructure;
 
-namespace ValueCanvas.Tests.Chaos;
+namespace ValueCanvas.Tests.Chaos.Faults;
 
 /// <summary>
 /// A TCP proxy in front of PostgreSQL: of the first transaction with a certain statement it lets the COMMIT through and keeps the answer,
