@@ -60,7 +60,7 @@ public abstract class FaultTest(ChaosFleet fleet)
 
         Assert.Empty(verdict.All);
         if (before is not null && after is not null)
-            Assert.True(after.Median >= before.Median * Recovered, $"{before.Median:0.0} jobs/s before, {after.Median:0.0} afterwards.");
+            Assert.True(after.PerSecond >= before.PerSecond * Recovered, $"{before.PerSecond:0.0} jobs/s before, {after.PerSecond:0.0} afterwards.");
     }
 
     /// <summary>Again and again, for so long.</summary>
@@ -77,7 +77,7 @@ public abstract class FaultTest(ChaosFleet fleet)
     private async Task<double> BackAsync(JobRate before)
     {
         var healed = Stopwatch.GetTimestamp();
-        while (await JobRate.ForAsync(fleet, Look) < before.Median * Recovered && Stopwatch.GetElapsedTime(healed) < Settled)
+        while (await JobRate.ForAsync(fleet, Look) < before.PerSecond * Recovered && Stopwatch.GetElapsedTime(healed) < Settled)
         {
         }
 

@@ -11,6 +11,7 @@ internal sealed record ChaosSize
         Workers = 2,
         Backlog = 24,
         Warm = 1,
+        Concurrency = 4,
         Pace = TimeSpan.FromMilliseconds(20),
         // Leases so short that a lost worker is a matter of seconds.
         Leases =
@@ -30,8 +31,9 @@ internal sealed record ChaosSize
         Workers = 3,
         Backlog = 60,
         Warm = 120,
-        // Twelve jobs of 0.6 s at a time: the models are what limits the rate, not what else this machine does.
-        Pace = TimeSpan.FromMilliseconds(100),
+        // 24 jobs of 1.5 s at a time: the models are what limits the rate, not what else this machine does.
+        Concurrency = 8,
+        Pace = TimeSpan.FromMilliseconds(250),
         Leases = [],
         MaxCrashes = 3,
         Proxied = true,
@@ -49,6 +51,9 @@ internal sealed record ChaosSize
 
     /// <summary>So many jobs have been done before the first fault.</summary>
     public required int Warm { get; init; }
+
+    /// <summary>Jobs that a worker runs at the same time.</summary>
+    public required int Concurrency { get; init; }
 
     /// <summary>Between two words of an answer.</summary>
     public required TimeSpan Pace { get; init; }

@@ -17,7 +17,7 @@ internal sealed class ChaosWorkers(ChaosSize size, string database, string redis
     /// <summary>What they are configured with, beside addresses.</summary>
     public (string Key, string Value)[] Settings =>
     [
-        .. size.Leases, ("Worker:Concurrency", "4"), ("Worker:MaxCrashes", $"{size.MaxCrashes}"), ("Usage:Directory", Books),
+        .. size.Leases, ("Worker:Concurrency", $"{size.Concurrency}"), ("Worker:MaxCrashes", $"{size.MaxCrashes}"), ("Usage:Directory", Books),
         ("Inference:InternalKey", ChaosModels.InternalKey),
         ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
     ];

@@ -48,7 +48,7 @@ internal static class ChaosTables
         void Row(string goal, string kind)
         {
             var found = measured.Sum(row => row["verdict"]![kind]!.AsArray().Count);
-            Line(goal, Number(found), found == 0);
+            Line(goal, $"{found}", found == 0);
         }
 
         void Line(string goal, string found, bool met) => text.Append($"| {goal} | {found} | {(met ? "met" : "**missed**")} |\n");
@@ -85,10 +85,10 @@ internal static class ChaosTables
     private static string Rate(JsonNode rate)
     {
         var windows = rate["windows"]!.AsArray().Select(one => (double)one!).ToArray();
-        return $"{Number(rate["median"], "0.0")} ({Number(windows.Min(), "0.0")}–{Number(windows.Max(), "0.0")})";
+        return $"{Number(rate["per_second"], "0.0")} ({Number(windows.Min(), "0.0")}–{Number(windows.Max(), "0.0")})";
     }
 
-    private static double Ratio(JsonObject row) => (double)row["after"]!["median"]! / (double)row["before"]!["median"]!;
+    private static double Ratio(JsonObject row) => (double)row["after"]!["per_second"]! / (double)row["before"]!["per_second"]!;
 
     private static bool IsNothing(JsonObject row) => ((string)row["key"]!).StartsWith("nothing", StringComparison.Ordinal);
 }
