@@ -16,6 +16,7 @@ using ValueCanvas.Worker.Execution;
 namespace ValueCanvas.Tests.Chaos;
 
 /// <summary>The Api's clock is five minutes fast and the worker's five minutes slow; the database's is the one that counts.</summary>
+[Trait("fault", "clocks-apart")]
 public sealed class ClockTests(ServersFixture servers) : IAsyncLifetime
 {
     private static readonly TimeSpan Apart = TimeSpan.FromMinutes(5);

@@ -13,6 +13,7 @@ using ValueCanvas.Tests.Worker;
 namespace ValueCanvas.Tests.Chaos;
 
 /// <summary>A worker process that wakes up after another has done its job.</summary>
+[Trait("fault", "worker-frozen")]
 public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);

@@ -14,6 +14,7 @@ using ValueCanvas.Tests.Worker;
 namespace ValueCanvas.Tests.Chaos;
 
 /// <summary>A job that kills whatever worker runs it, and others that run beside it each time.</summary>
+[Trait("fault", "poison-job")]
 public sealed class PoisonTests(ServersFixture servers) : IAsyncLifetime
 {
     private const int Innocent = 6;

@@ -27,15 +27,19 @@ internal sealed class WorkerHost : IAsyncDisposable
         params (string Key, string Value)[] settings) =>
         StartAsync(database, builder => builder.Services.AddSingleton(handler), redis, settings);
 
-    public static async Task<WorkerHost> StartAsync(
+    public static Task<WorkerHost> StartAsync(
         MigratedDatabase database,
         Action<IHostApplicationBuilder> configure,
         string? redis = null,
-        params (string Key, string Value)[] settings)
+        params (string Key, string Value)[] settings) =>
+        StartAsync(database.App, redis ?? database.Redis, configure, settings);
+
+    public static async Task<WorkerHost> StartAsync(
+        string database, string redis, Action<IHostApplicationBuilder> configure, (string Key, string Value)[] settings)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
-        builder.Configuration["ConnectionStrings:valuecanvas"] = database.App + ";Pooling=true";
-        builder.Configuration["ConnectionStrings:cache"] = redis ?? database.Redis;
+        builder.Configuration["ConnectionStrings:valuecanvas"] = database + ";Pooling=true";
+        builder.Configuration["ConnectionStrings:cache"] = redis;
         builder.Configuration.AddInMemoryCollection(settings.Select(s => KeyValuePair.Create(s.Key, (string?)s.Value)));
         builder.Services.AddMetrics();
         builder.Services.AddLogging();

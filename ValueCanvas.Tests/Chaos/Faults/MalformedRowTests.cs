@@ -1,13 +1,10 @@
-using System.Net.Http.Headers;
 using Npgsql;
 using ValueCanvas.Core.Database;
-using ValueCanvas.Tests.Api;
-using ValueCanvas.Tests.Core.Database;
+using ValueCanvas.Tests.Chaos.Fleet;
 
-namespace ValueCanvas.Tests.Chaos;
+namespace ValueCanvas.Tests.Chaos.Faults;
 
-/// <summary>Faults of a single submission and of single rows, in the same fleet and under the same load.</summary>
-public sealed partial class ChaosTests
+public sealed class MalformedRowTests(ChaosFleet fleet) : FaultTest(fleet)
 {
     // What no submission leaves in the table: type, prompt key, arguments, and how it must end.
     private static readonly (string Type, string? PromptKey, string Args, string Error)[] Malformed =
@@ -23,7 +20,7 @@ public sealed partial class ChaosTests
         ("nobody_knows_it", null, "{}", "unknown_type"),
     ];
 
-    [Fact]
+    [Fact, Trait("fault", "malformed-rows")]
     public Task Rows_Malformed_FailAndHoldNobodyUp() => UnderAsync("malformed rows", async () =>
     {
         List<Guid> jobs = [];
@@ -40,45 +37,20 @@ public sealed partial class ChaosTests
 
         for (var i = 0; i < jobs.Count; i++)
         {
-            await fleet.UntilAsync($"SELECT state = 'failed' FROM llm_jobs WHERE id = '{jobs[i]}'");
+            await Fleet.Database.UntilAsync($"SELECT state = 'failed' FROM llm_jobs WHERE id = '{jobs[i]}'");
             Assert.Equal(
                 $"{Malformed[i].Error} 1",
-                await fleet.ScalarAsync<string>($"SELECT error_code || ' ' || attempt FROM llm_jobs WHERE id = '{jobs[i]}'"));
+                await Fleet.Database.ScalarAsync<string>($"SELECT error_code || ' ' || attempt FROM llm_jobs WHERE id = '{jobs[i]}'"));
         }
 
         // A time that no claim could reckon with would stop all of them: the table does not take it.
-        var refused = await Assert.ThrowsAsync<PostgresException>(() => MigratedDatabase.ExecuteAsync(
-            fleet.Admin, $"UPDATE llm_jobs SET run_at = '-infinity' WHERE id = '{odd[0]}'"));
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => Fleet.Database.ExecuteAsync(
+            $"UPDATE llm_jobs SET run_at = '-infinity' WHERE id = '{odd[0]}'"));
         Assert.StartsWith("23", refused.SqlState, StringComparison.Ordinal);
 
         foreach (var job in odd)
-            await fleet.UntilAsync($"SELECT state = 'succeeded' FROM llm_jobs WHERE id = '{job}'");
+            await Fleet.Database.UntilAsync($"SELECT state = 'succeeded' FROM llm_jobs WHERE id = '{job}'");
     });
-
-    [Fact]
-    public async Task Api_KilledBetweenCommitAndAnswer_TheSameKeyGetsTheSameJob()
-    {
-        var server = new NpgsqlConnectionStringBuilder(fleet.App);
-        await using var proxy = new HoldingProxy(server.Host!, server.Port, "submit_llm_jobs");
-        await using var api = await fleet.StartApiAsync(
-            new NpgsqlConnectionStringBuilder(fleet.App) { Host = "127.0.0.1", Port = proxy.Port }.ConnectionString);
-        using var http = new HttpClient { Timeout = TimeSpan.FromSeconds(60) };
-        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", ApiHost.Key);
-        var key = Guid.NewGuid().ToString("N");
-        fleet.Load.Sent[key] = true;
-
-        var asked = ChaosLoad.SubmitAsync(http, api.Address, key, fleet.Load.Wrong, Cancel);
-        await proxy.Committed.WaitAsync(TimeSpan.FromSeconds(60), Cancel);
-        await api.KillAsync();
-        Assert.Null(await asked);
-        var stored = await fleet.ScalarAsync<Guid>($"SELECT id FROM llm_jobs WHERE args->>'prompt' = '{key}'");
-        var again = await ChaosLoad.SubmitAsync(http, fleet.Api, key, fleet.Load.Wrong, Cancel);
-
-        Assert.NotEqual(Guid.Empty, stored);
-        Assert.Equal((stored, true), again);
-        Assert.Equal(1, await fleet.ScalarAsync<long>($"SELECT count(*) FROM llm_jobs WHERE args->>'prompt' = '{key}'"));
-        await fleet.UntilAsync($"SELECT state = 'succeeded' FROM llm_jobs WHERE id = '{stored}'");
-    }
 
     private async Task<Guid> InsertAsync(string type, string? promptKey, string args, string? checkpoint = null)
     {
@@ -90,8 +62,7 @@ public sealed partial class ChaosTests
                VALUES ('{id}', '{Tenants.Development}', 0, '{checkpoint}');
                """
             : "";
-        await MigratedDatabase.ExecuteAsync(
-            fleet.Admin,
+        await Fleet.Database.ExecuteAsync(
             $"""
              INSERT INTO llm_jobs (id, tenant_id, type, prompt_key, args, run_at, deadline_at, traceparent, tracestate)
              VALUES ('{id}', '{Tenants.Development}', '{type}', {(promptKey is null ? "NULL" : $"'{promptKey}'")}, '{args}',

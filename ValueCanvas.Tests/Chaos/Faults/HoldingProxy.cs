@@ -3,7 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using ValueCanvas.Tests.Infrastructure;
 
-namespace ValueCanvas.Tests.Chaos;
+namespace ValueCanvas.Tests.Chaos.Faults;
 
 /// <summary>
 /// A TCP proxy in front of PostgreSQL: it lets a certain statement through, which commits by itself, and keeps the answer, so that what has

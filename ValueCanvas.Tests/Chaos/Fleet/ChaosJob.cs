@@ -1,7 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using ValueCanvas.Tests.Core.Inference;
 
-namespace ValueCanvas.Tests.Chaos;
+namespace ValueCanvas.Tests.Chaos.Fleet;
 
 /// <summary>
 /// Jobs whose right result is known: a model that is asked for the rest of an answer gives just that, so a text with a gap, or with

@@ -5,7 +5,7 @@ using System.Text;
 using System.Text.Json;
 using ValueCanvas.Tests.Api;
 
-namespace ValueCanvas.Tests.Chaos;
+namespace ValueCanvas.Tests.Chaos.Fleet;
 
 /// <summary>
 /// Clients that keep the queue full, each as a good client is: one Idempotency-Key for each job, sent again until there is an answer.
@@ -16,15 +16,15 @@ internal sealed class ChaosLoad : IAsyncDisposable
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
     private readonly CancellationTokenSource _stop = new();
-    private readonly HttpClient _http = new() { Timeout = TimeSpan.FromSeconds(10) };
+    private readonly HttpClient _http = Client();
     private readonly Func<Uri> _api;
     private readonly Func<bool> _wantsMore;
     private readonly Task[] _clients;
+    private double _perSecond;
 
     public ChaosLoad(Func<Uri> api, Func<bool> wantsMore)
     {
         (_api, _wantsMore) = (api, wantsMore);
-        _http.DefaultRequestHeaders.Authorization = new("Bearer", ApiHost.Key);
         _clients = [.. Enumerable.Range(0, Clients).Select(_ => Task.Run(RunAsync))];
     }
 
@@ -36,6 +36,20 @@ internal sealed class ChaosLoad : IAsyncDisposable
 
     /// <summary>Answers that no fault excuses.</summary>
     public ConcurrentQueue<string> Wrong { get; } = new();
+
+    /// <summary>So many jobs a second at random times, instead of a queue that is never empty; 0: that again.</summary>
+    public double PerSecond
+    {
+        get => Volatile.Read(ref _perSecond);
+        set => Volatile.Write(ref _perSecond, value);
+    }
+
+    /// <summary>One of a tenant with a key.</summary>
+    public static HttpClient Client() => new()
+    {
+        Timeout = TimeSpan.FromSeconds(20),
+        DefaultRequestHeaders = { Authorization = new("Bearer", ApiHost.Key) },
+    };
 
     /// <summary>Null where there was no answer, or none that counts.</summary>
     public static async Task<(Guid Job, bool Replayed)?> SubmitAsync(
@@ -67,6 +81,15 @@ internal sealed class ChaosLoad : IAsyncDisposable
         return null;
     }
 
+    /// <summary>One job, asked for until it is accepted.</summary>
+    public async Task SubmitAsync(CancellationToken cancellationToken)
+    {
+        var key = Guid.NewGuid().ToString("N");
+        Sent[key] = true;
+        while (await SubmitAsync(_http, _api(), key, Wrong, cancellationToken) is not { } accepted || !Accepted.TryAdd(key, accepted.Job))
+            await Task.Delay(Pause, TimeProvider.System, cancellationToken);
+    }
+
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
@@ -81,16 +104,29 @@ internal sealed class ChaosLoad : IAsyncDisposable
         {
             while (true)
             {
-                while (!_wantsMore())
-                    await Task.Delay(Pause / 5, TimeProvider.System, _stop.Token);
-                var key = Guid.NewGuid().ToString("N");
-                Sent[key] = true;
-                while (await SubmitAsync(_http, _api(), key, Wrong, _stop.Token) is not { } accepted || !Accepted.TryAdd(key, accepted.Job))
-                    await Task.Delay(Pause, TimeProvider.System, _stop.Token);
+                await TurnAsync();
+                await SubmitAsync(_stop.Token);
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
+        }
+    }
+
+    private async Task TurnAsync()
+    {
+        while (true)
+        {
+            if (PerSecond is > 0 and var rate)
+            {
+                await Task.Delay(
+                    TimeSpan.FromSeconds(-Math.Log(1 - Random.Shared.NextDouble()) * Clients / rate), TimeProvider.System, _stop.Token);
+                return;
+            }
+
+            if (_wantsMore())
+                return;
+            await Task.Delay(Pause / 5, TimeProvider.System, _stop.Token);
         }
     }
 }
