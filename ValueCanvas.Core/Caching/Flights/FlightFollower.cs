@@ -37,7 +37,8 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
         var time = exchange.Time;
         var (next, last, unheard, askedAt, heardAt) = (0, -1, 0, 0L, time.GetTimestamp());
         Dictionary<int, ExchangeMessage> early = [];
-        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break off.
+        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole;
+        // and then it cannot break off.
         var held = flight.Mode.IsStream ? null : new List<FlightPart>();
         while (true)
         {
@@ -78,7 +79,8 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
                 unheard = await exchange.WantAsync(there, next) ? 0 : unheard + 1;
             }
 
-            // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.
+            // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is.
+            // Whoever has nothing yet waits for neither.
             if (next == 0 && unheard >= MostUnheard)
                 return Followed.Nothing;
             var silence = time.GetElapsedTime(heardAt);
