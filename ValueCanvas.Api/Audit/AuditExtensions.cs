@@ -1,3 +1,4 @@
+using ValueCanvas.Api.Responses;
 namespace ValueCanvas.Api.Audit;
 
 internal static class AuditExtensions
@@ -22,8 +23,7 @@ internal static class AuditExtensions
         services.AddHostedService<MalformedRequests>();
         services.AddSingleton<AuditPruner>();
         services.AddHostedService(provider => provider.GetRequiredService<AuditPruner>());
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, AuditContext.Default));
+        return services.AddJson(AuditContext.Default);
     }
 
     /// <summary>First of all: it sees how every request ends.</summary>

@@ -23,7 +23,7 @@ internal static class JobEndpoints
         services.AddSingleton<JobLimits>();
         services.AddSingleton<QueuePause>();
         services.AddSingleton<JobWatch>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, JobContext.Default));
+        return services.AddJson(JobContext.Default);
     }
 
     public static RouteGroupBuilder MapJobEndpoints(this RouteGroupBuilder group)
@@ -31,7 +31,8 @@ internal static class JobEndpoints
         group.WithTags("Queue").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Queue);
         group.MapPost("/llm", EnqueueAsync)
             .RequireRole(Role.Member)
-            .WithSummary("Submit a job, with children or without; 202 says that it is stored. The header Idempotency-Key makes it count once")
+            .WithSummary(
+                "Submit a job, with children or without; 202 says that it is stored. The header Idempotency-Key makes it count once")
             .Produces<Envelope<JobData>>(StatusCodes.Status202Accepted)
             .Produces<Envelope<JobData>>()
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -153,20 +154,26 @@ internal static class JobEndpoints
     {
         var found = await jobs.FindAsync(caller.TenantId, ReadId(id), cancellationToken) ?? throw NotThere();
         if (!found.Job.State.IsFinal())
+        {
             throw new RequestException(
                 StatusCodes.Status409Conflict, $"The job has not ended: it is {found.Job.State.ToName()}. Cancel it first.")
             {
                 Code = "job_not_ended",
             };
+        }
+
         var submission = await control.RetryAsync(
             caller.TenantId, [found.Job], caller.HolderId, caller.ApiKeyId, null,
             (db, _, ct) => audit.WriteAsync(db, context, new("job.retried") { Subject = new("job", found.Job.Id) }, ct), cancellationToken);
         if (submission is not Submission.Accepted { Jobs: [var again] })
+        {
             throw new RequestException(StatusCodes.Status429TooManyRequests, "No further job may wait at present. Try again later.")
             {
                 Code = "queue_full",
                 RetryAfter = TimeSpan.FromSeconds(5),
             };
+        }
+
         return TypedResults.Accepted(links.GetPathByName(context, "GetJob", new { id = again.Id }), Envelope.Of(JobData.From(again)));
     }
 
