@@ -1,4 +1,3 @@
-using ValueCanvas.Api.Responses;
 namespace ValueCanvas.Api.Audit;
 
 internal static class AuditExtensions
@@ -23,7 +22,8 @@ internal static class AuditExtensions
         services.AddHostedService<MalformedRequests>();
         services.AddSingleton<AuditPruner>();
         services.AddHostedService(provider => provider.GetRequiredService<AuditPruner>());
-        return services.AddJson(AuditContext.Default);
+        return services.ConfigureHttpJsonOptions(
+            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, AuditContext.Default));
     }
 
     /// <summary>First of all: it sees how every request ends.</summary>

@@ -154,26 +154,20 @@ internal static class JobEndpoints
     {
         var found = await jobs.FindAsync(caller.TenantId, ReadId(id), cancellationToken) ?? throw NotThere();
         if (!found.Job.State.IsFinal())
-        {
             throw new RequestException(
                 StatusCodes.Status409Conflict, $"The job has not ended: it is {found.Job.State.ToName()}. Cancel it first.")
             {
                 Code = "job_not_ended",
             };
-        }
-
         var submission = await control.RetryAsync(
             caller.TenantId, [found.Job], caller.HolderId, caller.ApiKeyId, null,
             (db, _, ct) => audit.WriteAsync(db, context, new("job.retried") { Subject = new("job", found.Job.Id) }, ct), cancellationToken);
         if (submission is not Submission.Accepted { Jobs: [var again] })
-        {
             throw new RequestException(StatusCodes.Status429TooManyRequests, "No further job may wait at present. Try again later.")
             {
                 Code = "queue_full",
                 RetryAfter = TimeSpan.FromSeconds(5),
             };
-        }
-
         return TypedResults.Accepted(links.GetPathByName(context, "GetJob", new { id = again.Id }), Envelope.Of(JobData.From(again)));
     }
 

@@ -134,10 +134,7 @@ public sealed class ChaosFleet : IAsyncLifetime
             if (Stopwatch.GetElapsedTime(startedAt) > Patience)
             {
                 var states = await ScalarAsync<string>(
-                    """
-                    SELECT string_agg(s.state || ' ' || s.jobs, ', ')
-                    FROM (SELECT state, count(*) AS jobs FROM llm_jobs GROUP BY 1) AS s
-                    """);
+                    "SELECT string_agg(s.state || ' ' || s.jobs, ', ') FROM (SELECT state, count(*) AS jobs FROM llm_jobs GROUP BY 1) AS s");
                 Assert.Fail($"{sql}: {states}");
             }
 

@@ -37,8 +37,7 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
         var time = exchange.Time;
         var (next, last, unheard, askedAt, heardAt) = (0, -1, 0, 0L, time.GetTimestamp());
         Dictionary<int, ExchangeMessage> early = [];
-        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole;
-        // and then it cannot break off.
+        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break off.
         var held = flight.Mode.IsStream ? null : new List<FlightPart>();
         while (true)
         {
