@@ -120,7 +120,8 @@ public sealed class MessagesRequestTests
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"look"}]}""", "tools")]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[7]}""", "tools")]
     [InlineData(
-        """{"model":"m","max_tokens":9,"messages":[],"tools":[{"name":"a","input_schema":{}}],"tool_choice":{"type":"some"}}""",
+        """{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"a","input_schema":{}}]"""
+        + ""","tool_choice":{"type":"some"}}""",
         "tool_choice")]
     public void Request_ThatIsWrong_Is400ThatNamesTheField(string body, string? param)
     {
