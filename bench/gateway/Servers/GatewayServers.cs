@@ -25,8 +25,8 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
     public async Task MigrateAsync(CancellationToken cancellationToken) => _ = await Shell.RunAsync(
         "env",
         [
-            $"ConnectionStrings__valuecanvas={data.Admin}", $
-            "Database__AppPassword={AppPassword}", "Database__OperatorPassword=operator-password",
+            $"ConnectionStrings__valuecanvas={data.Admin}",
+            $"Database__AppPassword={AppPassword}", "Database__OperatorPassword=operator-password",
             "LOG_LEVEL=Warning", settings.Binary("ValueCanvas.Worker"), "migrate",
         ],
         cancellationToken) ?? throw new InvalidOperationException("The database could not be migrated.");
