@@ -27,7 +27,7 @@ var internalKey = builder.AddGeneratedSecret("internal-key");
 // By this an operator may open, close, reset and drain model servers at the proxy; the Api's operators may reset them.
 var operatorKey = builder.AddGeneratedSecret("operator-key");
 
-// From this the Api derives the keys of what it stores sealed or as keyed hashes, and the worker opens provider keys and webhooks' secrets: kept with the data.
+// From this the Api derives the keys of what it stores sealed or hashed, and the worker opens what is sealed: kept with the data.
 var accountsKey = builder.AddGeneratedSecret("accounts-key");
 
 var models = builder.AddModelServers("vllm");

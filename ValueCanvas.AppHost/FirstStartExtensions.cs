@@ -14,7 +14,9 @@ internal static class FirstStartExtensions
         if (Configured(ApiKey) is { Length: > 0 } key)
             builder.Configuration["Parameters:bootstrap-api-key"] = key;
         return api
-            .WithEnvironment("VALUECANVAS_BOOTSTRAP_EMAIL", builder.AddParameter("bootstrap-email", () => Configured("VALUECANVAS_BOOTSTRAP_EMAIL")))
+            .WithEnvironment(
+                "VALUECANVAS_BOOTSTRAP_EMAIL",
+                builder.AddParameter("bootstrap-email", () => Configured("VALUECANVAS_BOOTSTRAP_EMAIL")))
             .WithEnvironment(
                 "VALUECANVAS_BOOTSTRAP_PASSWORD",
                 builder.AddParameter("bootstrap-password", () => Configured("VALUECANVAS_BOOTSTRAP_PASSWORD"), secret: true))

@@ -5,7 +5,8 @@ internal static class UsageExtensions
     private const string Directory = "/var/lib/valuecanvas/usage";
 
     /// <summary>
-    /// Where rows of usage wait while PostgreSQL is away must outlive a container: a volume. On a developer's machine it is below the user's data.
+    /// Where rows of usage wait while PostgreSQL is away must outlive a container: a volume.
+    /// On a developer's machine it is below the user's data.
     /// </summary>
     public static IResourceBuilder<ProjectResource> WithUsageDirectory(this IResourceBuilder<ProjectResource> project)
     {

@@ -5,9 +5,12 @@ using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Accounts;
 
-/// <summary>Once an hour takes out what nobody asks for any more: sessions and invitations long over, changes that all have heard of.</summary>
+/// <summary>
+/// Once an hour takes out what nobody asks for any more: sessions and invitations long over, changes that all have heard of.
+/// </summary>
 internal sealed partial class AccountPruner(
-    NpgsqlDataSource dataSource, IOptions<AccountSessionOptions> options, TimeProvider time, ILogger<AccountPruner> logger) : BackgroundService
+        NpgsqlDataSource dataSource, IOptions<AccountSessionOptions> options, TimeProvider time, ILogger<AccountPruner> logger)
+        : BackgroundService
 {
     private static readonly TimeSpan Interval = TimeSpan.FromHours(1);
 

@@ -10,6 +10,7 @@ using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Accounts.Users;
 using ValueCanvas.Api.Protection;
 using ValueCanvas.Api.Requests;
+using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Database;
 
 namespace ValueCanvas.Api.Accounts;
@@ -51,8 +52,7 @@ internal static class AccountsHosting
         services.AddSingleton<SessionAnswers>();
         services.AddSingleton<MemberStore>();
         services.AddHostedService<AccountPruner>();
-        return services.ConfigureHttpJsonOptions(options =>
-            options.SerializerOptions.TypeInfoResolverChain.Insert(0, AccountsContext.Default));
+        return services.AddJson(AccountsContext.Default);
     }
 
     public static RouteGroupBuilder MapAuthEndpoints(this RouteGroupBuilder group)
@@ -89,7 +89,9 @@ internal static class AccountsHosting
             .Validate(
                 options => options.PasswordReset > TimeSpan.Zero && options.PasswordReset <= TimeSpan.FromDays(7),
                 $"{AccountSessionOptions.Section}:PasswordReset must be positive, and at most 7 days.")
-            .Validate(options => options.KeepEnded >= TimeSpan.FromDays(1), $"{AccountSessionOptions.Section}:KeepEnded must be at least a day.")
+            .Validate(
+                options => options.KeepEnded >= TimeSpan.FromDays(1),
+                $"{AccountSessionOptions.Section}:KeepEnded must be at least a day.")
             .ValidateOnStart();
         services.AddOptions<GuardOptions>()
             .BindConfiguration(GuardOptions.Section)

@@ -40,7 +40,11 @@ internal sealed record ApiKeyBody(
         for (var i = 0; i < Models?.Count; i++)
         {
             if (string.IsNullOrWhiteSpace(Models[i]) || Models[i]!.Length > MaxModelLength)
-                errors.Add($"models[{i}]", $"must be a model's name of at most {MaxModelLength} characters; * at its end stands for anything");
+            {
+                errors.Add(
+                    $"models[{i}]",
+                    $"must be a model's name of at most {MaxModelLength} characters; * at its end stands for anything");
+            }
         }
 
         if (Budget is { } budget && (budget.Amount is not (> 0 and <= MaxBudget) || decimal.Round(budget.Amount.Value, 4) != budget.Amount))

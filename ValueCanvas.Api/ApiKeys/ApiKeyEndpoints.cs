@@ -20,8 +20,7 @@ internal static class ApiKeyEndpoints
     {
         services.AddSingleton<ApiKeyHasher>();
         services.AddSingleton<ApiKeyStore>();
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ApiKeyContext.Default));
+        return services.AddJson(ApiKeyContext.Default);
     }
 
     public static RouteGroupBuilder MapApiKeyEndpoints(this RouteGroupBuilder group)
@@ -30,9 +29,7 @@ internal static class ApiKeyEndpoints
         group.MapPost("", CreateAsync)
             .WithSummary("Make a key; the answer is the only one that shows it")
             .Produces<Envelope<ApiKeyData>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status403Forbidden)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status403Forbidden, StatusCodes.Status409Conflict);
         group.MapGet("", ListAsync)
             .WithSummary("The tenant's keys, newest first; for members their own")
             .Produces<Envelope<ApiKeyPage>>()
@@ -45,9 +42,7 @@ internal static class ApiKeyEndpoints
         group.MapPost("/{id}/rotate", RotateAsync)
             .WithSummary("Give the key a new secret; the one of before goes on for a while")
             .Produces<Envelope<ApiKeyData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status403Forbidden)
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status403Forbidden, StatusCodes.Status404NotFound);
         group.MapDelete("/{id}", DeleteAsync)
             .WithSummary("Delete the key: within a second nothing takes it any more")
             .Produces(StatusCodes.Status204NoContent)

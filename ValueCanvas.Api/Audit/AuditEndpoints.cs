@@ -15,8 +15,7 @@ internal static class AuditEndpoints
         group.MapGet("", ListAsync)
             .WithSummary("The audit log, newest first: the tenant's for its admins, all of it for operators")
             .Produces<Envelope<AuditPage>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status403Forbidden);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status403Forbidden);
         return group;
     }
 

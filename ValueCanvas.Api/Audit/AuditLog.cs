@@ -7,9 +7,9 @@ using ValueCanvas.Api.Protection;
 namespace ValueCanvas.Api.Audit;
 
 /// <summary>
-/// Where features say what was done. In the transaction of a change: <c>await audit.WriteAsync(db, context, new("key.created"), ct)</c>; what
-/// has none, such as a refusal: <c>audit.Record(context, new("auth.login", AuditOutcome.Failure))</c>. A request that changes something
-/// and says neither is recorded by its route (<see cref="AuditRequests"/>).
+/// Where features say what was done. In the transaction of a change: <c>await audit.WriteAsync(db, context, new("key.created"), ct)</c>;
+/// what has none, such as a refusal: <c>audit.Record(context, new("auth.login", AuditOutcome.Failure))</c>. A request that changes
+/// something and says neither is recorded by its route (<see cref="AuditRequests"/>).
 /// </summary>
 internal sealed class AuditLog : IDisposable
 {
@@ -62,7 +62,9 @@ internal sealed class AuditLog : IDisposable
         var known = row.ActorKind != AuditActor.Anonymous.Kind;
         if (context is null || entry.Outcome == AuditOutcome.Success
             || _budget.Take(row.Event, (known ? row.ActorId : row.Source) ?? "", known))
+        {
             _queue.Add(row);
+        }
     }
 
     /// <summary>Whether something was said about this request.</summary>

@@ -44,8 +44,11 @@ internal sealed partial class AuditPruner(
         while (step == MostAtOnce);
 
         if (removed > 0)
+        {
             audit.Record(null, new(
                 "audit.pruned") { Details = [("rows", removed.ToString(System.Globalization.CultureInfo.InvariantCulture))] });
+        }
+
         return removed;
     }
 

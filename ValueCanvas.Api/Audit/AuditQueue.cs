@@ -44,7 +44,8 @@ internal sealed partial class AuditQueue
     {
         [LoggerMessage(
             LogLevel.Error,
-            "Not in the audit log: {Event} {Outcome} by {ActorKind} {ActorId} to {SubjectKind} {SubjectId} at {OccurredAt:O}, trace {Trace}")]
+            "Not in the audit log: {Event} {Outcome} by {ActorKind} {ActorId} to {SubjectKind} {SubjectId} at {OccurredAt:O}, "
+            + "trace {Trace}")]
         public static partial void Lost(
             ILogger logger, string @event, string outcome, string actorKind, string? actorId, string? subjectKind, string? subjectId,
             DateTimeOffset occurredAt, string? trace);

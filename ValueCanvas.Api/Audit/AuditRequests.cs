@@ -27,7 +27,9 @@ internal sealed class AuditRequests(RequestDelegate next, AuditLog audit)
         {
             if (IsChange(context.Request.Method) && context.GetEndpoint() is { } endpoint
                 && endpoint.Metadata.GetMetadata<NotAudited>() is null)
+            {
                 audit.Record(context, new("request.changed") { Details = Describe(context) });
+            }
         }
         else if (Suspicion.Of(context) is { } suspicion || IsRefusal(context.Response.StatusCode, out suspicion))
         {

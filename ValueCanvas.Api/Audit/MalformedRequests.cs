@@ -30,7 +30,10 @@ internal sealed class MalformedRequests(DiagnosticListener server, AuditLog audi
     {
         if (value is not { Key: Refused, Value: IFeatureCollection request }
             || request.Get<IBadRequestExceptionFeature>()?.Error is not BadHttpRequestException refused)
+        {
             return;
+        }
+
         // Nothing of the request: its text is whatever the client made it.
         audit.Record(
             new DefaultHttpContext(request),

@@ -4,7 +4,9 @@ using ValueCanvas.Core.Changes;
 
 namespace ValueCanvas.Api.Authentication;
 
-/// <summary>Keys, sessions and memberships that changed: what was known of them is forgotten, so a revocation is everywhere within a second.</summary>
+/// <summary>
+/// Keys, sessions and memberships that changed: what was known of them is forgotten, so a revocation is everywhere within a second.
+/// </summary>
 /// <remarks>
 /// Each question looks back further than a look-up can take. A look-up that read a key just before it was revoked, and remembers it just
 /// after that was told, is undone by the next question; one that began later has seen it, and stays.
@@ -45,7 +47,9 @@ internal sealed class AccessChanges(KnownKeys keys, AccessTokens tokens, TimePro
 
     private async Task<ChangedAccess> ReadAsync(NpgsqlConnection connection, TimeSpan within, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("SELECT session_id, user_id, tenant_id, key_id, id FROM changed_access($1)", connection);
+        await using var command = new NpgsqlCommand(
+            "SELECT session_id, user_id, tenant_id, key_id, id FROM changed_access($1)",
+            connection);
         command.Parameters.Add(new() { Value = within });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         List<(Guid? Session, Guid? User, Guid? Tenant, Guid? Key, long Id)> rows = [];

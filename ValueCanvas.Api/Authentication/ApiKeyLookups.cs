@@ -134,7 +134,8 @@ internal sealed class ApiKeyLookups(
     }
 
     private static RequestException Away() => new(
-        StatusCodes.Status503ServiceUnavailable, "The key cannot be checked at the moment: the database is away or busy. Try again shortly.")
+        StatusCodes.Status503ServiceUnavailable,
+        "The key cannot be checked at the moment: the database is away or busy. Try again shortly.")
     {
         Code = "authentication_unavailable",
         RetryAfter = RetryAfter,

@@ -14,7 +14,12 @@ internal sealed record CacheInvalidationBody(IReadOnlyList<string?>? Tags) : IRe
     public void Validate(RequestErrors errors)
     {
         if (Tags is not { Count: > 0 and <= Most })
-            errors.Add("tags", $"is required: 1 to {Most} of them, such as model:NAME, prompt:KEY, prompt:KEY@VERSION, your own, or * for all");
+        {
+            errors.Add(
+                "tags",
+                $"is required: 1 to {Most} of them, such as model:NAME, prompt:KEY, prompt:KEY@VERSION, your own, or * for all");
+        }
+
         for (var i = 0; i < Tags?.Count; i++)
         {
             if (Tags[i] is not { } tag || !CacheTag.IsTag(tag))

@@ -16,8 +16,7 @@ internal static class CacheEndpoints
     public static IServiceCollection AddCacheEndpoints(this IServiceCollection services)
     {
         services.AddSingleton<CacheWarmer>();
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CacheContext.Default));
+        return services.AddJson(CacheContext.Default);
     }
 
     /// <summary>The tenant's own.</summary>

@@ -26,7 +26,9 @@ internal static class CacheRequest
             if (directive.StartsWith("max-age=", StringComparison.OrdinalIgnoreCase)
                 && long.TryParse(directive.AsSpan("max-age=".Length)
                     .Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
+            {
                 maxAge = TimeSpan.FromSeconds(Math.Min(seconds, int.MaxValue));
+            }
         }
 
         if (noCache && noStore)

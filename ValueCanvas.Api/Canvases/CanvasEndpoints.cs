@@ -18,7 +18,7 @@ internal static class CanvasEndpoints
 {
     /// <summary>The endpoints' part; the generator is Core's <c>AddCanvases</c>.</summary>
     public static IServiceCollection AddCanvasEndpoints(this IServiceCollection services) =>
-        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CanvasContext.Default));
+        services.AddJson(CanvasContext.Default);
 
     public static RouteGroupBuilder MapCanvasEndpoints(this RouteGroupBuilder group)
     {
@@ -28,8 +28,7 @@ internal static class CanvasEndpoints
             .RequireRole(Role.Member)
             .WithSummary("Generate a canvas from a description of a business, and store it")
             .Produces<Envelope<CanvasView>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status503ServiceUnavailable);
         group.MapGet("/{id}", GetAsync)
             .WithName("GetCanvas")
             .WithSummary("One canvas")

@@ -13,7 +13,7 @@ namespace ValueCanvas.Api.Chat;
 internal static class ChatEndpoints
 {
     public static IServiceCollection AddChat(this IServiceCollection services) =>
-        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ChatContext.Default));
+        services.AddJson(ChatContext.Default);
 
     public static RouteGroupBuilder MapChatEndpoints(this RouteGroupBuilder group)
     {
@@ -30,9 +30,7 @@ internal static class ChatEndpoints
             .RequireScope(Scopes.Llm)
             .RequireRole(Role.Member)
             .Produces<Envelope<ChatData>>(StatusCodes.Status200OK, "application/json", "text/event-stream")
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound, StatusCodes.Status503ServiceUnavailable);
 
     private static async Task<IResult> AnswerAsync(
         JsonBody<ChatBody> body, Caller caller, InferenceClient inference, TimeProvider time, HttpContext context,

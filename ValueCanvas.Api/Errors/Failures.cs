@@ -17,11 +17,15 @@ internal static class Failures
             return From(badRequest, context);
         return exception switch
         {
-            RequestException e => new(e.Status, e.Code ?? CodeOf(e.Status), e.Message, e.Errors, e.RetryAfter) { OpenAiType = e.OpenAiType },
+            RequestException e => new(e.Status, e.Code ?? CodeOf(e.Status), e.Message, e.Errors, e.RetryAfter)
+            {
+                OpenAiType = e.OpenAiType,
+            },
             _ when context.RequestAborted.IsCancellationRequested => null,
             InferenceException e => From(e),
             ProviderException => new(
-                502, "provider_unavailable", "The sign-in provider cannot be reached, or answers wrongly. Try again.", RetryAfter: ShortWait),
+                502, "provider_unavailable", "The sign-in provider cannot be reached, or answers wrongly. Try again.",
+                RetryAfter: ShortWait),
             OperationCanceledException => new(503, "shutting_down", "The service is shutting down. Try again.", RetryAfter: ShortWait),
             _ when DatabaseErrors.IsUnavailable(exception) =>
                 new(503, "database_unavailable", "The database cannot be reached at the moment. Try again shortly.", RetryAfter: ShortWait),

@@ -52,7 +52,10 @@ internal sealed record JobBody(
             errors.Add($"{prefix}maxAttempts", $"must be between 1 and {MostAttempts}");
         if (UniqueKey is not null
             && (string.IsNullOrWhiteSpace(UniqueKey) || UniqueKey.Length > LongestKey || UniqueKey.Any(char.IsControl)))
+        {
             errors.Add($"{prefix}uniqueKey", $"must have 1 to {LongestKey} characters, none of them a control character");
+        }
+
         if (OnConflict is not null && (UniqueKey is null || !Conflicts.Contains(OnConflict)))
             errors.Add($"{prefix}onConflict", $"must be one of {string.Join(", ", Conflicts)}, and needs a uniqueKey");
         CheckFamily(errors, prefix);

@@ -58,7 +58,9 @@ internal sealed record JobData(
     }
 }
 
-/// <summary>A parent's children: how many, how many in which state (those that there are), and what becomes of it where one fails.</summary>
+/// <summary>
+/// A parent's children: how many, how many in which state (those that there are), and what becomes of it where one fails.
+/// </summary>
 internal sealed record JobChildrenData(long Total, IReadOnlyDictionary<string, long> Jobs, string OnFailure)
 {
     public static JobChildrenData? From(Job job, IReadOnlyDictionary<JobState, long> counts) => job.OnChildFailure is { } onFailure

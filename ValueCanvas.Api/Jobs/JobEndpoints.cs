@@ -23,7 +23,7 @@ internal static class JobEndpoints
         services.AddSingleton<JobLimits>();
         services.AddSingleton<QueuePause>();
         services.AddSingleton<JobWatch>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, JobContext.Default));
+        return services.AddJson(JobContext.Default);
     }
 
     public static RouteGroupBuilder MapJobEndpoints(this RouteGroupBuilder group)
@@ -31,7 +31,8 @@ internal static class JobEndpoints
         group.WithTags("Queue").WithMetadata(BodyLimit.Api).RequireScope(Scopes.Queue);
         group.MapPost("/llm", EnqueueAsync)
             .RequireRole(Role.Member)
-            .WithSummary("Submit a job, with children or without; 202 says that it is stored. The header Idempotency-Key makes it count once")
+            .WithSummary(
+                "Submit a job, with children or without; 202 says that it is stored. The header Idempotency-Key makes it count once")
             .Produces<Envelope<JobData>>(StatusCodes.Status202Accepted)
             .Produces<Envelope<JobData>>()
             .ProducesProblem(StatusCodes.Status400BadRequest)

@@ -125,8 +125,10 @@ internal sealed class JobEventStream(
         var offset = _position.Offset;
         _position = new(text.Lease, bytes.Length);
         if (bytes.Length > offset)
+        {
             Write("delta", _position.ToString(), JsonSerializer.SerializeToUtf8Bytes(
                 new JobDeltaData(Encoding.UTF8.GetString(bytes[offset..])), JobContext.Default.JobDeltaData));
+        }
     }
 
     private void TellProgress(WatchedText stored)

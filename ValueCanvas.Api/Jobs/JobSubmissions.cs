@@ -117,8 +117,11 @@ internal sealed class JobSubmissions(JobStore jobs, TenantDatabase database, Pro
         if (!context.Request.Headers.TryGetValue(KeyHeader, out var values))
             return null;
         if (values is not [{ Length: >= 1 and <= LongestKey } key] || key.Any(char.IsControl))
+        {
             throw new RequestException(
                 StatusCodes.Status400BadRequest, $"{KeyHeader} must be given once and have 1 to {LongestKey} characters.");
+        }
+
         // As it was read: spaces and the order in which the fields of a job stand do not make another submission.
         var body = JsonSerializer.SerializeToUtf8Bytes(new JobsBody([.. bodies]), JobContext.Default.JobsBody);
         return new JobRequest(key, SHA256.HashData([isBulk ? (byte)1 : (byte)0, .. body]));

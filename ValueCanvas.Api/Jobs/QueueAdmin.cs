@@ -56,8 +56,7 @@ internal static class QueueAdmin
         group.MapPut("/{tenantId}", PutAsync)
             .WithSummary("Set a tenant's weight and caps; they count from the next claim on")
             .Produces<Envelope<JobLimitsData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound);
         return group;
     }
 

@@ -19,7 +19,9 @@ internal sealed class QueuePause(TenantDatabase database)
             tenantId,
             async (db, ct) =>
             {
-                var since = await db.Database.SqlQuery<DateTimeOffset?>($"""SELECT pause_llm_queue({paused}) AS "Value" """).SingleAsync(ct);
+                var since = await db.Database
+                    .SqlQuery<DateTimeOffset?>($"""SELECT pause_llm_queue({paused}) AS "Value" """)
+                    .SingleAsync(ct);
                 await also(db, ct);
                 return since;
             },

@@ -28,9 +28,7 @@ internal static class ScheduleEndpoints
             .RequireRole(Role.Member)
             .WithSummary("Submit a job again and again, by a cron expression in a time zone")
             .Produces<Envelope<ScheduleData>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status409Conflict)
-            .ProducesProblem(StatusCodes.Status422UnprocessableEntity);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status409Conflict, StatusCodes.Status422UnprocessableEntity);
         group.MapGet("/schedules/{id}", GetAsync)
             .WithSummary("One schedule")
             .Produces<Envelope<ScheduleData>>()
@@ -39,10 +37,9 @@ internal static class ScheduleEndpoints
             .RequireRole(Role.Member)
             .WithSummary("Change a schedule, or stop it with \"enabled\": false")
             .Produces<Envelope<ScheduleData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status409Conflict)
-            .ProducesProblem(StatusCodes.Status422UnprocessableEntity);
+            .ProducesProblems(
+                StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound,
+                StatusCodes.Status409Conflict, StatusCodes.Status422UnprocessableEntity);
         group.MapDelete("/schedules/{id}", DeleteAsync)
             .RequireRole(Role.Member)
             .WithSummary("Remove a schedule; jobs that it has submitted stay")

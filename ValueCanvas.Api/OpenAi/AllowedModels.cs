@@ -43,7 +43,8 @@ internal static class AllowedModels
         if (context.Request.RouteValues["model"] is string model && !models.Allows(model))
         {
             throw new RequestException(
-                StatusCodes.Status404NotFound, $"There is no model '{model}' for this API key. It may use: {string.Join(", ", models.Names)}.")
+                StatusCodes.Status404NotFound,
+                $"There is no model '{model}' for this API key. It may use: {string.Join(", ", models.Names)}.")
             {
                 Code = "model_not_found",
             };

@@ -24,7 +24,10 @@ internal static class ForwardedHeaders
         {
             if (HopByHop.Contains(name) || StayHere.Contains(name) || IsNamed(named, name)
                 || name.StartsWith(OwnPrefix, StringComparison.OrdinalIgnoreCase) || name.StartsWith(':'))
+            {
                 continue;
+            }
+
             IEnumerable<string?> each = values;
             if (!to.Headers.TryAddWithoutValidation(name, each))
                 to.Content?.Headers.TryAddWithoutValidation(name, each);

@@ -5,8 +5,8 @@ using ValueCanvas.Core.Secrets;
 namespace ValueCanvas.Api.Protection;
 
 /// <summary>
-/// A client's network address as it may be stored: an HMAC under a secret, the same at every instance, by which requests from one place can be
-/// told to be so, and no more. An IPv6 client is its /64, for it can choose the rest.
+/// A client's network address as it may be stored: an HMAC under a secret, the same at every instance, by which requests from one place can
+/// be told to be so, and no more. An IPv6 client is its /64, for it can choose the rest.
 /// </summary>
 internal sealed class ClientSource(SecretBox secrets)
 {

@@ -23,9 +23,17 @@ internal sealed class CrossSite(RequestDelegate next, IOptions<ProtectionOptions
         var session = caller is { Credential: CredentialKind.Session };
         // Also sign-in and the like, where the answer sets a cookie: nobody is to be signed in as somebody else by a foreign page.
         if ((session || caller is null) && IsForeign(context.Request))
-            throw Refuse(context, "cross-site", "A page of another site may not do this. Call from an origin of Protection:AllowedOrigins.");
+        {
+            throw Refuse(
+                context, "cross-site", "A page of another site may not do this. Call from an origin of Protection:AllowedOrigins.");
+        }
+
         if (session && !tokens.Fits(caller!, context.Request.Headers[CsrfTokens.Header]))
-            throw Refuse(context, "csrf token", $"A session needs its token in the header {CsrfTokens.Header}. GET /api/auth/csrf answers it.");
+        {
+            throw Refuse(
+                context, "csrf token", $"A session needs its token in the header {CsrfTokens.Header}. GET /api/auth/csrf answers it.");
+        }
+
         return next(context);
     }
 

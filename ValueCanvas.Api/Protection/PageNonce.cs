@@ -26,6 +26,6 @@ internal sealed class PageNonce
 
     public static string PolicyOf(HttpContext context) => context.Features.Get<PageNonce>() is not { } nonce
         ? Data
-        : $"default-src 'none'; script-src 'nonce-{nonce._value}' 'strict-dynamic'; style-src 'nonce-{nonce._value}'; img-src 'self' data:; "
-            + "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+        : $"default-src 'none'; script-src 'nonce-{nonce._value}' 'strict-dynamic'; style-src 'nonce-{nonce._value}'; "
+            + "img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 }

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Cors.Infrastructure;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Api.Responses;
 
 namespace ValueCanvas.Api.Protection;
 
@@ -17,7 +18,7 @@ internal static class ProtectionExtensions
         services.AddServerLimits();
         services.AddCors();
         services.AddSingleton<IConfigureOptions<CorsOptions>, CrossOrigin>();
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, CsrfContext.Default));
+        return services.AddJson(CsrfContext.Default);
     }
 
     /// <summary>First of all: who the client is, and what browsers are told with every answer.</summary>

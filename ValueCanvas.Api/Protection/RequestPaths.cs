@@ -25,7 +25,12 @@ internal static class RequestPaths
 
         Span<byte> decoded = path.Length <= 1024 ? stackalloc byte[1024] : new byte[path.Length];
         if (!TryDecode(path, decoded, out var length, out var slashes))
-            return ("path escape", "The path has a % that no two hexadecimal digits follow, or a character that is not ASCII. Escape it as %XX.");
+        {
+            return (
+                "path escape",
+                "The path has a % that no two hexadecimal digits follow, or a character that is not ASCII. Escape it as %XX.");
+        }
+
         decoded = decoded[..length];
         if (slashes && !path.StartsWith(Models, StringComparison.OrdinalIgnoreCase))
             return ("path slash", "The path has an escaped slash. Send no %2F.");

@@ -15,8 +15,7 @@ internal static partial class ProviderKeyEndpoints
     {
         services.AddSingleton<ProviderKeyStore>();
         services.AddProviderKeysOfTenants();
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ProviderKeyContext.Default));
+        return services.AddJson(ProviderKeyContext.Default);
     }
 
     public static RouteGroupBuilder MapProviderKeyEndpoints(this RouteGroupBuilder group)
@@ -41,7 +40,8 @@ internal static partial class ProviderKeyEndpoints
         return group;
     }
 
-    private static async Task<IResult> GetAsync(string provider, Caller caller, ProviderKeyStore keys, CancellationToken cancellationToken) =>
+    private static async Task<IResult> GetAsync(
+        string provider, Caller caller, ProviderKeyStore keys, CancellationToken cancellationToken) =>
         (await keys.ListAsync(caller.TenantId, cancellationToken)).FirstOrDefault(key => key.Provider == provider) is { } found
             ? TypedResults.Ok(Envelope.Of(found))
             : throw Unknown();
@@ -64,7 +64,10 @@ internal static partial class ProviderKeyEndpoints
     {
         if (!await keys.DeleteAsync(
             caller.TenantId, provider, Noted("provider_key.deleted", provider, audit, context), cancellationToken))
+        {
             throw Unknown();
+        }
+
         known.Forget(caller.TenantId);
         return TypedResults.NoContent();
     }

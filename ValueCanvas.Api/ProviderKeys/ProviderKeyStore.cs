@@ -27,7 +27,8 @@ internal sealed class ProviderKeyStore(TenantDatabase database, SealedProviderKe
             {
                 var set = await db.Database.SqlQuery<ProviderKeyData>(
                     $"""
-                     INSERT INTO provider_keys (tenant_id, provider, sealed, last_four) VALUES ({tenantId}, {provider}, {box}, {secret[^4..]})
+                     INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)
+                     VALUES ({tenantId}, {provider}, {box}, {secret[^4..]})
                      ON CONFLICT (tenant_id, provider) DO UPDATE
                      SET sealed = excluded.sealed, last_four = excluded.last_four, set_at = excluded.set_at
                      RETURNING provider AS "Provider", last_four AS "LastFour", set_at AS "SetAt"

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Http.Metadata;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Inference;
@@ -20,8 +21,7 @@ internal static class ProviderEndpoints
         services.AddSingleton<ProviderReset>();
         services.AddSingleton<IStatistics, TenantCacheStatistics>();
         services.AddSingleton<IStatistics, TenantCostStatistics>();
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ProviderContext.Default));
+        return services.AddJson(ProviderContext.Default);
     }
 
     public static RouteGroupBuilder MapProviderStatusEndpoints(this RouteGroupBuilder group)
@@ -42,8 +42,7 @@ internal static class ProviderEndpoints
             .WithMetadata(new AcceptsMetadata(["application/json", "*/*"], typeof(ResetBody), isOptional: true))
             .WithSummary("Close the breakers and forget their statistics, at every model server")
             .Produces<Envelope<ResetData>>()
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+            .ProducesProblems(StatusCodes.Status404NotFound, StatusCodes.Status503ServiceUnavailable);
         return group;
     }
 

@@ -34,7 +34,9 @@ internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, 
     /// <summary>Memory decided: among so many instances it shared the limits.</summary>
     public int Instances { get; init; }
 
-    /// <summary>Completes when the request is over, with the tokens that it used; null: it is to be as if it had not been charged.</summary>
+    /// <summary>
+    /// Completes when the request is over, with the tokens that it used; null: it is to be as if it had not been charged.
+    /// </summary>
     public Task<long?> Over => _over.Task;
 
     /// <summary>True for the first who says so.</summary>
@@ -55,7 +57,9 @@ internal sealed class LimitDecision(string id, IReadOnlyList<Reading> readings, 
             if (readings[i].Denied && !readings[i].Charge.Policy.Shadow
                 && (binding < 0 || (readings[binding].Wait != Reading.Never
                     && (readings[i].Wait == Reading.Never || readings[i].Wait > readings[binding].Wait))))
+            {
                 binding = i;
+            }
         }
 
         return binding;

@@ -31,13 +31,16 @@ internal static class LimitRefusals
         };
     }
 
-    public static RequestException Banned() => new(StatusCodes.Status403Forbidden, "This caller is banned. Ask the operator.") { Code = "banned" };
+    public static RequestException Banned() =>
+        new(StatusCodes.Status403Forbidden, "This caller is banned. Ask the operator.") { Code = "banned" };
 
     /// <summary>Nothing else says how much an answer can need.</summary>
     public static RequestException NeedsMaxTokens(HttpContext context, LimitPolicy policy)
     {
         var field = context.Request.Path.StartsWithSegments("/v1", StringComparison.OrdinalIgnoreCase) ? "max_tokens" : "maxTokens";
-        return RequestException.Invalid(field, $"is required: the policy {policy.Name} limits tokens strictly, so the most that an answer needs must be known");
+        return RequestException.Invalid(
+            field,
+            $"is required: the policy {policy.Name} limits tokens strictly, so the most that an answer needs must be known");
     }
 
     private static string Per(string unit, string abbreviation, Charge charge) => charge.Policy.Window == TimeSpan.FromMinutes(1)

@@ -26,7 +26,9 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
         }
     }
 
-    /// <summary>Ends what an admitted request holds, and exchanges the tokens that it reserved for those that it used. Does nothing twice.</summary>
+    /// <summary>
+    /// Ends what an admitted request holds, and exchanges the tokens that it reserved for those that it used. Does nothing twice.
+    /// </summary>
     public ValueTask SettleAsync(LimitDecision decision, long tokens) => EndAsync(decision, tokens);
 
     /// <summary>Gives everything back: the request was not one that these policies count.</summary>
@@ -61,7 +63,8 @@ internal sealed class RateLimiter(RedisLimiter redis, LocalLimiter local, RedisH
         var (instances, isLate) = (heart.Instances, late is not null);
         if (!local.MayDecide(charges, instances))
         {
-            var patience = charges.Where(charge => charge.Policy.IsStrict).Min(charge => charge.Policy.MaxWait) - time.GetElapsedTime(started);
+            var patience = charges.Where(charge => charge.Policy.IsStrict).Min(charge => charge.Policy.MaxWait)
+                - time.GetElapsedTime(started);
             if (patience > TimeSpan.Zero)
                 late ??= redis.TryAsk(charges, id);
             if (patience > TimeSpan.Zero && late is not null)

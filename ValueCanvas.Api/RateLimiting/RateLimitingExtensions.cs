@@ -7,6 +7,7 @@ using ValueCanvas.Api.RateLimiting.Policies;
 using ValueCanvas.Api.RateLimiting.Redis;
 using ValueCanvas.Api.RateLimiting.Subjects;
 using ValueCanvas.Api.RateLimiting.Tokens;
+using ValueCanvas.Api.Responses;
 using ValueCanvas.Core.Changes;
 using ValueCanvas.Core.Redis;
 
@@ -40,7 +41,7 @@ internal static class RateLimitingExtensions
         services.AddHosted<LimitEventWriter>();
         services.AddSingleton<LimitMetrics>();
         services.AddHealthChecks().AddCheck<RateLimiterHealthCheck>("rate_limiter", HealthStatus.Degraded);
-        return services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, LimitContext.Default));
+        return services.AddJson(LimitContext.Default);
     }
 
     /// <summary>Comes after the callers are known, and before everything that costs.</summary>

@@ -30,7 +30,9 @@ internal sealed class RateLimitingOptions
     /// <summary>Counts kept in memory, for when Redis is away; further subjects then share one count for each policy.</summary>
     public int MaxSubjects { get; set; } = 100_000;
 
-    /// <summary>Bodies that are read before they are passed on, because a policy counts tokens or models, may take so much memory together.</summary>
+    /// <summary>
+    /// Bodies that are read before they are passed on, because a policy counts tokens or models, may take so much memory together.
+    /// </summary>
     public long MaxBufferedBytes { get; set; } = 268_435_456;
 
     /// <summary>Estimate mode: tokens that an answer of a model is taken to need until some were seen.</summary>

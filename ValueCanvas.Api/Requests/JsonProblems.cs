@@ -26,7 +26,10 @@ internal static class JsonProblems
             return new(StatusCodes.Status400BadRequest, "The body is not a JSON object. Send one, such as {\"prompt\":\"…\"}.");
         if (type.UnmappedMemberHandling == JsonUnmappedMemberHandling.Disallow
             && !type.Properties.Any(p => p.Name == field.Split('.', '[')[0]))
+        {
             return RequestException.Invalid(field, "is nothing that can be set here");
+        }
+
         return RequestException.Invalid(new Dictionary<string, string[]> { [field] = [$"must be {Expected(field, type)}"] });
     }
 

@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace ValueCanvas.Api.Responses;
 
@@ -11,4 +12,8 @@ internal static class JsonText
 
     public static IServiceCollection AddJsonText(this IServiceCollection services) =>
         services.ConfigureHttpJsonOptions(options => options.SerializerOptions.Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping);
+
+    /// <summary>Bodies and answers of these types are read and written by generated code.</summary>
+    public static IServiceCollection AddJson(this IServiceCollection services, JsonSerializerContext types) =>
+        services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, types));
 }

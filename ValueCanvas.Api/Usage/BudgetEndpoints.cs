@@ -19,8 +19,7 @@ internal static class BudgetEndpoints
         group.MapPut("/budget", SetAsync)
             .WithSummary("Set what the tenant may cost in a period; every instance follows within seconds")
             .Produces<Envelope<BudgetData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status403Forbidden);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status403Forbidden);
         group.MapDelete("/budget", DeleteAsync)
             .WithSummary("Remove the tenant's budget")
             .Produces(StatusCodes.Status204NoContent)
@@ -45,8 +44,7 @@ internal static class BudgetEndpoints
         group.MapPut("/{tenantId}", SetOfTenantAsync)
             .WithSummary("Set what a tenant may cost; its own people cannot change it")
             .Produces<Envelope<BudgetData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound);
         group.MapDelete("/{tenantId}", DeleteOfTenantAsync)
             .WithSummary("Remove a tenant's budget")
             .Produces(StatusCodes.Status204NoContent)

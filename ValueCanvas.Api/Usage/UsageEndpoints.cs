@@ -16,8 +16,7 @@ internal static class UsageEndpoints
         services.AddSingleton<PriceStore>();
         services.AddSingleton<RequestLog>();
         services.AddHostedService<RequestLogWriter>();
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, UsageContext.Default));
+        return services.AddJson(UsageContext.Default);
     }
 
     /// <summary>Notes every request in <c>request_logs</c>; stands outermost.</summary>

@@ -16,18 +16,15 @@ internal static class DeliveryEndpoints
         group.MapPost("/{id}/test", TestAsync)
             .WithSummary("Send a message that says nothing, event webhook.test")
             .Produces<Envelope<DeliveryData>>(StatusCodes.Status202Accepted)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
         group.MapGet("/{id}/deliveries", ListAsync)
             .WithSummary("What was, is and will be sent to a webhook, newest first")
             .Produces<Envelope<DeliveryPage>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound);
         group.MapPost("/{id}/deliveries/{deliveryId}/redeliver", RedeliverAsync)
             .WithSummary("Send a message again, under the id that it had")
             .Produces<Envelope<DeliveryData>>(StatusCodes.Status202Accepted)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
     }
 
     private static async Task<IResult> TestAsync(
@@ -51,9 +48,12 @@ internal static class DeliveryEndpoints
         var size = PageLimit.Read(limit);
         PageCursor? after = null;
         if (!string.IsNullOrEmpty(cursor))
+        {
             after = PageCursor.TryParse(cursor, out var read)
                 ? read
                 : throw RequestException.Invalid("cursor", "must be the nextCursor of an earlier page, unchanged");
+        }
+
         if (await webhooks.FindAsync(caller.TenantId, known, cancellationToken) is null)
             throw WebhookEndpoints.NotThere();
         var rows = await deliveries.ListAsync(

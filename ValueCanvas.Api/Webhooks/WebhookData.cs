@@ -5,8 +5,8 @@ using ValueCanvas.Api.Responses;
 namespace ValueCanvas.Api.Webhooks;
 
 /// <summary>
-/// An endpoint; <c>secret</c> only where it is new. <c>disabledReason</c> says why the system has disabled it (<c>failing</c>, <c>gone</c>),
-/// <c>failingSince</c> since when nothing has succeeded.
+/// An endpoint; <c>secret</c> only where it is new. <c>disabledReason</c> says why the system has disabled it (<c>failing</c>,
+/// <c>gone</c>), <c>failingSince</c> since when nothing has succeeded.
 /// </summary>
 internal sealed record WebhookData(
     Guid Id,

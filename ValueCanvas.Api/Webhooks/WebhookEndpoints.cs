@@ -19,8 +19,7 @@ internal static class WebhookEndpoints
         services.AddWebhooks();
         services.AddSingleton<WebhookStore>();
         services.AddSingleton<DeliveryStore>();
-        return services.ConfigureHttpJsonOptions(
-            options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, WebhookContext.Default));
+        return services.AddJson(WebhookContext.Default);
     }
 
     public static void MapWebhooks(this RouteGroupBuilder queue)
@@ -33,8 +32,7 @@ internal static class WebhookEndpoints
         group.MapPost("", CreateAsync)
             .WithSummary("Have the ends of jobs told to a URL; the answer is the only one that shows the secret")
             .Produces<Envelope<WebhookData>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status409Conflict);
         group.MapGet("/{id}", GetAsync)
             .WithName("GetWebhook")
             .WithSummary("One webhook")
@@ -43,8 +41,7 @@ internal static class WebhookEndpoints
         group.MapPut("/{id}", PutAsync)
             .WithSummary("Change a webhook, stop it with \"enabled\": false, or start it again")
             .Produces<Envelope<WebhookData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound);
         group.MapDelete("/{id}", DeleteAsync)
             .WithSummary("Remove a webhook with its deliveries, also those that are under way")
             .Produces(StatusCodes.Status204NoContent)
@@ -63,7 +60,8 @@ internal static class WebhookEndpoints
         CheckAddress(body.Value, networks);
         var id = Guid.NewGuid();
         if (await webhooks.AddAsync(
-            caller.TenantId, id, body.Value, MostWebhooks, Noted("webhook.created", id, audit, context), cancellationToken) is not { } added)
+            caller.TenantId, id, body.Value, MostWebhooks,
+            Noted("webhook.created", id, audit, context), cancellationToken) is not { } added)
         {
             throw new RequestException(StatusCodes.Status409Conflict, $"There are {MostWebhooks} webhooks. Remove one first.")
             {

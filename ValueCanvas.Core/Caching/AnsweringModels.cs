@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace ValueCanvas.Core.Caching;
 
 /// <summary>
-/// Which model last answered under a name. Where an alias, a target or a provider has moved on to another one, answers of the one before are
-/// not used any more, although nobody changed this service's configuration.
+/// Which model last answered under a name. Where an alias, a target or a provider has moved on to another one, answers of the one before
+/// are not used any more, although nobody changed this service's configuration.
 /// </summary>
 internal sealed class AnsweringModels
 {

@@ -5,8 +5,8 @@ using ValueCanvas.Core.Database;
 namespace ValueCanvas.Core.Caching;
 
 /// <summary>
-/// Drops kept answers by their tags. It is committed in PostgreSQL; this instance knows it at once, the others within a second, also those that
-/// missed a message or were away.
+/// Drops kept answers by their tags. It is committed in PostgreSQL; this instance knows it at once, the others within a second, also those
+/// that missed a message or were away.
 /// </summary>
 public sealed class CacheInvalidator
 {

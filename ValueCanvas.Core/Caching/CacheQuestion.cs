@@ -24,7 +24,8 @@ internal sealed record CacheQuestion(InferenceCall Call, AnswerKind Kind, Reques
 
     /// <summary>Null: the body is none that can be told apart from others with certainty.</summary>
     public static CacheQuestion? Of(
-        HttpRequestMessage request, InferenceCall call, AnswerKind kind, RequestPeek peek, ReadOnlySpan<byte> body, ResponseCacheOptions options)
+        HttpRequestMessage request, InferenceCall call, AnswerKind kind, RequestPeek peek,
+        ReadOnlySpan<byte> body, ResponseCacheOptions options)
     {
         var risk = Header(request, InferenceHeaders.Risk);
         var prompt = call.Prompt is { } known ? $"{known.Key}@{known.Version}" : null;
@@ -43,8 +44,11 @@ internal sealed record CacheQuestion(InferenceCall Call, AnswerKind Kind, Reques
         List<string>? found = null;
         foreach (var (name, values) in request.Headers.NonValidated)
         {
-            if (name.StartsWith("openai-", StringComparison.OrdinalIgnoreCase) || name.StartsWith("anthropic-", StringComparison.OrdinalIgnoreCase))
+            if (name.StartsWith("openai-", StringComparison.OrdinalIgnoreCase)
+                || name.StartsWith("anthropic-", StringComparison.OrdinalIgnoreCase))
+            {
                 (found ??= []).Add($"{name.ToLowerInvariant()}: {values}");
+            }
         }
 
         found?.Sort(StringComparer.Ordinal);

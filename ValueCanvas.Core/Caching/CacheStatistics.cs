@@ -4,8 +4,8 @@ using ValueCanvas.Core.Database;
 namespace ValueCanvas.Core.Caching;
 
 /// <summary>
-/// What the cache did for a tenant. The saved cost is in US dollars that the models would have cost, as far as they have prices; entries are answers
-/// that are kept and fresh.
+/// What the cache did for a tenant. The saved cost is in US dollars that the models would have cost, as far as they have prices; entries
+/// are answers that are kept and fresh.
 /// </summary>
 public sealed record CacheReport(
     long Hits, long Misses, long Coalesced, long Stale, long SavedInputTokens, long SavedOutputTokens, decimal SavedCost, long Entries,

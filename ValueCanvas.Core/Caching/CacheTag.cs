@@ -17,7 +17,10 @@ public static class CacheTag
     public const int MaxLength = 200;
 
     /// <summary>Letters, digits and what stands in names of models and prompts.</summary>
-    public static bool IsTag(string text) => text.Length is > 0 and <= MaxLength && !text.AsSpan().ContainsAnyExceptInRange('!', '~') && !text.Contains(',', StringComparison.Ordinal);
+    public static bool IsTag(string text) =>
+        text.Length is > 0 and <= MaxLength
+        && !text.AsSpan().ContainsAnyExceptInRange('!', '~')
+        && !text.Contains(',', StringComparison.Ordinal);
 
     internal static string Model(string name) => $"model:{name}";
 

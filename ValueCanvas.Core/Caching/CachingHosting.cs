@@ -20,8 +20,8 @@ namespace ValueCanvas.Core.Caching;
 public static class CachingHosting
 {
     /// <summary>
-    /// Adds the response cache, whose handler stands in the HTTP client "inference". It uses Redis and PostgreSQL where they have been added, and
-    /// works without.
+    /// Adds the response cache, whose handler stands in the HTTP client "inference". It uses Redis and PostgreSQL where they have been
+    /// added, and works without.
     /// </summary>
     public static IServiceCollection AddResponseCache(this IServiceCollection services)
     {
@@ -91,10 +91,12 @@ public static class CachingHosting
 
         if (configuration[ResponseCacheOptions.TtlSetting] is { Length: > 0 } ttl)
         {
-            options.Ttl = int.TryParse(ttl, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? TimeSpan.FromSeconds(seconds)
+            options.Ttl =
+                int.TryParse(ttl, NumberStyles.None, CultureInfo.InvariantCulture, out var seconds) ? TimeSpan.FromSeconds(seconds)
                 : TimeSpan.TryParse(ttl, CultureInfo.InvariantCulture, out var time) ? time
                 : throw new OptionsValidationException(
-                    "", typeof(ResponseCacheOptions), [$"{ResponseCacheOptions.TtlSetting} is '{ttl}'; give seconds, or a time such as 24:00:00."]);
+                    "", typeof(ResponseCacheOptions),
+                    [$"{ResponseCacheOptions.TtlSetting} is '{ttl}'; give seconds, or a time such as 24:00:00."]);
         }
     }
 

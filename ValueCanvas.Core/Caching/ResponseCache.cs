@@ -11,7 +11,8 @@ namespace ValueCanvas.Core.Caching;
 
 /// <summary>What is kept, whether it may be used, and how it is given out.</summary>
 internal sealed class ResponseCache(
-    ResponseCacheOptions options, MemoryLevel memory, RedisLevel redis, FlightDirectory flights, Invalidations invalidations, AnsweringModels models,
+    ResponseCacheOptions options, MemoryLevel memory, RedisLevel redis, FlightDirectory flights,
+    Invalidations invalidations, AnsweringModels models,
     CacheRecords records, CacheMetrics metrics, TimeProvider time)
 {
     private static readonly MediaTypeHeaderValue Json = new("application/json");
@@ -36,7 +37,10 @@ internal sealed class ResponseCache(
     {
         if (answer is null || answer.TenantId != question.Call.TenantId || invalidations.IsDropped(answer.TagHashes, answer.Epoch)
             || !models.IsCurrent(question.Model, question.Risk, answer.Model))
+        {
             return default;
+        }
+
         var now = time.GetUtcNow();
         if (answer.ExpiresAt > now)
             return (answer, null);
@@ -44,7 +48,8 @@ internal sealed class ResponseCache(
     }
 
     /// <summary>Young enough for whoever asks.</summary>
-    public bool IsYoungEnough(CachedAnswer answer, CacheControl wanted) => wanted.MaxAge is not { } most || time.GetUtcNow() - answer.CreatedAt <= most;
+    public bool IsYoungEnough(CachedAnswer answer, CacheControl wanted) =>
+        wanted.MaxAge is not { } most || time.GetUtcNow() - answer.CreatedAt <= most;
 
     /// <summary>An answer of another instance's, for the next time.</summary>
     public void Adopt(CachedAnswer answer) => memory.Put(answer);

@@ -58,7 +58,8 @@ internal sealed class ResponseCacheHandler(ResponseCache cache, FlightPilot pilo
     }
 
     private async Task<HttpResponseMessage> FlyAsync(
-        HttpRequestMessage request, CacheQuestion question, RequestBody body, CachedAnswer? stale, bool isNewer, CancellationToken cancellationToken)
+        HttpRequestMessage request, CacheQuestion question, RequestBody body,
+        CachedAnswer? stale, bool isNewer, CancellationToken cancellationToken)
     {
         var (seat, isNew) = isNewer
             ? (cache.Flights.Alone(question.Key, question.Call, question.Mode), true)
@@ -118,7 +119,8 @@ internal sealed class ResponseCacheHandler(ResponseCache cache, FlightPilot pilo
     }
 
     private async Task<HttpResponseMessage> OtherwiseAsync(
-        HttpRequestMessage request, CacheQuestion question, RequestBody body, Seat seat, FlightHead head, CancellationToken cancellationToken)
+        HttpRequestMessage request, CacheQuestion question, RequestBody body,
+        Seat seat, FlightHead head, CancellationToken cancellationToken)
     {
         FlightPart part;
         do

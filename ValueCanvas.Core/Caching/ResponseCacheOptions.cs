@@ -61,14 +61,17 @@ public sealed class ResponseCacheOptions
     /// <summary>How long rows are kept after their answer has expired.</summary>
     public TimeSpan RowRetention { get; set; } = TimeSpan.FromDays(90);
 
-    /// <summary>By a model's name as requests give it, a word for what stands behind it at present: another word, and nothing kept is used.</summary>
+    /// <summary>
+    /// By a model's name as requests give it, a word for what stands behind it at present: another word, and nothing kept is used.
+    /// </summary>
     public IDictionary<string, string> Revisions { get; set; } = new Dictionary<string, string>(StringComparer.Ordinal);
 
     internal IEnumerable<string> Problems()
     {
         (string Name, TimeSpan Value)[] times =
         [
-            (nameof(Ttl), Ttl), (nameof(RedisTimeout), RedisTimeout), (nameof(FlightLease), FlightLease), (nameof(FlightSilence), FlightSilence),
+            (nameof(Ttl), Ttl), (nameof(RedisTimeout), RedisTimeout),
+            (nameof(FlightLease), FlightLease), (nameof(FlightSilence), FlightSilence),
             (nameof(FollowInterval), FollowInterval), (nameof(WriteInterval), WriteInterval), (nameof(RowRetention), RowRetention),
         ];
         foreach (var (name, value) in times)

@@ -4,7 +4,8 @@ namespace ValueCanvas.Core.Caching;
 
 /// <summary>What a flight sends: the first one's request, for as long as the flight lives, whatever becomes of the first one.</summary>
 internal sealed class UpstreamCall(
-    HttpRequestMessage first, RequestBody body, InferenceCall call, Func<HttpRequestMessage, CancellationToken, Task<HttpResponseMessage>> send)
+    HttpRequestMessage first, RequestBody body, InferenceCall call,
+    Func<HttpRequestMessage, CancellationToken, Task<HttpResponseMessage>> send)
 {
     private readonly HttpRequestMessage _message = Copy(first, body);
 

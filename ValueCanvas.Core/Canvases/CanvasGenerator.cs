@@ -58,9 +58,12 @@ public sealed partial class CanvasGenerator(
 
             Log.InvalidAnswer(logger, schema.Name, attempt, answer.Problems.Count);
             if (attempt == MaxAttempts)
+            {
                 throw new InferenceException(
                     InferenceFailure.InvalidAnswer,
                     $"The model gave no valid canvas in {MaxAttempts} attempts. Try again, or describe the business in more detail.");
+            }
+
             messages.Add(new("assistant", completion.Text));
             var problems = string.Join("; ", answer.Problems);
             messages.Add(new("user", $"That was not valid: {problems}. Answer again with the whole JSON object."));

@@ -48,9 +48,12 @@ public sealed class CanvasRefiner(PromptCatalog prompts, InferenceClient inferen
             if (answer.Content is { } content)
                 return content;
             if (attempt == CanvasGenerator.MaxAttempts)
+            {
                 throw new InferenceException(
                     InferenceFailure.InvalidAnswer,
                     $"The model gave no valid canvas in {CanvasGenerator.MaxAttempts} attempts. Say the change in other words.");
+            }
+
             messages.Add(new("assistant", completion.Text));
             var problems = string.Join("; ", answer.Problems);
             messages.Add(new("user", $"That was not valid: {problems}. Answer again with the whole JSON object."));

@@ -20,8 +20,6 @@ public static class CanvasTypes
         (CanvasType.ValueProposition, "value_proposition"), (CanvasType.BusinessModel, "business_model"), (CanvasType.Lean, "lean"),
     ];
 
-    /// <summary>Every wire name, in the order in which they are shown.</summary>
-    public static IReadOnlyList<string> WireNames { get; } = [.. Names.Select(pair => pair.Name)];
 
     public static string ToWireName(this CanvasType type) => Array.Find(Names, pair => pair.Type == type).Name
         ?? throw new ArgumentOutOfRangeException(nameof(type), type, "Not a canvas type.");

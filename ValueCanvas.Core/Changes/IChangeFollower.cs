@@ -7,8 +7,8 @@ public interface IChangeFollower
 {
     /// <summary>Asks what changed, and forgets it.</summary>
     /// <remarks>
-    /// Ask for <see cref="ChangesSince.LookBack"/> more than has passed: a look-up that read something just before it changed, and remembers
-    /// it just after that was told, is undone by the next question.
+    /// Ask for <see cref="ChangesSince.LookBack"/> more than has passed: a look-up that read something just before it changed, and
+    /// remembers it just after that was told, is undone by the next question.
     /// </remarks>
     Task FollowAsync(NpgsqlConnection connection, ChangesSince since, CancellationToken cancellationToken);
 

@@ -5,7 +5,9 @@ using Npgsql;
 
 namespace ValueCanvas.Core.Database;
 
-/// <summary>The connection string that a host uses: the configured one, and for what it does not say <see cref="DatabaseOptions"/>.</summary>
+/// <summary>
+/// The connection string that a host uses: the configured one, and for what it does not say <see cref="DatabaseOptions"/>.
+/// </summary>
 internal static class DatabaseConnections
 {
     /// <exception cref="InvalidOperationException">There is none, or a setting makes no sense; the message names it.</exception>
@@ -31,7 +33,8 @@ internal static class DatabaseConnections
         catch (ArgumentException exception)
         {
             throw new InvalidOperationException(
-                $"ConnectionStrings:{DatabaseExtensions.ConnectionName} is not a connection string such as Host=…;Username=…: {exception.Message}");
+                $"ConnectionStrings:{DatabaseExtensions.ConnectionName} is not a connection string such as Host=…;Username=…: "
+                + exception.Message);
         }
     }
 
@@ -51,9 +54,11 @@ internal static class DatabaseConnections
         // then without); -1: the cancellation's answer is not waited for, too.
         SetUnlessConfigured("Cancellation Timeout", interactive ? -1 : 1000);
         SetUnlessConfigured("Keepalive", 15);
-        // What is asked again and again is parsed and planned once a connection. 0 behind a pooler that gives each transaction another server.
+        // What is asked again and again is parsed and planned once a connection.
+        // 0 behind a pooler that gives each transaction another server.
         SetUnlessConfigured("Max Auto Prepare", 64);
-        // Everything that is set, is set for a transaction. To discard what a session may hold would have the server plan each statement anew.
+        // Everything that is set, is set for a transaction.
+        // To discard what a session may hold would have the server plan each statement anew.
         SetUnlessConfigured("No Reset On Close", true);
         return settings.ConnectionString;
 

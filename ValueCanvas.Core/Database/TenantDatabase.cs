@@ -93,7 +93,8 @@ public sealed class TenantDatabase(IServiceScopeFactory scopes, TimeProvider tim
             },
             cancellationToken);
 
-    private static Task<string> BeginWritingAsync(ValueCanvasDbContext db, Guid tenantId, CancellationToken cancellationToken) => db.Database
+    private static Task<string> BeginWritingAsync(
+        ValueCanvasDbContext db, Guid tenantId, CancellationToken cancellationToken) => db.Database
         .SqlQuery<string>(
             $"SELECT pg_current_xact_id()::text AS \"Value\" FROM set_config('app.tenant_id', {tenantId.ToString()}, true)")
         .SingleAsync(cancellationToken);

@@ -31,8 +31,8 @@ public sealed record InferenceCall(Guid TenantId)
     public CacheControl Cache { get; init; } = CacheControl.WhenDeterministic;
 
     /// <summary>
-    /// What became of it; filled in while the answer is read, whole when its end has been read. It is another object once somebody else's call
-    /// pays, or this one pays for others: take it when the answer has been read, or given up and disposed, not before.
+    /// What became of it; filled in while the answer is read, whole when its end has been read. It is another object once somebody else's
+    /// call pays, or this one pays for others: take it when the answer has been read, or given up and disposed, not before.
     /// </summary>
     public InferenceOutcome Outcome { get; set; } = new();
 

@@ -1,6 +1,8 @@
 namespace ValueCanvas.Core.Inference;
 
-/// <summary>The last bytes of an answer that passes, at least 8 KiB of them where there are so many: servers write its <c>usage</c> there.</summary>
+/// <summary>
+/// The last bytes of an answer that passes, at least 8 KiB of them where there are so many: servers write its <c>usage</c> there.
+/// </summary>
 public sealed class LastBytes
 {
     private const int Kept = 8 * 1024;

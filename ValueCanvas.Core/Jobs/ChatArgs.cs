@@ -41,10 +41,16 @@ public static class ChatArgs
 
         if (Find("temperature") is { } temperature
             && !(temperature.ValueKind == JsonValueKind.Number && temperature.GetDouble() is >= 0 and <= 2))
+        {
             yield return ($"{prefix}.temperature", "must be a number between 0 and 2");
+        }
+
         if (Find("maxTokens") is { } most
             && !(most.ValueKind == JsonValueKind.Number && most.TryGetInt32(out var tokens) && tokens is >= 1 and <= MostTokens))
+        {
             yield return ($"{prefix}.maxTokens", $"must be an integer between 1 and {MostTokens}");
+        }
+
         foreach (var name in variables.Keys.Where(name => !Known.Contains(name)))
             yield return ($"{prefix}.{name}", $"is nothing that {JobTypes.Chat} takes; it takes {string.Join(", ", Known)}");
 
@@ -61,10 +67,15 @@ public static class ChatArgs
         if (TextOf("system") is { } system && !string.IsNullOrWhiteSpace(system))
             messages.Add(new("system", system));
         if (variables.TryGetValue("messages", out var list) && list.ValueKind == JsonValueKind.Array)
+        {
             messages.AddRange(list.EnumerateArray().Select(message => new ChatMessage(
                 message.GetProperty("role").GetString()!, message.GetProperty("content").GetString()!)));
+        }
         else
+        {
             messages.Add(new("user", TextOf("prompt")!));
+        }
+
         return new ChatRequest(messages)
         {
             Model = ModelOf(variables),

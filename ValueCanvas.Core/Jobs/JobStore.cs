@@ -119,7 +119,8 @@ public sealed class JobStore
             cancellationToken);
 
     /// <summary>How many children a job has in which state; those that were removed do not count.</summary>
-    public Task<IReadOnlyDictionary<JobState, long>> CountChildrenAsync(Guid tenantId, Guid parentId, CancellationToken cancellationToken) =>
+    public Task<IReadOnlyDictionary<JobState, long>> CountChildrenAsync(
+        Guid tenantId, Guid parentId, CancellationToken cancellationToken) =>
         _database.ExecuteAsync(
             tenantId,
             async (db, ct) => (IReadOnlyDictionary<JobState, long>)await db.Set<Job>()

@@ -62,7 +62,10 @@ public readonly record struct JobTextPosition(long Lease, int Offset)
         if (text?.Split('.') is not [var lease, var offset]
             || !long.TryParse(lease, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var l)
             || !int.TryParse(offset, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var o))
+        {
             return false;
+        }
+
         position = new(l, o);
         return true;
     }

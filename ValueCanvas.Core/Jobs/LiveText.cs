@@ -52,7 +52,10 @@ public sealed class LiveText(TimeProvider time, IConnectionMultiplexer? redis = 
     {
         if (await CallAsync(ReadScript, [Head(jobId)], [Text(jobId)]) is not { } result
             || (RedisResult[]?)result is not [var lease, var known, var text])
+        {
             return null;
+        }
+
         List<JobTextBase> bases = [];
         foreach (var item in ((string?)known ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries))
         {

@@ -40,9 +40,12 @@ public sealed class Prompt
         }
 
         foreach (var name in variables.Keys.Where(name => !Variables.ContainsKey(name)))
+        {
             errors[name] = [Variables.Count == 0
                 ? $"is not a variable of {Key}, which takes none"
                 : $"is not a variable of {Key}; it takes {string.Join(", ", Variables.Keys)}"];
+        }
+
         return errors;
     }
 

@@ -83,7 +83,8 @@ public sealed partial class KnownProviderKeys(SealedProviderKeys store, TimeProv
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Error, "The provider keys of tenant {TenantId} were not sealed here: is Accounts:SecretKey the one of before?")]
+        [LoggerMessage(
+            LogLevel.Error, "The provider keys of tenant {TenantId} were not sealed here: is Accounts:SecretKey the one of before?")]
         public static partial void NotOurs(ILogger logger, Guid tenantId);
     }
 }

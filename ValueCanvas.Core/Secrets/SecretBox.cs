@@ -36,7 +36,9 @@ public sealed class SecretBox(IOptions<SecretOptions> options)
     }
 
     /// <summary>What was sealed for this purpose and row.</summary>
-    /// <exception cref="CryptographicException">There is no secret here; or it was sealed with another, for another purpose or row, or was changed.</exception>
+    /// <exception cref="CryptographicException">
+    /// There is no secret here; or it was sealed with another, for another purpose or row, or was changed.
+    /// </exception>
     public byte[] Open(string purpose, string row, ReadOnlySpan<byte> box)
     {
         if (box.Length < 1 + NonceBytes + TagBytes || box[0] != Version)

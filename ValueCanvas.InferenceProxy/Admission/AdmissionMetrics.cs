@@ -29,9 +29,7 @@ internal sealed class AdmissionMetrics
     {
         _wait.Record(time.TotalSeconds);
         if (refusal != Refusal.None)
-        {
             Refused(refusal);
-        }
     }
 
     public void Refused(Refusal refusal) => _refused.Add(1, new KeyValuePair<string, object?>("cause", refusal switch

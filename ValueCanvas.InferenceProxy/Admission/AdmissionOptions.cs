@@ -16,18 +16,12 @@ internal sealed class AdmissionOptions
     public void Validate(List<string> wrong)
     {
         if (MaxRunningPerReplica is < 1 or > 1_000_000)
-        {
             wrong.Add("Inference:Admission:MaxRunningPerReplica must be from 1 to 1000000.");
-        }
 
         if (MaxWaiting is < 0 or > 1_000_000)
-        {
             wrong.Add("Inference:Admission:MaxWaiting must be from 0 (nobody waits) to 1000000.");
-        }
 
         if (MaxWait <= TimeSpan.Zero || MaxWait > TimeSpan.FromHours(1))
-        {
             wrong.Add("Inference:Admission:MaxWait must be positive and at most 01:00:00.");
-        }
     }
 }

@@ -13,28 +13,24 @@ internal sealed class AdmissionQueue : BackgroundService
     // Things that free no place by themselves, such as a replica that is back, are noticed this soon; so are limits that have passed.
     private static readonly TimeSpan Sweep = TimeSpan.FromMilliseconds(50);
 
-    // What official clients still take for an invitation to come back.
-    private static readonly TimeSpan LongestRetry = TimeSpan.FromSeconds(120);
-
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, WaitingLine> _lines = new(StringComparer.Ordinal);
+    private readonly WaitingLines _lines = new();
     private readonly HashSet<Replica> _heard = [];
     private readonly Fleet _fleet;
     private readonly ReplicaPicker _picker;
     private readonly AdmissionMetrics _metrics;
     private readonly TimeProvider _time;
     private long _number;
-    private volatile int _waiting;
 
     public AdmissionQueue(Fleet fleet, ReplicaPicker picker, AdmissionMetrics metrics, TimeProvider time)
     {
         (_fleet, _picker, _metrics, _time) = (fleet, picker, metrics, time);
-        metrics.Observe(() => _waiting);
+        metrics.Observe(() => _lines.Count);
         Listen();
     }
 
     /// <summary>Requests that wait for a place.</summary>
-    public int Waiting => _waiting;
+    public int Waiting => _lines.Count;
 
     /// <summary>A place, a refusal, or neither: then no replica is left that could answer. It is the replicas that the target has now, not
     /// those that it had when the request came.</summary>
@@ -49,17 +45,13 @@ internal sealed class AdmissionQueue : BackgroundService
         }
 
         // Who comes while others wait for the same model stands behind them, even if a place is free at this instant.
-        if (_waiting == 0 || !HasLine(request.Model))
+        if (_lines.Count == 0 || !HasLine(request.Model))
         {
             if (_picker.Pick(ReplicasOf(target), options, request, tried, out var full) is { } placement)
-            {
                 return new((placement, null));
-            }
 
             if (!full)
-            {
                 return default;
-            }
         }
 
         return WaitAsync(target, options, request, tried, caller, cancellationToken);
@@ -67,7 +59,7 @@ internal sealed class AdmissionQueue : BackgroundService
 
     /// <summary>A place that is free and that nobody waits for, or null.</summary>
     public Placement? TryPlace(Replica[] replicas, InferenceOptions options, in RouteRequest request, List<Replica> tried) =>
-        _waiting == 0 ? _picker.Pick(replicas, options, request, tried, out _) : null;
+        _lines.Count == 0 ? _picker.Pick(replicas, options, request, tried, out _) : null;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -75,7 +67,7 @@ internal sealed class AdmissionQueue : BackgroundService
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
             Listen();
-            if (_waiting > 0)
+            if (_lines.Count > 0)
             {
                 Expire();
                 Serve();
@@ -102,9 +94,7 @@ internal sealed class AdmissionQueue : BackgroundService
         var end = await waiter.End;
         _metrics.Waited(_time.GetElapsedTime(started), end.Refusal);
         if (end.Refusal == Refusal.Gone)
-        {
             throw new OperationCanceledException(cancellationToken);
-        }
 
         return (end.Placement, end.Refusal == Refusal.None ? null : Error(end.Refusal, target));
     }
@@ -115,64 +105,34 @@ internal sealed class AdmissionQueue : BackgroundService
     {
         lock (_gate)
         {
-            return _lines.ContainsKey(model);
+            return _lines.Has(model);
         }
     }
 
     private Refusal Enter(Waiter waiter, AdmissionOptions options)
     {
         lock (_gate)
-        {
-            var line = _lines.GetValueOrDefault(waiter.Request.Model);
-            if (_waiting >= options.MaxWaiting)
-            {
-                // Full: the least important one makes room, unless that is the newcomer itself.
-                var (own, tenants) = line?.ShareOf(waiter.Caller.Tenant) ?? default;
-                if (line?.Least(waiter.Caller.Priority) is { } least)
-                {
-                    Take(least, served: false);
-                    least.Refuse(Refusal.Full);
-                    line = _lines.GetValueOrDefault(waiter.Request.Model);
-                }
-                else
-                {
-                    return tenants > 1 && own > options.MaxWaiting / tenants ? Refusal.OverShare : Refusal.Full;
-                }
-            }
-
-            if (line is null)
-            {
-                _lines.Add(waiter.Request.Model, line = new WaitingLine());
-            }
-
-            line.Add(waiter);
-            _waiting++;
-            return Refusal.None;
-        }
+            return _lines.Enter(waiter, options.MaxWaiting);
     }
 
     /// <summary>Gives places to those whose turn it is, until no line's first can be placed.</summary>
     private void Serve()
     {
-        if (_waiting == 0)
-        {
+        if (_lines.Count == 0)
             return;
-        }
 
         lock (_gate)
         {
             var options = _fleet.Current.Options;
-            foreach (var line in _lines.Values.ToArray())
+            foreach (var line in _lines.All)
             {
                 while (line.Next() is { } next)
                 {
                     var placement = _picker.Pick(ReplicasOf(next.Target), options, next.Request, next.Tried, out var full);
                     if (placement is null && full)
-                    {
                         break;
-                    }
 
-                    Take(next, served: true);
+                    _lines.Leave(next, served: true);
                     next.Serve(placement);
                 }
             }
@@ -184,9 +144,9 @@ internal sealed class AdmissionQueue : BackgroundService
         var now = _time.GetUtcNow();
         lock (_gate)
         {
-            foreach (var waiter in _lines.Values.SelectMany(line => line.All).Where(waiter => waiter.Until <= now).ToArray())
+            foreach (var waiter in _lines.All.SelectMany(line => line.All).Where(waiter => waiter.Until <= now).ToArray())
             {
-                Take(waiter, served: false);
+                _lines.Leave(waiter, served: false);
                 waiter.Refuse(waiter.Caller.Deadline <= now ? Refusal.Deadline : Refusal.Waited);
             }
         }
@@ -198,20 +158,9 @@ internal sealed class AdmissionQueue : BackgroundService
         {
             if (waiter.Waits)
             {
-                Take(waiter, served: false);
+                _lines.Leave(waiter, served: false);
                 waiter.Refuse(refusal);
             }
-        }
-    }
-
-    private void Take(Waiter waiter, bool served)
-    {
-        var line = _lines[waiter.Request.Model];
-        line.Remove(waiter, served);
-        _waiting--;
-        if (line.Count == 0)
-        {
-            _lines.Remove(waiter.Request.Model);
         }
     }
 
@@ -225,9 +174,7 @@ internal sealed class AdmissionQueue : BackgroundService
             foreach (var replica in replicas)
             {
                 if (_heard.Add(replica))
-                {
                     replica.Load.Room += Serve;
-                }
             }
         }
 
@@ -245,14 +192,5 @@ internal sealed class AdmissionQueue : BackgroundService
         _ => ProxyError.Busy(target.Model, RetryAfter(target)),
     };
 
-    /// <summary>When a request that came now would get a place: those before it, by how fast the replicas have been serving.</summary>
-    private TimeSpan RetryAfter(ModelTarget target)
-    {
-        var perSecond = ReplicasOf(target)
-            .Where(r => r.State.Status == ReplicaStatus.Up && r.State.Models.ContainsKey(target.Model)
-                && r.Load.ServiceTime > TimeSpan.Zero)
-            .Sum(r => Math.Max(1, r.InFlight) / r.Load.ServiceTime.TotalSeconds);
-        var seconds = perSecond > 0 ? (_waiting + 1) / perSecond : 1;
-        return TimeSpan.FromSeconds(Math.Clamp(seconds, 1, LongestRetry.TotalSeconds));
-    }
+    private TimeSpan RetryAfter(ModelTarget target) => WaitEstimate.Of(ReplicasOf(target), target.Model, _lines.Count);
 }

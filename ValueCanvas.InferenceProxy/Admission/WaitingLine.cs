@@ -40,9 +40,7 @@ internal sealed class WaitingLine
         for (var priority = _turns.Length - 1; priority >= 0; priority--)
         {
             if (_turns[priority].First is { } first)
-            {
                 return _tenants[priority][first.Value].Min;
-            }
         }
 
         return null;

@@ -4,8 +4,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// What was read of an answer and has not gone out yet. What may go out stands at its start: <see cref="Ready"/>; events are judged first, and
-/// wait until they are whole.
+/// What was read of an answer and has not gone out yet. What may go out stands at its start: <see cref="Ready"/>; events are judged first,
+/// and wait until they are whole.
 /// </summary>
 internal sealed class AnswerBuffer(StreamJudge judge) : IDisposable
 {
@@ -59,16 +59,12 @@ internal sealed class AnswerBuffer(StreamJudge judge) : IDisposable
             _held += room;
             Pass(judge.Read(_bytes.AsSpan(_ready, _held - _ready), room));
             if (end && _held > _ready && !judge.IsStopped && judge.ReadLast(_bytes.AsSpan(_ready, _held - _ready)) is { } left)
-            {
                 Pass((_held - _ready, left));
-            }
         }
 
         // Full, and either nothing may go out, or much has come and none of it is content.
         if (_held == _bytes.Length && ((_ready == 0 && !judge.IsStopped) || (!judge.HasContent && judge.Failure == AttemptFailure.None)))
-        {
             Grow();
-        }
     }
 
     public void Dispose() => ArrayPool<byte>.Shared.Return(_bytes);

@@ -8,9 +8,9 @@ using ValueCanvas.InferenceProxy.Telemetry;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// One request to one replica. <see cref="StartAsync"/> goes as far as the first content of a stream, or the first bytes of any other answer:
-/// until then the client has seen nothing and another replica can take over. <see cref="ReadAsync"/> brings the rest. Each wait has its limit;
-/// the client's leaving ends all of them. What was read and may go out stands at the start of the buffer: <see cref="Ready"/>.
+/// One request to one replica. <see cref="StartAsync"/> goes as far as the first content of a stream, or the first bytes of any other
+/// answer: until then the client has seen nothing and another replica can take over. <see cref="ReadAsync"/> brings the rest. Each wait has
+/// its limit; the client's leaving ends all of them. What was read and may go out stands at the start of the buffer: <see cref="Ready"/>.
 /// </summary>
 internal sealed class Attempt : IDisposable
 {
@@ -64,8 +64,8 @@ internal sealed class Attempt : IDisposable
     /// <summary>Measures the time between the chunks of a stream; null when nobody wants to know.</summary>
     public ChunkGaps? Gaps { get; init; }
 
-    /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see: an
-    /// answer that is no stream is looked at where it is whole in the buffer.</summary>
+    /// <summary>What the server says that the answer costs, as far as it has come; null where it says nothing, or says it too late to see:
+    /// an answer that is no stream is looked at where it is whole in the buffer.</summary>
     public Usage? Usage => IsEventStream ? Judge.Usage : _usage;
 
     public ReadOnlyMemory<byte> Ready => _buffer.Ready;
@@ -73,7 +73,9 @@ internal sealed class Attempt : IDisposable
     /// <summary>What has gone out, where another replica could go on with it.</summary>
     public AnswerSoFar? Answer { get; private set; }
 
-    /// <summary>What was added to the request is taken out of the answer; and where the answer is kept, a server's error is held back.</summary>
+    /// <summary>
+    /// What was added to the request is taken out of the answer; and where the answer is kept, a server's error is held back.
+    /// </summary>
     public void Expect(StreamAdditions added, AnswerSoFar? answer)
     {
         Answer = answer;
@@ -121,9 +123,7 @@ internal sealed class Attempt : IDisposable
                 : failure != AttemptFailure.None ? failure
                 : AttemptFailures.OfStatus(status, status == 503 && _response.Headers.RetryAfter is not null);
             if (failure == AttemptFailure.None)
-            {
                 _placement.Began();
-            }
 
             return failure;
         }
@@ -135,32 +135,20 @@ internal sealed class Attempt : IDisposable
         {
             return _clock.Unless(_clock.Late);
         }
-        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.NameResolutionError)
-        {
-            return _clock.Unless(AttemptFailure.Dns);
-        }
-        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError)
-        {
-            return _clock.Unless(AttemptFailure.Tls);
-        }
-        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.ConnectionError)
-        {
-            return _clock.Unless(AttemptFailure.Connect);
-        }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {
-            return _clock.Unless(_buffer.Held.IsEmpty ? AttemptFailure.Reset : AttemptFailure.Cut);
+            return _clock.Unless(AttemptFailures.OfException(e, hasBegun: !_buffer.Held.IsEmpty));
         }
     }
 
-    /// <summary>Where it can be told that <see cref="ReadAsync"/> would wait: the wait, to be awaited before it. How it ends, that one says.</summary>
+    /// <summary>
+    /// Where it can be told that <see cref="ReadAsync"/> would wait: the wait, to be awaited before it. How it ends, that one says.
+    /// </summary>
     public bool MustWait(out ValueTask<int> wait)
     {
         wait = default;
         if (Link?.Connection is not { CanWait: true } connection || !_isDrained)
-        {
             return false;
-        }
 
         _clock.AwaitNext();
         wait = connection.WaitAsync(_clock.Token);
@@ -174,9 +162,7 @@ internal sealed class Attempt : IDisposable
         try
         {
             if (!_isWaiting)
-            {
                 _clock.AwaitNext();
-            }
 
             _isWaiting = false;
             var free = _buffer.Free;
@@ -185,9 +171,7 @@ internal sealed class Attempt : IDisposable
             _isDrained = read < free.Length;
             _buffer.Add(read);
             if (read > 0 && IsEventStream)
-            {
                 Gaps?.Next();
-            }
 
             Sort(end: read == 0);
             return (read, AttemptFailure.None);
@@ -232,19 +216,13 @@ internal sealed class Attempt : IDisposable
             }
 
             if (Judge.Failure != AttemptFailure.None)
-            {
                 return Judge.Failure;
-            }
 
             if (read == 0)
-            {
                 return !_buffer.Held.IsEmpty && !Judge.IsDone ? AttemptFailure.Cut : AttemptFailure.EmptyStream;
-            }
 
             if (Judge.IsDone)
-            {
                 return AttemptFailure.EmptyStream;
-            }
         }
     }
 
@@ -270,12 +248,8 @@ internal sealed class Attempt : IDisposable
     private void Sort(bool end)
     {
         if (IsEventStream)
-        {
             _buffer.Sort(end);
-        }
         else
-        {
             _buffer.Release();
-        }
     }
 }

@@ -4,7 +4,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// The time that one attempt has: each wait has its limit, and the limit that ends says what went wrong. The client's leaving ends all of them.
+/// The time that one attempt has: each wait has its limit, and the limit that ends says what went wrong.
+/// The client's leaving ends all of them.
 /// </summary>
 internal sealed class AttemptClock : IDisposable
 {
@@ -47,9 +48,7 @@ internal sealed class AttemptClock : IDisposable
     public void AwaitFirstToken()
     {
         if (_streamed)
-        {
             Limit(_limits.FirstToken - Elapsed, AttemptFailure.FirstTokenTimeout);
-        }
     }
 
     /// <summary>The first content is there: the server is not frozen.</summary>

@@ -135,4 +135,13 @@ internal static class AttemptFailures
         408 or >= 500 => AttemptFailure.ServerError,
         _ => AttemptFailure.None,
     };
+
+    /// <summary>What the HTTP client's failure says, before or behind the answer's first byte.</summary>
+    public static AttemptFailure OfException(Exception e, bool hasBegun) => (e as HttpRequestException)?.HttpRequestError switch
+    {
+        HttpRequestError.NameResolutionError => AttemptFailure.Dns,
+        HttpRequestError.SecureConnectionError => AttemptFailure.Tls,
+        HttpRequestError.ConnectionError => AttemptFailure.Connect,
+        _ => hasBegun ? AttemptFailure.Cut : AttemptFailure.Reset,
+    };
 }

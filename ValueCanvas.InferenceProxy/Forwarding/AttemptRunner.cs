@@ -21,9 +21,7 @@ internal sealed partial class AttemptRunner(
         var span = GenAi.StartAttempt(call.Operation, target.Model.Model, call.Peek.Stream, target.Replica);
         Activity.Current = parent; // of the next attempt, too
         if (hedge)
-        {
             span?.SetTag(GenAi.Hedge, true);
-        }
 
         var attempt = new Attempt(target.Place, call.Limits, call.Peek.Stream, span, time, context.RequestAborted)
         {
@@ -56,9 +54,7 @@ internal sealed partial class AttemptRunner(
     {
         running.Failure = failure;
         if (failure.IsBlameless())
-        {
             return;
-        }
 
         var (attempt, target, replica) = (running.Attempt, running.Target, running.Target.Replica);
         if (failure == AttemptFailure.RateLimited && target.Credential is not null
@@ -68,15 +64,11 @@ internal sealed partial class AttemptRunner(
         }
 
         if (failure == AttemptFailure.Credential && target.Credential is { IsTenants: true })
-        {
             running.Failure = failure = AttemptFailure.TenantCredential;
-        }
 
         Log.AttemptFailed(logger, replica.Name, failure);
         if (failure.IsUnreachable() && replica.Failed(Refusals.Describe(failure)) != ReplicaStatus.Down)
-        {
             Log.ReplicaDown(logger, replica.Name, failure);
-        }
 
         // How much a tenant's own account may do says nothing about other accounts.
         if (failure == AttemptFailure.Overloaded || (failure == AttemptFailure.RateLimited && target.Credential is not { IsTenants: true }))
@@ -118,9 +110,7 @@ internal sealed partial class AttemptRunner(
         running.Attempt.Span?.Ended(running.Attempt.Judge.FinishReason, running.Attempt.Usage);
         running.Attempt.Span?.Dispose();
         if (running.Attempt.Usage is { } usage)
-        {
             tokens.Used(running, usage);
-        }
     }
 
     /// <summary>Books the answer that the client got from an attempt, if it got one.</summary>

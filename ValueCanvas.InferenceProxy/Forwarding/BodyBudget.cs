@@ -15,9 +15,7 @@ internal sealed class BodyBudget(Fleet fleet)
     public bool TryTake(int bytes)
     {
         if (Interlocked.Add(ref _taken, bytes) <= fleet.Current.Options.MaxBufferedBytes)
-        {
             return true;
-        }
 
         Give(bytes);
         return false;

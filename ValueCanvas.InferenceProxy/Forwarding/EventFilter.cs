@@ -4,8 +4,8 @@ using ValueCanvas.InferenceProxy.Resuming;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// Takes out of a stream's events what the gateway itself asked for, in place, so that the client's stream is the one that it would have been.
-/// What it takes out and what passes is noted for going on elsewhere.
+/// Takes out of a stream's events what the gateway itself asked for, in place, so that the client's stream is the one that it would have
+/// been. What it takes out and what passes is noted for going on elsewhere.
 /// </summary>
 internal sealed class EventFilter(StreamAdditions added, AnswerSoFar? answer)
 {
@@ -20,22 +20,20 @@ internal sealed class EventFilter(StreamAdditions added, AnswerSoFar? answer)
     /// <param name="bytes">Some free bytes and the event behind them.</param>
     /// <param name="from">Where it begins.</param>
     /// <param name="data">Its payload.</param>
-    /// <param name="at">Where that begins; negative where it is a copy of several lines, in which no part can be found. No model server sends such.</param>
+    /// <param name="at">
+    /// Where that begins; negative where it is a copy of several lines, in which no part can be found. No model server sends such.
+    /// </param>
     /// <param name="read">What it says.</param>
     public int Apply(Span<byte> bytes, int from, ReadOnlySpan<byte> data, int at, in StreamEvent read)
     {
         answer?.Add(data, read);
         if ((added.Usage && read.HasNoChoices && read.Usage is not null) || IsOnlyForIds(read))
-        {
             return 0;
-        }
 
         Span<Cut> cuts = stackalloc Cut[MostCuts];
         var count = 0;
         if (at >= 0 && read.UsageField.IsPresent && added.ChunkUsage && !read.HasNoChoices)
-        {
             cuts[count++] = Cut.Property(data, read.UsageField);
-        }
 
         if (at >= 0 && added.TokenIds)
         {
@@ -73,9 +71,7 @@ internal sealed class EventFilter(StreamAdditions added, AnswerSoFar? answer)
     private static int Move(Span<byte> bytes, int from, int end, int to)
     {
         if (from != to)
-        {
             bytes[from..end].CopyTo(bytes[to..]);
-        }
 
         return end - from;
     }
@@ -87,22 +83,18 @@ internal sealed class EventFilter(StreamAdditions added, AnswerSoFar? answer)
         {
             var before = data[..field.Name].TrimEnd(" \t\r\n"u8);
             if (before.EndsWith(","u8))
-            {
                 return new Cut(before.Length - 1, field.End, ToNull: false);
-            }
 
             var behind = data[field.End..].TrimStart(" \t\r\n"u8);
             return new Cut(field.Name, behind.StartsWith(","u8) ? data.Length - behind.Length + 1 : field.End, ToNull: false);
         }
 
-        /// <summary>Where vLLM is not asked for ids it writes null. That is longer than <c>[2]</c>: without free bytes before the event such a list
-        /// goes with its name.</summary>
+        /// <summary>Where vLLM is not asked for ids it writes null. That is longer than <c>[2]</c>: without free bytes before the event
+        /// such a list goes with its name.</summary>
         public static bool Ids(ReadOnlySpan<byte> data, JsonField field, int free, ref Cut cut)
         {
             if (!field.IsPresent || data[field.Start] != (byte)'[')
-            {
                 return false;
-            }
 
             cut = field.End - field.Start >= Null.Length || free >= Null.Length
                 ? new Cut(field.Start, field.End, ToNull: true)

@@ -41,9 +41,7 @@ internal sealed class ForwardedBody : HttpContent
     {
         length = _body.Length;
         foreach (var edit in _edits)
-        {
             length += edit.Bytes.Length - (edit.End - edit.Start);
-        }
 
         return true;
     }

@@ -116,9 +116,7 @@ internal sealed class ForwardedCall : IDisposable
     public void Keep(RunningAttempt declined)
     {
         if (Declined is null)
-        {
             (Declined, declined.IsKept) = (declined, true);
-        }
     }
 
     public void Dispose()
@@ -134,9 +132,7 @@ internal sealed class ForwardedCall : IDisposable
     public bool NextTarget()
     {
         if (IsResuming || _target + 1 >= Route.Targets.Length)
-        {
             return false;
-        }
 
         _target++;
         Tried?.Clear();
@@ -152,7 +148,8 @@ internal sealed class ForwardedCall : IDisposable
         {
             var upstream = replica.Upstream;
             var own = Caller.Keys?.Of(upstream.Name);
-            var (supported, exhausted) = (upstream.Kind.Supports(Operation), own is null ? upstream.Credentials.IsExhausted : own.Disabled is not null);
+            var supported = upstream.Kind.Supports(Operation);
+            var exhausted = own is null ? upstream.Credentials.IsExhausted : own.Disabled is not null;
             RefusedTenantKey ??= own?.Disabled is null ? null : upstream.Name;
             var serves = replica.State.Models.ContainsKey(Model);
             var unfit = serves && supported && !IsResuming ? Translation.Unfit(upstream.Kind, Turn) : null;

@@ -49,15 +49,11 @@ internal static class ForwardedHeaders
         foreach (var (name, values) in from.Headers)
         {
             if (!NeverToReplica.Contains(name) && !name.StartsWith(Internal, StringComparison.OrdinalIgnoreCase) && !Names(named, name))
-            {
                 Add(to.Headers, name, values);
-            }
         }
 
         if (to.Content!.Headers.ContentType is null)
-        {
             to.Content.Headers.TryAddWithoutValidation("Content-Type", from.ContentType ?? "application/json");
-        }
 
         DistributedContextPropagator.Current.Inject(span ?? Activity.Current, to.Headers, static (carrier, name, value) =>
             ((HttpRequestHeaders)carrier!).TryAddWithoutValidation(name, value));
@@ -103,22 +99,16 @@ internal static class ForwardedHeaders
         foreach (var (name, values) in from)
         {
             if (!NeverToClient.Contains(name) && !name.StartsWith(Internal, StringComparison.OrdinalIgnoreCase))
-            {
                 to[name] = values.Count == 1 ? new StringValues(values.ToString()) : new StringValues([.. values]);
-            }
         }
     }
 
     private static void Add(HttpRequestHeaders to, string name, StringValues values)
     {
         if (values.Count == 1)
-        {
             to.TryAddWithoutValidation(name, values[0]);
-        }
         else
-        {
             to.TryAddWithoutValidation(name, (IEnumerable<string>)values);
-        }
     }
 
     // A header that the caller's Connection header names belongs to that hop, too.
@@ -129,9 +119,7 @@ internal static class ForwardedHeaders
             foreach (var part in line.AsSpan().Split(','))
             {
                 if (line.AsSpan()[part].Trim().Equals(name, StringComparison.OrdinalIgnoreCase))
-                {
                     return true;
-                }
             }
         }
 

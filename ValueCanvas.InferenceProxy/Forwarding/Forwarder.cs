@@ -89,14 +89,10 @@ internal sealed partial class Forwarder(
             }
 
             if (failure == AttemptFailure.ClientGone)
-            {
                 return;
-            }
 
             if (failure.IsDecline())
-            {
                 call.Keep(running);
-            }
         }
 
         await (call.Declined is { } declined ? AnswerAsync(context, body, declined) : RefuseAsync(context, call));
@@ -133,15 +129,11 @@ internal sealed partial class Forwarder(
         var broken = await RelayAsync(context, running.Call, attempt);
         running.Failure = broken == AttemptFailure.None ? answered : broken;
         if (broken is AttemptFailure.None or AttemptFailure.ClientGone)
-        {
             return;
-        }
 
         Log.AnswerBroke(logger, attempt.Replica.Name, broken);
         if (!attempt.IsEventStream)
-        {
             throw new BrokenAnswerException(broken);
-        }
 
         if (attempt.CanGoOn(broken)
             && (broken = await resumer.GoOnAsync(context, body, running)) is AttemptFailure.None or AttemptFailure.ClientGone)
@@ -179,9 +171,7 @@ internal sealed partial class Forwarder(
 
         ForwardedHeaders.Mark(response, attempt.Replica, call.Attempts);
         if (call.IsFallback)
-        {
             response.Headers[ForwardedHeaders.Fallback] = "1";
-        }
 
         ForwardedHeaders.Settle(response);
         response.Headers[ForwardedHeaders.Overhead] = call.Overhead.Milliseconds;
@@ -200,9 +190,7 @@ internal sealed partial class Forwarder(
             ForwardedHeaders.Mark(context.Response, null, call.Attempts);
             context.Response.StatusCode = error.Status;
             if (call.Attempts > 0)
-            {
                 ForwardedHeaders.Settle(context.Response);
-            }
         }
 
         await TellAsync(context, error);

@@ -37,9 +37,7 @@ internal static partial class InferenceEndpoints
         var forwarder = endpoints.ServiceProvider.GetRequiredService<Forwarder>();
         var logger = endpoints.ServiceProvider.GetRequiredService<ILogger<Forwarder>>();
         foreach (var operation in InferenceOperation.All)
-        {
             endpoints.MapPost(operation.Path, context => GuardAsync(context, forwarder, operation, logger));
-        }
 
         endpoints.MapFallback(context => ProxyError.UnknownPath.WriteAsync(context));
         return endpoints;

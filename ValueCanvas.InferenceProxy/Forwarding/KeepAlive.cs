@@ -48,10 +48,13 @@ internal static class KeepAlive
         return await awaited;
     }
 
-    public static async Task WriteTargetAsync(HttpResponse response, Replica replica, ForwardedCall call, CancellationToken cancellationToken)
+    public static async Task WriteTargetAsync(
+        HttpResponse response, Replica replica, ForwardedCall call, CancellationToken cancellationToken)
     {
-        var comment = string.Create(CultureInfo.InvariantCulture,
-            $": {ForwardedHeaders.Target}: {replica.Name}; {ForwardedHeaders.Attempts}: {call.Attempts}{(call.IsFallback ? Fallback : "")}\n\n");
+        var comment = string.Create(
+            CultureInfo.InvariantCulture,
+            $": {ForwardedHeaders.Target}: {replica.Name}; {ForwardedHeaders.Attempts}: {call.Attempts}"
+                + $"{(call.IsFallback ? Fallback : "")}\n\n");
         try
         {
             await response.Body.WriteAsync(Encoding.UTF8.GetBytes(comment), cancellationToken);

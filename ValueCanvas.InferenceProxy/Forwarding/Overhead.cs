@@ -22,9 +22,7 @@ internal sealed class Overhead(TimeProvider time)
     public void Stop()
     {
         if (!_stands)
-        {
             (_spent, _stands) = (_spent + time.GetElapsedTime(_since), true);
-        }
     }
 
     public void Resume() => (_since, _stands) = (time.GetTimestamp(), false);

@@ -36,9 +36,7 @@ internal sealed class RequestBody : IDisposable
         }
 
         if (announced > limit)
-        {
             return Refuse(context, ProxyError.TooLarge(limit));
-        }
 
         if (announced > LargestFirstBuffer && !context.RequestServices.GetRequiredService<BodyBudget>().HasRoom((int)announced + 1))
         {
@@ -54,23 +52,17 @@ internal sealed class RequestBody : IDisposable
                 if (read == 0)
                 {
                     if (_length > LargestInline)
-                    {
                         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-                    }
 
                     return null;
                 }
 
                 _length += read;
                 if (_length > limit)
-                {
                     return Refuse(context, ProxyError.TooLarge(limit));
-                }
 
                 if (_length == _buffer.Length && !TryGrow(context, announced, limit))
-                {
                     return Refuse(context, ProxyError.TooManyBodies);
-                }
             }
         }
         catch (BadHttpRequestException e) when (e.StatusCode == StatusCodes.Status413PayloadTooLarge)
@@ -83,7 +75,9 @@ internal sealed class RequestBody : IDisposable
         }
     }
 
-    /// <summary>Takes a property, with its comma, out of the body's object by writing spaces over it: every other byte stays where it is.</summary>
+    /// <summary>
+    /// Takes a property, with its comma, out of the body's object by writing spaces over it: every other byte stays where it is.
+    /// </summary>
     public void Blank(int start, int end)
     {
         var bytes = _buffer.AsSpan(0, _length);
@@ -108,7 +102,9 @@ internal sealed class RequestBody : IDisposable
     private bool TryGrow(HttpContext context, long? announced, int limit)
     {
         // One more than will come, to see the end. Without a length it doubles; with one few steps leave little for the collector.
-        var size = (int)Math.Min(_buffer.Length * (announced is null ? 2L : WorthAnnounced), Math.Max((announced ?? limit) + 1, LargestFirstBuffer));
+        var size = (int)Math.Min(
+            _buffer.Length * (announced is null ? 2L : WorthAnnounced),
+            Math.Max((announced ?? limit) + 1, LargestFirstBuffer));
         byte[] larger;
         BodyBudget? budget = null;
         if (size <= LargestFirstBuffer)
@@ -119,9 +115,7 @@ internal sealed class RequestBody : IDisposable
         {
             budget = context.RequestServices.GetRequiredService<BodyBudget>();
             if (!budget.TryTake(size))
-            {
                 return false;
-            }
 
             larger = GC.AllocateUninitializedArray<byte>(size);
         }

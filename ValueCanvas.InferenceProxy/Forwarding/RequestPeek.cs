@@ -22,9 +22,7 @@ internal readonly record struct RequestPeek(
     {
         peek = default;
         if (!Utf8.IsValid(body))
-        {
             return ProxyError.BadRequest("The request body is not valid UTF-8.");
-        }
 
         try
         {
@@ -45,9 +43,7 @@ internal readonly record struct RequestPeek(
         peek = default;
         var reader = new JsonWalker(body);
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
-        {
             return ProxyError.BadRequest("The request body must be a JSON object.");
-        }
 
         string? model = null;
         var (start, end, stream) = (0, 0, false);
@@ -60,9 +56,7 @@ internal readonly record struct RequestPeek(
             {
                 reader.Read();
                 if (reader.TokenType != JsonTokenType.String)
-                {
                     return ProxyError.BadRequest("The field 'model' must be a string.", "model");
-                }
 
                 if (model is not null)
                 {
@@ -76,18 +70,14 @@ internal readonly record struct RequestPeek(
             {
                 reader.Read();
                 if (reader.TokenType is not (JsonTokenType.True or JsonTokenType.False or JsonTokenType.Null))
-                {
                     return ProxyError.BadRequest("The field 'stream' must be true or false.", "stream");
-                }
 
                 stream = reader.TokenType == JsonTokenType.True;
             }
             else if (reader.ValueTextEquals(RiskField.Name))
             {
                 if (risk is not null)
-                {
                     return ProxyError.BadRequest("The field 'risk_level' stands in the body twice.", "risk_level");
-                }
 
                 var name = reader.TokenStartIndex;
                 reader.Read();
@@ -104,9 +94,7 @@ internal readonly record struct RequestPeek(
 
         reader.Read(); // anything after the object is an error
         if (string.IsNullOrEmpty(model))
-        {
             return ProxyError.BadRequest("The field 'model' is missing: name a model, GET /v1/models lists them.", "model");
-        }
 
         if (model.Length > LongestModel)
         {

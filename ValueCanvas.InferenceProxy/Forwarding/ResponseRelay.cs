@@ -19,9 +19,7 @@ internal static class ResponseRelay
             await response.Body.WriteAsync(attempt.Ready, attempt.Client);
             var (read, failure) = await attempt.ReadAsync();
             if (read == 0)
-            {
                 return failure;
-            }
         }
     }
 
@@ -31,16 +29,12 @@ internal static class ResponseRelay
         while (true)
         {
             if (attempt.Ready.Length > 0)
-            {
                 await response.Body.WriteAsync(attempt.Ready, attempt.Client);
-            }
 
             try
             {
                 if (!judge.IsStopped && attempt.MustWait(out var wait))
-                {
                     await wait;
-                }
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
             {
@@ -49,14 +43,10 @@ internal static class ResponseRelay
 
             var (read, failure) = judge.IsStopped ? (0, judge.Failure) : await attempt.ReadAsync();
             if (read > 0)
-            {
                 continue;
-            }
 
             if (failure == AttemptFailure.ClientGone)
-            {
                 return failure;
-            }
 
             if (failure == AttemptFailure.None && attempt.Ready.Length > 0)
             {
@@ -69,15 +59,11 @@ internal static class ResponseRelay
             }
 
             if (judge.IsDone || (failure == AttemptFailure.None && judge.IsComplete && !attempt.IsMidEvent))
-            {
                 return AttemptFailure.None;
-            }
 
             failure = failure != AttemptFailure.None ? failure : judge.Failure != AttemptFailure.None ? judge.Failure : AttemptFailure.Cut;
             if (!attempt.CanGoOn(failure))
-            {
                 await WriteBreakAsync(response, attempt.IsMidEvent ? MidEvent : attempt.HeldError(), attempt.Client);
-            }
 
             return failure;
         }
@@ -94,13 +80,9 @@ internal static class ResponseRelay
     public static async Task WriteBreakAsync(HttpResponse response, byte[]? error, CancellationToken cancellationToken)
     {
         if (error is not null)
-        {
             await response.Body.WriteAsync(error, cancellationToken);
-        }
 
         if (error is null || error == MidEvent)
-        {
             await WriteErrorAsync(response, ProxyError.StreamInterrupted, cancellationToken);
-        }
     }
 }

@@ -5,9 +5,9 @@ using ValueCanvas.InferenceProxy.Resuming;
 namespace ValueCanvas.InferenceProxy.Forwarding;
 
 /// <summary>
-/// What the gateway asks of a stream beyond what its client asked, and takes out of the answer again: usage at the end, running usage, so that
-/// a stream which nobody reads to its end has a bill, too, and token ids, with which another server can go on exactly. Asked for usage, most servers
-/// add the field to every chunk; vLLM does so for running usage.
+/// What the gateway asks of a stream beyond what its client asked, and takes out of the answer again: usage at the end, running usage, so
+/// that a stream which nobody reads to its end has a bill, too, and token ids, with which another server can go on exactly. Asked for
+/// usage, most servers add the field to every chunk; vLLM does so for running usage.
 /// </summary>
 internal readonly record struct StreamAdditions(bool Usage, bool RunningUsage, bool ChunkUsage, bool TokenIds)
 {
@@ -25,12 +25,10 @@ internal readonly record struct StreamAdditions(bool Usage, bool RunningUsage, b
     {
         var (fields, kind) = (call.Peek.Options, replica.Upstream.Kind);
         if (!call.Peek.Stream || call.Operation == InferenceOperation.Embeddings)
-        {
             return default;
-        }
 
-        // Older versions of vLLM write "usage":null into a text completion's chunks and newer ones nothing: what running usage displaces could
-        // not be put back.
+        // Older versions of vLLM write "usage":null into a text completion's chunks and newer ones nothing: what running usage displaces
+        // could not be put back.
         var open = kind.StreamsUsage && !fields.HasOddOptions;
         var (vllm, usage) = (kind == ProviderKind.Vllm, open && !fields.WantsUsage);
         var running = open && vllm && call.Operation == InferenceOperation.Chat && !fields.WantsRunningUsage;
@@ -45,13 +43,13 @@ internal readonly record struct StreamAdditions(bool Usage, bool RunningUsage, b
         var first = body.IndexOf((byte)'{') + 1;
         if (TokenIds)
         {
-            edits.Add(fields.TokenIds.IsPresent ? new BodyEdit(fields.TokenIds.Start, fields.TokenIds.End, Yes) : new BodyEdit(first, first, AskTokenIds));
+            edits.Add(fields.TokenIds.IsPresent
+                ? new BodyEdit(fields.TokenIds.Start, fields.TokenIds.End, Yes)
+                : new BodyEdit(first, first, AskTokenIds));
         }
 
         if (!Usage && !RunningUsage)
-        {
             return;
-        }
 
         if (fields.OptionsType != JsonTokenType.StartObject)
         {
@@ -82,8 +80,6 @@ internal readonly record struct StreamAdditions(bool Usage, bool RunningUsage, b
     private static void Turn(bool wanted, JsonField off, List<BodyEdit> edits)
     {
         if (wanted && off.IsPresent)
-        {
             edits.Add(new BodyEdit(off.Start, off.End, Yes));
-        }
     }
 }

@@ -96,9 +96,7 @@ internal record struct StreamFields
         (IncludeUsage, RunningUsage, WantsUsage, WantsRunningUsage) = (default, default, false, false);
         Options = JsonField.Skip(ref reader);
         if (OptionsType != JsonTokenType.StartObject)
-        {
             return;
-        }
 
         while (value.Read() && value.TokenType == JsonTokenType.PropertyName)
         {

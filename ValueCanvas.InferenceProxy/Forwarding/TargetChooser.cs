@@ -17,23 +17,17 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
     {
         var (call, failure) = (failed.Call, failed.Failure);
         if (failure.IsDecline() ? !call.Route.FallsBackOn(failure) : !failure.MovesOn())
-        {
             return null;
-        }
 
         var otherKey = !failure.IsDecline() && !PassOver(failed);
         failed.Target.Place.Dispose(); // who waits for the next one holds none
         if ((call.Attempts >= call.Topology.Options.Retries.MaxAttempts && !otherKey) || (failure.IsDecline() && !call.NextTarget()))
-        {
             return null;
-        }
 
         // The budget is there for outages: a key or a model that says no is none.
         var next = await ChooseAsync(context, call, failed.Attempt.Span, paid: otherKey || failure.IsDecline());
         if (next is not null)
-        {
             signals.Retried(failure);
-        }
 
         return next;
     }
@@ -44,9 +38,7 @@ internal sealed class TargetChooser(AdmissionQueue admission, RetryBudget budget
     {
         var (call, replica, credential) = (failed.Call, failed.Target.Replica, failed.Target.Credential);
         if (failed.Failure == AttemptFailure.Credential && credential is not null && !replica.Upstream.Credentials.IsExhausted)
-        {
             return false;
-        }
 
         (call.Tried ??= []).Add(replica);
         call.PassOver();

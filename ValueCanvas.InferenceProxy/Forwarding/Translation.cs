@@ -21,14 +21,10 @@ internal sealed class Translation(RequestBody body, MessagesCall? messages)
     public ProxyError? Unfit(ProviderKind kind, ModelTarget target)
     {
         if (!kind.IsAnthropic)
-        {
             return messages?.Unfit;
-        }
 
         if (messages is null)
-        {
             Translate(target.Model);
-        }
 
         return _untranslatable;
     }

@@ -23,9 +23,7 @@ internal static class UpstreamRequest
         {
             var edits = ModelEdit(peek, target);
             if (messages is not null && kind.LimitsByCompletionTokens)
-            {
                 edits.Add(MessagesRequest.LimitByCompletionTokens(peek));
-            }
 
             added.Splice(body.Bytes.Span, peek.Options, edits);
             CacheSalt.Splice(body.Bytes.Span, peek.Fields, kind, call.Caller, call.Topology.Options.InternalKey, edits);
@@ -35,9 +33,7 @@ internal static class UpstreamRequest
         {
             request.Content = new ForwardedBody(messages.Body, ModelEdit(messages.Peek, target));
             if (operation == InferenceOperation.Chat)
-            {
                 request.Exchange = new AnthropicExchange(wantsUsage: true, native: true, time);
-            }
         }
         else
         {

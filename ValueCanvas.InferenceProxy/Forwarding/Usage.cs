@@ -50,9 +50,7 @@ internal readonly record struct Usage(int PromptTokens, int CompletionTokens, in
         var name = "\"usage\""u8; // within a string its quotes would be escaped
         var at = answer.LastIndexOf(name);
         if (at < 0 || answer[(at + name.Length)..].TrimStart(" \t\r\n"u8) is not [(byte)':', .. var value])
-        {
             return null;
-        }
 
         try
         {

@@ -6,8 +6,8 @@ using Microsoft.AspNetCore.Connections;
 namespace ValueCanvas.InferenceProxy.Hosting;
 
 /// <summary>
-/// Kestrel's memory in larger blocks than its own of 4 kB, in which a prompt of 50 kB takes thirteen system calls to receive. A connection holds
-/// a block only while there is something in it.
+/// Kestrel's memory in larger blocks than its own of 4 kB, in which a prompt of 50 kB takes thirteen system calls to receive. A connection
+/// holds a block only while there is something in it.
 /// </summary>
 internal sealed class SocketBlocks : IMemoryPoolFactory<byte>
 {

@@ -48,17 +48,13 @@ internal sealed class CredentialPool(Credential[] credentials)
     public Credential? Take()
     {
         if (credentials.Length == 0)
-        {
             return null;
-        }
 
         var start = (int)(Interlocked.Increment(ref _turn) % (uint)credentials.Length);
         for (var i = 0; i < credentials.Length; i++)
         {
             if (credentials[(start + i) % credentials.Length] is { Disabled: null } usable)
-            {
                 return usable;
-            }
         }
 
         return null;

@@ -15,17 +15,13 @@ internal static class EndpointAddresses
             ? configuration.GetSection($"services:{uri.Host}:{uri.Scheme}").GetChildren().Select(c => c.Value).OfType<string>().ToArray()
             : [];
         if (listed.Length == 0)
-        {
             yield return new ServerAddress(uri.Authority, Trim(uri));
-        }
 
         for (var i = 0; i < listed.Length; i++)
         {
             var text = listed[i].Contains("://", StringComparison.Ordinal) ? listed[i] : $"{uri.Scheme}://{listed[i]}";
             if (!Uri.TryCreate(text, UriKind.Absolute, out var address))
-            {
                 throw new InvalidOperationException($"services:{uri.Host}:{uri.Scheme}:{i} must be a URL or host:port.");
-            }
 
             yield return new ServerAddress(listed.Length == 1 ? uri.Host : $"{uri.Host}#{i}", Trim(new Uri(address, uri.AbsolutePath)));
         }

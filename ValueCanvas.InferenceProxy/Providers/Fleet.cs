@@ -39,9 +39,7 @@ internal sealed partial class Fleet : IDisposable
         lock (_gate)
         {
             if (!ReferenceEquals(Current, before))
-            {
                 return false;
-            }
 
             Replace(next);
             return true;
@@ -56,9 +54,7 @@ internal sealed partial class Fleet : IDisposable
             {
                 var next = Build(_options.Create(Options.DefaultName), Current.Hosts, Current);
                 foreach (var replica in next.Replicas)
-                {
                     replica.Adopt(next.Upstreams[replica.Provider]);
-                }
 
                 Replace(next);
             }
@@ -101,9 +97,7 @@ internal sealed partial class Fleet : IDisposable
                 var taken = replicas.Find(r => r.Name == server.Name);
                 var name = taken is null ? server.Name : $"{provider}/{server.Name}"; // two accounts at one address
                 if (taken?.Provider == provider || replicas.Exists(r => r.Name == name))
-                {
                     throw new InvalidOperationException($"Inference:Providers:{provider}:Endpoints names {server.Name} twice.");
-                }
 
                 var kept = before is null ? null : Array.Find(before.Replicas, r => r.Provider == upstream.Name && r.Name == name
                     && r.Address == server.Uri && Equals(r.EndPoint, server.EndPoint) && r.Upstream.Kind == upstream.Kind);

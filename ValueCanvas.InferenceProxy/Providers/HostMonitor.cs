@@ -40,9 +40,7 @@ internal sealed partial class HostMonitor(
     {
         using var timer = new PeriodicTimer(fleet.Current.Options.ResolveInterval, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
-        {
             await RunOnceAsync(stoppingToken);
-        }
     }
 
     private async Task<(string Host, IPAddress[] Found)> ResolveAsync(string host, TimeSpan limit, CancellationToken cancellationToken)
@@ -64,9 +62,7 @@ internal sealed partial class HostMonitor(
             lock (_unresolved)
             {
                 if (_unresolved.Add(host))
-                {
                     Log.Unresolved(logger, host);
-                }
             }
 
             return (host, []);

@@ -46,14 +46,10 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
     private static void Limits(InferenceOptions options, List<string> wrong)
     {
         if (options.MaxBodyBytes is < 1024 or > 1024 * 1024 * 1024)
-        {
             wrong.Add("Inference:MaxBodyBytes must be from 1024 (1 KiB) to 1073741824 (1 GiB).");
-        }
 
         if (options.MaxBufferedBytes < 2L * options.MaxBodyBytes)
-        {
             wrong.Add("Inference:MaxBufferedBytes must be at least twice Inference:MaxBodyBytes, so that one body can be read.");
-        }
 
         Positive(options.ConnectTimeout, nameof(options.ConnectTimeout));
         Positive(options.HeadersTimeout, nameof(options.HeadersTimeout));
@@ -68,14 +64,10 @@ internal sealed class InferenceOptionsValidator : IValidateOptions<InferenceOpti
         Positive(options.ResolveInterval, nameof(options.ResolveInterval));
         Positive(options.CredentialRest, nameof(options.CredentialRest));
         if (options.InternalKey is { Length: > 0 and < 16 })
-        {
             wrong.Add("Inference:InternalKey must have at least 16 characters.");
-        }
 
         if (options.OperatorKey is { Length: > 0 and < 16 })
-        {
             wrong.Add("Inference:OperatorKey must have at least 16 characters.");
-        }
 
         void Positive(TimeSpan value, string key) => ResilienceValidation.Positive(value, $"Inference:{key}", wrong);
     }

@@ -14,22 +14,16 @@ internal sealed class ProviderDefaults(IConfiguration configuration) : IPostConf
         {
             var ofKind = options.Providers.Where(p => ProviderKind.Of(p.Key, p.Value) == kind).Select(p => p.Value).ToList();
             if (ofKind.Count == 0 && ProvidersByVariable.Contains(kind.Name) && !options.Providers.ContainsKey(kind.Name))
-            {
                 ofKind.Add(options.Providers[kind.Name] = new ProviderOptions());
-            }
 
             foreach (var provider in ofKind.Where(provider => provider.ApiKeys.TrueForAll(string.IsNullOrWhiteSpace)))
-            {
                 provider.ApiKeys = [configuration[kind.KeyVariable!]!];
-            }
         }
 
         foreach (var (provider, settings) in options.Providers)
         {
             if (settings.Endpoints.Count == 0 && ProviderKind.Of(provider, settings) is { PublicEndpoint: { } address })
-            {
                 settings.Endpoints = [address];
-            }
         }
     }
 }

@@ -21,7 +21,8 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     private readonly string _base =
         endPoint is null ? address.OriginalString : $"{address.Scheme}://{endPoint}{address.AbsolutePath.TrimEnd('/')}";
     private readonly string? _host = endPoint is null ? null : address.Authority;
-    private readonly ConcurrentDictionary<string, Uri> _uris = new(StringComparer.Ordinal); // one for each operation: parsing them is not cheap
+    // One for each operation: parsing them is not cheap.
+    private readonly ConcurrentDictionary<string, Uri> _uris = new(StringComparer.Ordinal);
     private Upstream _upstream = upstream;
     private ReplicaState _state = new(
         upstream.Kind.IsHosted && upstream.StaticModels.Count > 0 ? ReplicaStatus.Up : ReplicaStatus.Unknown,
@@ -60,9 +61,7 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
     {
         var request = new ReplicaRequest(method, _uris.GetOrAdd(path, static (path, server) => new Uri(server + path), _base));
         if (_host is not null)
-        {
             request.Headers.Host = _host;
-        }
 
         return request;
     }
@@ -93,14 +92,10 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
         {
             var now = time.GetUtcNow();
             if (_state is { Status: not ReplicaStatus.Up, Models.Count: > 0 } && now - _state.LastChange >= RestAfterFailure)
-            {
                 Volatile.Write(ref _state, _state with { Status = ReplicaStatus.Up, LastChange = now });
-            }
 
             if (Upstream.StaticModels.Count > 0 || now < _nextAsk)
-            {
                 return false;
-            }
 
             _nextAsk = now + ModelListRetry;
             return true;
@@ -134,9 +129,7 @@ internal sealed class Replica(Upstream upstream, string name, Uri address, TimeP
         {
             var before = _state.Status;
             if (slow && ++_slowLooks < SlowLooksAreDown && before == ReplicaStatus.Up)
-            {
                 return before;
-            }
 
             var changed = before == ReplicaStatus.Down ? _state.LastChange : time.GetUtcNow();
             Volatile.Write(ref _state, new ReplicaState(ReplicaStatus.Down, _state.Models, error, changed));

@@ -19,8 +19,6 @@ internal sealed class ReplicaMonitor(Fleet fleet, ReplicaProbe probe, TimeProvid
     {
         using var timer = new PeriodicTimer(fleet.Current.Options.ProbeInterval, time);
         while (await timer.WaitForNextTickAsync(stoppingToken))
-        {
             await RunOnceAsync(stoppingToken);
-        }
     }
 }

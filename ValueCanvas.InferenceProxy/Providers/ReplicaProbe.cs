@@ -14,9 +14,7 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
     {
         var hosted = replica.Upstream.Kind.IsHosted;
         if (hosted && !replica.ShouldAsk())
-        {
             return;
-        }
 
         using var bound = new CancellationTokenSource(limit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(bound.Token, cancellationToken);
@@ -27,9 +25,7 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
             await Task.WhenAll(health, models);
             var before = replica.Answered(await models);
             if (before != ReplicaStatus.Up)
-            {
                 Log.Up(logger, replica.Name, before);
-            }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -77,9 +73,7 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
     {
         var provider = replica.Upstream;
         if (provider.StaticModels.Count > 0)
-        {
             return provider.StaticModels;
-        }
 
         using var request = Question(replica, provider.Kind.Prefix + "/models");
         provider.Kind.Authorize(request, provider.Credentials.Take());
@@ -119,9 +113,7 @@ internal sealed partial class ReplicaProbe(UpstreamClient upstream, TimeProvider
     private void Report(Replica replica, ReplicaStatus before)
     {
         if (before != ReplicaStatus.Down && replica.State is { Status: ReplicaStatus.Down } state)
-        {
             Log.Down(logger, replica.Name, state.LastError);
-        }
     }
 
     private static partial class Log

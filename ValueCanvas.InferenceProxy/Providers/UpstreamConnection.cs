@@ -3,9 +3,9 @@ using System.Net.Sockets;
 namespace ValueCanvas.InferenceProxy.Providers;
 
 /// <summary>
-/// A connection to a replica on which a stream's reader can wait for more. To read where nothing has come yet costs the HTTP client two state
-/// machines; those of many streams, of which each collection finds some alive, are what its pauses are made of. So the reader waits here, which
-/// allocates nothing, and then reads what is there.
+/// A connection to a replica on which a stream's reader can wait for more. To read where nothing has come yet costs the HTTP client two
+/// state machines; those of many streams, of which each collection finds some alive, are what its pauses are made of. So the reader waits
+/// here, which allocates nothing, and then reads what is there.
 /// </summary>
 internal sealed class UpstreamConnection(Socket socket) : NetworkStream(socket, ownsSocket: true)
 {

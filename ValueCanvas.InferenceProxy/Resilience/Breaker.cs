@@ -14,17 +14,14 @@ namespace ValueCanvas.InferenceProxy.Resilience;
 /// </summary>
 internal sealed class Breaker(string replica, string model, TimeProvider time)
 {
-    private const int KeptTransitions = 16;
-
     private readonly Lock _gate = new();
     private readonly SlidingCounts _counts = new();
-    private readonly Queue<BreakerTransition> _transitions = new(KeptTransitions);
+    private readonly BreakerLog _log = new();
     private readonly long _born = time.GetTimestamp();
     private readonly DateTimeOffset _bornAt = time.GetUtcNow();
     private volatile BreakerState _state;
     private long _until; // ticks since birth: an open breaker's end
-    private long _coolUntil; // ticks since birth; 0 for never
-    private bool _rateLimited;
+    private Cooling _cooling;
     private int _epoch;
     private int _openings; // in a row, without closing
     private int _probes;
@@ -42,7 +39,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     /// <summary>Null when a request may be sent now, else how long not, as far as is known.</summary>
     public BreakerWait? Blocked(BreakerOptions options)
     {
-        if (_state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0)
+        if (_state == BreakerState.Closed && _cooling.IsOff)
             return null;
 
         lock (_gate)
@@ -53,7 +50,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     public bool TryEnter(BreakerOptions options, out BreakerPass pass, out BreakerTransition? transition)
     {
         (pass, transition) = (new BreakerPass(this, _epoch, Probe: false), null);
-        if (_state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0)
+        if (_state == BreakerState.Closed && _cooling.IsOff)
             return true;
 
         lock (_gate)
@@ -61,7 +58,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
             if (BlockedNow(options) is not null)
                 return false;
 
-            _coolUntil = 0;
+            _cooling.End();
             if (_state == BreakerState.Closed)
             {
                 pass = new BreakerPass(this, _epoch, Probe: false);
@@ -81,7 +78,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     public bool TryEnterClosed(out BreakerPass pass)
     {
         pass = new BreakerPass(this, _epoch, Probe: false);
-        return _state == BreakerState.Closed && Volatile.Read(ref _coolUntil) == 0;
+        return _state == BreakerState.Closed && _cooling.IsOff;
     }
 
     /// <summary>A probe's answer begins: the next probe may enter, so that a few long streams do not keep the breaker half-open for all
@@ -132,9 +129,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     {
         lock (_gate)
         {
-            var until = Now().Ticks + Math.Min(wait.Ticks, options.MaxCooling.Ticks);
-            if (until > _coolUntil)
-                (_coolUntil, _rateLimited) = (until, rateLimited);
+            _cooling.Extend(Now().Ticks + Math.Min(wait.Ticks, options.MaxCooling.Ticks), rateLimited);
         }
     }
 
@@ -170,9 +165,9 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
             return new BreakerView(Model, _state.Label(),
                 _counts.Samples, _counts.Failures, Math.Round(_counts.FailureRatio, 3), _counts.Slow, _consecutive,
                 open ? utc.AddTicks(_until - now.Ticks) : null,
-                _coolUntil > now.Ticks ? utc.AddTicks(_coolUntil - now.Ticks) : null,
+                _cooling.Left(now.Ticks) is { } left ? utc + left.Time : null,
                 _lastFailure,
-                [.. _transitions.Reverse().Select(t => new BreakerTransitionView(t.From.Label(), t.To.Label(), t.Reason, t.At))]);
+                _log.View());
         }
     }
 
@@ -181,8 +176,8 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     private BreakerWait? BlockedNow(BreakerOptions options)
     {
         var now = Now().Ticks;
-        if (_coolUntil > now)
-            return new BreakerWait(TimeSpan.FromTicks(_coolUntil - now), _rateLimited);
+        if (_cooling.Left(now) is { } cooling)
+            return cooling;
 
         return _state switch
         {
@@ -222,7 +217,8 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
 
     private BreakerTransition ResetNow()
     {
-        (_coolUntil, _lastFailure) = (0, null);
+        _cooling.End();
+        _lastFailure = null;
         return CloseNow("reset by operator");
     }
 
@@ -235,10 +231,7 @@ internal sealed class Breaker(string replica, string model, TimeProvider time)
     private BreakerTransition Move(BreakerState to, string reason)
     {
         var transition = new BreakerTransition(Replica, Model, _state, to, reason, time.GetUtcNow());
-        if (_transitions.Count == KeptTransitions)
-            _transitions.Dequeue();
-
-        _transitions.Enqueue(transition);
+        _log.Add(transition);
         (_probes, _successes) = (0, 0);
         _epoch++;
         if (to == BreakerState.Closed)

@@ -5,9 +5,9 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Resuming;
 
 /// <summary>
-/// What has gone out of a stream that is one plain text, as another server needs it to go on: token ids where the server told them, and the text.
-/// Both are kept as they stand in the events: numbers with commas, and the inside of a JSON string. What outgrows the limit, or turns out to be more than
-/// plain text, or finds the budget of all bodies spent, is lost.
+/// What has gone out of a stream that is one plain text, as another server needs it to go on: token ids where the server told them, and the
+/// text. Both are kept as they stand in the events: numbers with commas, and the inside of a JSON string. What outgrows the limit, or turns
+/// out to be more than plain text, or finds the budget of all bodies spent, is lost.
 /// </summary>
 internal sealed class AnswerSoFar(int maxBytes, BodyBudget budget) : IDisposable
 {
@@ -54,9 +54,7 @@ internal sealed class AnswerSoFar(int maxBytes, BodyBudget budget) : IDisposable
     public void Add(ReadOnlySpan<byte> data, in StreamEvent read)
     {
         if (_lost || read.Signs.HasFlag(EventSigns.Done) || (read.Signs & (EventSigns.Error | EventSigns.Malformed)) != 0)
-        {
             return;
-        }
 
         _lost = read.HasMore;
         if (PromptTokens == 0 && read.Usage is { } usage)
@@ -109,9 +107,7 @@ internal sealed class AnswerSoFar(int maxBytes, BodyBudget budget) : IDisposable
         if (!ids.IsEmpty)
         {
             if (_ids.Length > 0)
-            {
                 Keep(_ids, ","u8);
-            }
 
             Keep(_ids, ids);
             _tokens += ids.Count((byte)',') + 1;

@@ -22,9 +22,7 @@ internal sealed class PooledBytes(BodyBudget? budget = null) : IDisposable
     public bool Append(ReadOnlySpan<byte> bytes)
     {
         if (Length + bytes.Length > _buffer.Length && !TryGrow(Length + bytes.Length))
-        {
             return false;
-        }
 
         bytes.CopyTo(_buffer.AsSpan(Length));
         Length += bytes.Length;

@@ -6,7 +6,8 @@ namespace ValueCanvas.InferenceProxy.Resuming;
 /// <summary>Which streams could go on at another replica, were they to break.</summary>
 internal static class Resumable
 {
-    // A token is a byte at least, and its id at most seven with the comma: the event that brings the prompt's ids must not be too large to be read.
+    // A token is a byte at least, and its id at most seven with the comma: the event that brings the
+    // prompt's ids must not be too large to be read.
     private const int BytesPerId = 8;
 
     public static bool Is(ForwardedCall call, Replica replica) =>

@@ -11,8 +11,6 @@ internal sealed class ResumeOptions
     public void Validate(List<string> wrong)
     {
         if (MaxBytes is < 1024 or > 64 * 1024 * 1024)
-        {
             wrong.Add("Inference:Resume:MaxBytes must be from 1024 (1 KiB) to 67108864 (64 MiB).");
-        }
     }
 }

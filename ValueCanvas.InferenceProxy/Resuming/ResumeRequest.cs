@@ -23,7 +23,12 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
 {
     private const int DefaultMaxTokens = 16; // of a text completion, in the API
 
-    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    private static readonly JsonWriterOptions Writing = new()
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        SkipValidation = true,
+    };
+
 
     /// <summary>Null where the answer cannot go on: the text is all there is, and that is not enough.</summary>
     /// <param name="asked">The client's request.</param>
@@ -53,7 +58,8 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
                 : new ResumeRequest(ResumeMode.Text, operation, Write(asked, target, answer, limit, json =>
                 {
                     json.WritePropertyName("prompt"u8);
-                    json.WriteRawValue([.. Encoding.UTF8.GetBytes(asked.GetProperty("prompt").GetRawText())[..^1], .. answer.Text, (byte)'"'], true);
+                    var prompt = Encoding.UTF8.GetBytes(asked.GetProperty("prompt").GetRawText())[..^1];
+                    json.WriteRawValue([.. prompt, .. answer.Text, (byte)'"'], true);
                 }));
         }
 
@@ -61,9 +67,7 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
         {
             json.WriteStartArray("messages"u8);
             foreach (var message in asked.GetProperty("messages").EnumerateArray())
-            {
                 message.WriteTo(json);
-            }
 
             json.WriteRawValue([.. "{\"role\":\"assistant\",\"content\":\""u8, .. answer.Text, .. "\"}"u8], skipInputValidation: true);
             json.WriteEndArray();
@@ -89,20 +93,14 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
             json.WriteStartObject();
             json.WriteString("model"u8, target.Model);
             foreach (var property in asked.EnumerateObject().Where(p => IsCarried(p.Name)))
-            {
                 property.WriteTo(json);
-            }
 
             prompt(json);
             if (limit is { } left)
-            {
                 json.WriteNumber("max_tokens"u8, left);
-            }
 
             if (Number(asked, "min_tokens") is { } least)
-            {
                 json.WriteNumber("min_tokens"u8, Math.Max(0, least - answer.Tokens));
-            }
 
             json.WriteBoolean("stream"u8, true);
             json.WriteStartObject("stream_options"u8);
@@ -115,11 +113,13 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
         return buffer.ToArray();
     }
 
-    /// <summary>What both of vLLM's completion endpoints understand in the same way; of the others only what makes the prompt matters, and that
-    /// is in the tokens, or is in no way plain.</summary>
-    private static bool IsCarried(string name) => name is not ("model" or "messages" or "prompt" or "max_tokens" or "max_completion_tokens" or "min_tokens"
-        or "stream" or "stream_options" or "return_token_ids" or "add_generation_prompt" or "continue_final_message" or "request_id" or "risk_level"
-        or "tools" or "tool_choice" or "functions" or "function_call" or "parallel_tool_calls" or "logprobs" or "top_logprobs" or "response_format");
+    /// <summary>What both of vLLM's completion endpoints understand in the same way; of the others only what makes the prompt matters, and
+    /// that is in the tokens, or is in no way plain.</summary>
+    private static bool IsCarried(string name) => name is not (
+        "model" or "messages" or "prompt" or "max_tokens" or "max_completion_tokens" or "min_tokens"
+        or "stream" or "stream_options" or "return_token_ids" or "add_generation_prompt" or "continue_final_message"
+        or "request_id" or "risk_level" or "tools" or "tool_choice" or "functions" or "function_call" or "parallel_tool_calls"
+        or "logprobs" or "top_logprobs" or "response_format");
 
     private static bool IsTextOnly(JsonElement asked) =>
         !asked.TryGetProperty("messages", out var messages) || messages.EnumerateArray().All(message =>
@@ -135,5 +135,7 @@ internal sealed record ResumeRequest(ResumeMode Mode, InferenceOperation Operati
     };
 
     private static int? Number(JsonElement asked, string name) =>
-        asked.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) ? number : null;
+        asked.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number)
+            ? number
+            : null;
 }

@@ -6,8 +6,8 @@ using ValueCanvas.InferenceProxy.Resilience;
 namespace ValueCanvas.InferenceProxy.Resuming;
 
 /// <summary>
-/// Turns the events of a server that goes on with an answer into chunks of the stream that the client has begun to read: of its kind, with its id and
-/// time, and with one usage for both parts.
+/// Turns the events of a server that goes on with an answer into chunks of the stream that the client has begun to read: of its kind, with
+/// its id and time, and with one usage for both parts.
 /// </summary>
 internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation operation, in StreamFields fields) : IDisposable
 {
@@ -26,9 +26,7 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
         {
             var plain = Rewrite(attempt.Ready.Span, judge.Usage);
             if (_out.Length > 0)
-            {
                 await response.Body.WriteAsync(_out.Memory, attempt.Client);
-            }
 
             if (!plain || attempt.IsMidEvent)
             {
@@ -37,9 +35,7 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
 
             var (read, failure) = judge.IsStopped ? (0, judge.Failure) : judge.IsDone ? default : await attempt.ReadAsync();
             if (read > 0 || (failure == AttemptFailure.None && attempt.Ready.Length > 0 && !judge.IsDone))
-            {
                 continue;
-            }
 
             if (failure == AttemptFailure.None && judge.IsComplete && !judge.IsDone)
             {
@@ -55,9 +51,7 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
     {
         _out.Truncate(0);
         if (finishReason is not null)
-        {
             Chunk(default, Encoding.UTF8.GetBytes($"\"{finishReason}\""), "null"u8, default, usage: null);
-        }
 
         Done(usage: null);
         await response.Body.WriteAsync(_out.Memory, cancellationToken);
@@ -87,9 +81,7 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
             }
 
             if (read.HasMore)
-            {
                 return false;
-            }
 
             if (read.Signs.HasFlag(EventSigns.Done))
             {
@@ -107,7 +99,8 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
         return true;
     }
 
-    private void Chunk(ReadOnlySpan<byte> text, ReadOnlySpan<byte> finish, ReadOnlySpan<byte> stopReason, ReadOnlySpan<byte> ids, Usage? usage)
+    private void Chunk(
+        ReadOnlySpan<byte> text, ReadOnlySpan<byte> finish, ReadOnlySpan<byte> stopReason, ReadOnlySpan<byte> ids, Usage? usage)
     {
         text = text.StartsWith("\""u8) ? text : "\"\""u8;
         _out.Append("data: "u8);
@@ -140,9 +133,7 @@ internal sealed class ResumedEvents(AnswerSoFar answer, InferenceOperation opera
 
         _out.Append("}]"u8);
         if (_runningUsage && Prompt(usage) is > 0 and var prompt)
-        {
             Write(prompt, usage);
-        }
 
         _out.Append("}\n\n"u8);
     }

@@ -5,8 +5,8 @@ using ValueCanvas.InferenceProxy.Forwarding;
 namespace ValueCanvas.InferenceProxy.Resuming;
 
 /// <summary>
-/// Lets a stream that broke behind its first content go on at another replica of the same target, as often as attempts, budget and time allow. The
-/// attempt that broke is closed and judged before the next one is asked.
+/// Lets a stream that broke behind its first content go on at another replica of the same target, as often as attempts, budget and time
+/// allow. The attempt that broke is closed and judged before the next one is asked.
 /// </summary>
 internal sealed class Resumer(TargetChooser chooser, AttemptRunner attempts, ResumeSignals signals, TimeProvider time)
 {
@@ -40,9 +40,7 @@ internal sealed class Resumer(TargetChooser chooser, AttemptRunner attempts, Res
 
             (broken, failure) = await TryAsync(context, body, asked.RootElement, call, target, answer);
             if (failure is AttemptFailure.None or AttemptFailure.ClientGone)
-            {
                 return failure;
-            }
         }
     }
 
@@ -83,9 +81,7 @@ internal sealed class Resumer(TargetChooser chooser, AttemptRunner attempts, Res
         running.Failure = await events.CopyAsync(attempt, context.Response);
         answer.Cut(attempt.Usage);
         if (running.Failure != AttemptFailure.ClientGone)
-        {
             signals.Ended(request.Mode, whole: running.Failure == AttemptFailure.None);
-        }
 
         return (running, running.Failure);
     }

@@ -18,9 +18,7 @@ internal static class AnswerField
         {
             answer = answer[(at + name.Length)..];
             if (answer.TrimStart(" \t\r\n"u8) is [(byte)':', .. var value] && Short(value.TrimStart(" \t\r\n"u8)) is { } text)
-            {
                 found.Add(text);
-            }
         }
 
         return [.. found];

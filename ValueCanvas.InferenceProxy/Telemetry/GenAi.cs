@@ -63,28 +63,20 @@ internal static class GenAi
     public static void Answered(this Activity span, ReadOnlySpan<byte> answer)
     {
         if (!span.IsAllDataRequested)
-        {
             return;
-        }
 
         if (AnswerField.All(answer, "\"model\""u8, most: 1) is [var model])
-        {
             span.SetTag(ResponseModel, model);
-        }
 
         if (AnswerField.All(answer, "\"finish_reason\""u8, MostChoices) is { Length: > 0 } reasons)
-        {
             span.SetTag(FinishReasons, reasons);
-        }
     }
 
     /// <summary>Why a stream has ended, and what an answer cost.</summary>
     public static void Ended(this Activity span, string? finishReason, Usage? usage)
     {
         if (finishReason is not null)
-        {
             span.SetTag(FinishReasons, new[] { finishReason });
-        }
 
         if (usage is { } cost)
         {
@@ -97,9 +89,7 @@ internal static class GenAi
         void SetUnlessZero(string name, int tokens)
         {
             if (tokens > 0)
-            {
                 span.SetTag(name, tokens);
-            }
         }
     }
 

@@ -55,14 +55,10 @@ internal sealed class InferenceMetrics
         var target = new KeyValuePair<string, object?>(GenAi.Target, replica.Name);
         _inFlight.Add(-1, target);
         if (failure != AttemptFailure.None)
-        {
             _failures.Add(1, target, new KeyValuePair<string, object?>("cause", failure.Label()));
-        }
 
         if (_attemptDuration.Enabled)
-        {
             _attemptDuration.Record(elapsed.TotalSeconds, Labels(operation, model, replica, failure));
-        }
     }
 
     public void FirstBytes(InferenceOperation operation, string model, Replica replica, long started, Activity? span)
@@ -70,9 +66,7 @@ internal sealed class InferenceMetrics
         var elapsed = _time.GetElapsedTime(started).TotalSeconds;
         span?.SetTag(GenAi.TimeToFirstChunk, elapsed);
         if (_timeToFirstToken.Enabled)
-        {
             _timeToFirstToken.Record(elapsed, GenAi.Labels(operation, model, replica));
-        }
     }
 
     public void Answered(InferenceOperation operation, string model, Replica replica, int statusCode, AttemptFailure failure, long started)
@@ -89,9 +83,7 @@ internal sealed class InferenceMetrics
     {
         var labels = GenAi.Labels(operation, model, replica);
         if (failure != AttemptFailure.None)
-        {
             labels.Add(GenAi.Error, failure.Label());
-        }
 
         return labels;
     }

@@ -47,15 +47,11 @@ internal sealed class TokenMetrics
         var (call, target, attempt) = (running.Call, running.Target, running.Attempt);
         var model = target.Model.Model;
         if (call.Prefix?.IsCut is not true)
-        {
             _bytesPerToken.Learned(model, call.Prefix?.Bytes ?? call.Peek.Fields.PromptBytes, usage.PromptTokens);
-        }
 
         var labels = GenAi.Labels(call.Operation, model, target.Replica);
         if (running.Failure == AttemptFailure.None && attempt.IsEventStream && usage.CompletionTokens > 1)
-        {
             _perToken.Record((attempt.Elapsed - attempt.FirstContent).TotalSeconds / (usage.CompletionTokens - 1), labels);
-        }
 
         if (_usage.Enabled)
         {

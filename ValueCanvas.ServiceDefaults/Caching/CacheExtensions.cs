@@ -27,10 +27,12 @@ public static class CacheExtensions
 
         var named = RedisVariables.ConnectionString(builder.Configuration);
         if (named is null && string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
+        {
             return required
                 ? throw new InvalidOperationException(
                     $"ConnectionStrings:{ConnectionName} is missing: set it to Redis' connection string, or REDIS_HOST to its host.")
                 : builder;
+        }
 
         builder.AddRedisClient(
             ConnectionName,

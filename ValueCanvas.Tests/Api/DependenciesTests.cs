@@ -157,7 +157,10 @@ public sealed class DependenciesTests
             var body = JsonDocument.Parse(seen).RootElement;
             if (response.StatusCode == code && body.GetProperty("status").GetString() == status
                 && body.GetProperty("checks").GetProperty(check).GetString() == checkStatus)
+            {
                 break;
+            }
+
             try
             {
                 await tick.WaitForNextTickAsync(bound.Token);

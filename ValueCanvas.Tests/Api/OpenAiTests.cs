@@ -204,7 +204,8 @@ public sealed class OpenAiTests : IClassFixture<FakedApi>
             "/v1/embeddings" => FakeInference.Text(
                 context, 200,
                 """
-                {"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.5,-1]}],"usage":{"prompt_tokens":1,"total_tokens":1}}
+                {"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.5,-1]}],
+                "usage":{"prompt_tokens":1,"total_tokens":1}}
                 """),
             _ when _inference.Seen.Last().Json.TryGetProperty("stream", out var stream) && stream.GetBoolean() =>
                 FakeInference.Stream(context, "Hel", "lo."),

@@ -149,7 +149,10 @@ public sealed partial class ManifestTests
     [Fact]
     public void Manifest_Secrets_CarryNoValue()
     {
-        var secrets = Resources.Select(resource => resource.Value!["inputs"]?["value"]).Where(input => (bool?)input?["secret"] == true).ToArray();
+        var secrets = Resources
+            .Select(resource => resource.Value!["inputs"]?["value"])
+            .Where(input => (bool?)input?["secret"] == true)
+            .ToArray();
 
         Assert.NotEmpty(secrets);
         Assert.All(secrets, secret => Assert.Null(secret!["default"]?["value"]));

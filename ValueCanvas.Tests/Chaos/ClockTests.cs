@@ -24,7 +24,6 @@ public sealed class ClockTests(ServersFixture servers) : IAsyncLifetime
     private readonly MigratedDatabase _database = new(servers);
     private FakeInference _inference = null!;
 
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
@@ -68,9 +67,11 @@ public sealed class ClockTests(ServersFixture servers) : IAsyncLifetime
 
         // 3. The next time of a schedule is the next.
         using var made = await api.PostAsync(
-            "/api/queue/schedules", """{"name":"every minute","cron":"* * * * *","job":{"type":"chat","promptVariables":{"prompt":"Hi"}}}""");
+            "/api/queue/schedules",
+            """{"name":"every minute","cron":"* * * * *","job":{"type":"chat","promptVariables":{"prompt":"Hi"}}}""");
         Assert.Equal(HttpStatusCode.Created, made.StatusCode);
-        var left = await _database.ScalarAsync<double>("SELECT extract(epoch FROM next_at - clock_timestamp())::float8 FROM llm_job_schedules");
+        var left = await _database.ScalarAsync<double>(
+            "SELECT extract(epoch FROM next_at - clock_timestamp())::float8 FROM llm_job_schedules");
         Assert.InRange(left, -60, 60);
         Assert.Empty(await JobHistoryChecker.ViolationsAsync(_database.Admin, job));
     }

@@ -20,7 +20,8 @@ public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
 
     private static readonly (string, string)[] Quick =
     [
-        ("Worker:Lease", "00:00:01.5"), ("Worker:Heartbeat", "00:00:00.4"), ("Worker:RescueInterval", "00:00:00.4"), ("Worker:MaxCrashes", "50"),
+        ("Worker:Lease", "00:00:01.5"), ("Worker:Heartbeat", "00:00:00.4"),
+        ("Worker:RescueInterval", "00:00:00.4"), ("Worker:MaxCrashes", "50"),
         ("Worker:PollInterval", "00:00:00.3"), ("Worker:Concurrency", "4"),
         ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
     ];
@@ -80,7 +81,9 @@ public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
         await UntilAsync($"SELECT count(*) = 1 FROM llm_jobs WHERE state = 'succeeded' AND id = '{next}'");
 
         Assert.Equal("by call 2", result);
-        Assert.Equal("by call 2", await _database.ScalarAsync<string>($"SELECT result->>'response' FROM llm_job_results WHERE job_id = '{job}'"));
+        Assert.Equal(
+            "by call 2",
+            await _database.ScalarAsync<string>($"SELECT result->>'response' FROM llm_job_results WHERE job_id = '{job}'"));
         Assert.Empty(await JobHistoryChecker.ViolationsAsync(_database.Admin, job, next));
         // It had its answer as well, and that is in the books; but the tenant pays one.
         await UntilAsync($"SELECT count(*) = 2 FROM llm_usage WHERE job_id = '{job}'");
@@ -99,8 +102,15 @@ public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
         while (!await _database.ScalarAsync<bool>(sql))
         {
             if (Stopwatch.GetElapsedTime(startedAt) > Patience)
-                Assert.Fail($"{sql}: {await _database.ScalarAsync<string>(
-                    "SELECT string_agg(s.state || ' ' || s.jobs, ', ') FROM (SELECT state, count(*) AS jobs FROM llm_jobs GROUP BY state) AS s")}");
+            {
+                var states = await _database.ScalarAsync<string>(
+                    """
+                    SELECT string_agg(s.state || ' ' || s.jobs, ', ')
+                    FROM (SELECT state, count(*) AS jobs FROM llm_jobs GROUP BY state) AS s
+                    """);
+                Assert.Fail($"{sql}: {states}");
+            }
+
             await timer.WaitForNextTickAsync(Cancel);
         }
     }

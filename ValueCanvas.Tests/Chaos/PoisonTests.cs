@@ -60,10 +60,12 @@ public sealed class PoisonTests(ServersFixture servers) : IAsyncLifetime
         await UntilAsync("SELECT count(*) = 0 FROM llm_jobs WHERE state IN ('queued', 'running', 'retryable')");
 
         Assert.Equal(
-            "poison 2", await _database.ScalarAsync<string>("SELECT error_code || ' ' || crash_count FROM llm_jobs WHERE state = 'failed'"));
+            "poison 2",
+            await _database.ScalarAsync<string>("SELECT error_code || ' ' || crash_count FROM llm_jobs WHERE state = 'failed'"));
         Assert.Equal(Innocent, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_jobs WHERE state = 'succeeded'"));
         Assert.True(
-            await _database.ScalarAsync<bool>("SELECT max(crash_count) > 0 FROM llm_jobs WHERE state = 'succeeded'"), "None ran beside it.");
+            await _database.ScalarAsync<bool>("SELECT max(crash_count) > 0 FROM llm_jobs WHERE state = 'succeeded'"),
+            "None ran beside it.");
         Assert.Empty(await JobHistoryChecker.ViolationsAsync(_database.Admin, jobs.Keys));
         Assert.Empty(await JobHistoryChecker.ChargeViolationsAsync(_database.Admin, jobs.Keys));
     }
@@ -104,8 +106,11 @@ public sealed class PoisonTests(ServersFixture servers) : IAsyncLifetime
         while (!await _database.ScalarAsync<bool>(sql))
         {
             if (Stopwatch.GetElapsedTime(startedAt) > Patience)
+            {
                 Assert.Fail($"{sql}: {await _database.ScalarAsync<string>(
                     "SELECT string_agg(args->>'prompt' || ' ' || state || ' ' || crash_count, ', ') FROM llm_jobs")}");
+            }
+
             await timer.WaitForNextTickAsync(Cancel);
         }
     }

@@ -30,7 +30,6 @@ public sealed class ReplicaTests(ServersFixture servers) : IAsyncLifetime
     private ProxyHost _proxy = null!;
     private WorkerHost _worker = null!;
 
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {

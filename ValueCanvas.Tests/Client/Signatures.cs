@@ -35,8 +35,8 @@ internal static class Signatures
     {
         var generics = method.IsGenericMethod ? $"<{string.Join(", ", method.GetGenericArguments().Select(p => p.Name))}>" : "";
         var modifier = method.IsStatic && !method.IsDefined(typeof(ExtensionAttribute)) ? "static " : "";
-        return $"{modifier}{Name(new NullabilityInfoContext().Create(method.ReturnParameter))} {method.Name}{generics}({Parameters(method)})"
-            + Constraints(method);
+        var result = Name(new NullabilityInfoContext().Create(method.ReturnParameter));
+        return $"{modifier}{result} {method.Name}{generics}({Parameters(method)})" + Constraints(method);
     }
 
     private static string Constraints(MethodInfo method)
@@ -129,6 +129,8 @@ internal static class Signatures
 
     private static PropertyInfo? PropertyOf(MethodInfo accessor)
         => accessor.DeclaringType!
-            .GetProperties(BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
+            .GetProperties(
+                BindingFlags.Public | BindingFlags.NonPublic
+                | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
             .FirstOrDefault(property => property.GetMethod == accessor || property.SetMethod == accessor);
 }

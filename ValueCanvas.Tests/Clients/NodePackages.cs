@@ -106,7 +106,8 @@ internal static partial class NodePackages
         }
     }
 
-    [GeneratedRegex("ENOTFOUND|EAI_AGAIN|ECONN[A-Z]+|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|E40[137]|E5[0-9][0-9]|CERT|SELF_SIGNED")]
+    [GeneratedRegex(
+        "ENOTFOUND|EAI_AGAIN|ECONN[A-Z]+|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|E40[137]|E5[0-9][0-9]|CERT|SELF_SIGNED")]
     private static partial Regex NoRegistry();
 }
 

@@ -94,7 +94,10 @@ public abstract class OpenAiDotNetChecks(bool throughApi) : IAsyncLifetime
     public async Task StructuredOutput_FitsTheSchema()
     {
         var schema = BinaryData.FromString(
-            """{"type":"object","properties":{"pains":{"type":"array","items":{"type":"string"}}},"required":["pains"],"additionalProperties":false}""");
+            """
+            {"type":"object","properties":{"pains":{"type":"array","items":{"type":"string"}}},
+             "required":["pains"],"additionalProperties":false}
+            """);
         var options = new ChatCompletionOptions { ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat(
             "pains", schema, jsonSchemaIsStrict: true) };
 

@@ -47,7 +47,10 @@ public sealed partial class ConfigurationTableTests
         Leaves(HealthOptions.Section, new HealthOptions()), Leaves(ShutdownOptions.Section, new ShutdownOptions()),
     }.SelectMany(leaves => leaves).ToDictionary(leaf => leaf.Key, leaf => leaf.Default);
 
-    private static readonly List<Row> Rows = [.. File.ReadLines(Path.Combine(PublishedManifest.Root, "docs", "configuration.md")).Select(Row.Of).OfType<Row>()];
+    private static readonly List<Row> Rows =
+    [
+        .. File.ReadLines(Path.Combine(PublishedManifest.Root, "docs", "configuration.md")).Select(Row.Of).OfType<Row>(),
+    ];
 
     [Fact]
     public void EveryOption_IsInTheTable() =>

@@ -49,7 +49,8 @@ internal static class ApiCalls
     }
 
     /// <summary>Asks until the address answers with the status; fails where that takes too long.</summary>
-    public static async Task UntilAsync(this HttpClient client, string path, HttpStatusCode expected, TimeSpan limit, string? containing = null)
+    public static async Task UntilAsync(
+        this HttpClient client, string path, HttpStatusCode expected, TimeSpan limit, string? containing = null)
     {
         using var bound = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         bound.CancelAfter(limit);

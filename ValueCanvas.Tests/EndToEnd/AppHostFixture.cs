@@ -10,7 +10,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.EndToEnd;
 
-/// <summary>The whole system, as the AppHost describes it, with its dashboard where that can be had; started when the first test asks for it.</summary>
+/// <summary>
+/// The whole system, as the AppHost describes it, with its dashboard where that can be had; started when the first test asks for it.
+/// </summary>
 public sealed class AppHostFixture : IAsyncLifetime
 {
     /// <summary>The first key of the installation.</summary>
@@ -67,7 +69,8 @@ public sealed class AppHostFixture : IAsyncLifetime
         // Volumes of their own: a test neither sees nor touches what a developer's run keeps.
         foreach (var resource in builder.Resources)
         {
-            foreach (var mount in resource.Annotations.OfType<ContainerMountAnnotation>().Where(m => m.Type == ContainerMountType.Volume).ToArray())
+            var mounts = resource.Annotations.OfType<ContainerMountAnnotation>().Where(m => m.Type == ContainerMountType.Volume);
+            foreach (var mount in mounts.ToArray())
             {
                 var volume = $"valuecanvas-tests-{Guid.NewGuid():N}";
                 _volumes.Add(volume);

@@ -23,7 +23,10 @@ public sealed class CanvasTests(AppHostFixture system)
         var stored = await again.DataAsync(HttpStatusCode.OK);
         Assert.Equal(canvas.GetProperty("id").GetGuid(), stored.GetProperty("id").GetGuid());
         using var list = await api.GetAsync("/api/canvas", TestContext.Current.CancellationToken);
-        Assert.Contains(canvas.GetProperty("id").GetString()!, (await list.DataAsync(HttpStatusCode.OK)).GetRawText(), StringComparison.Ordinal);
+        Assert.Contains(
+            canvas.GetProperty("id").GetString()!,
+            (await list.DataAsync(HttpStatusCode.OK)).GetRawText(),
+            StringComparison.Ordinal);
     }
 
     [Fact]

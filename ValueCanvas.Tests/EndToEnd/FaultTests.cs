@@ -70,7 +70,8 @@ public sealed class FaultTests(AppHostFixture system)
             await api.UntilAsync("/health/ready", HttpStatusCode.ServiceUnavailable, Limit);
 
             // What was asked before may be answered from the cache.
-            using var chat = await api.PostAsJsonAsync("/api/llm/chat", new { prompt = "Not asked before" }, TestContext.Current.CancellationToken);
+            using var chat = await api.PostAsJsonAsync(
+                "/api/llm/chat", new { prompt = "Not asked before" }, TestContext.Current.CancellationToken);
             Assert.Equal(HttpStatusCode.ServiceUnavailable, chat.StatusCode);
         }
         finally

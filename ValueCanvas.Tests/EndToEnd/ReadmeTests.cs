@@ -18,7 +18,8 @@ public sealed partial class ReadmeTests(AppHostFixture system)
 
         foreach (var block in blocks)
         {
-            // psql has a test of its own; the address is the one thing that differs here, and --fail turns an error answer into an exit code.
+            // psql has a test of its own; the address is the one thing that differs here,
+            // and --fail turns an error answer into an exit code.
             var lines = block.Split('\n').Where(line => !line.StartsWith("./run.sh", StringComparison.Ordinal));
             var script = string.Join('\n', lines)
                 .Replace("http://localhost:5180", api.BaseAddress!.GetLeftPart(UriPartial.Authority), StringComparison.Ordinal)

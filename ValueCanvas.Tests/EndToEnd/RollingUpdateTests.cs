@@ -7,7 +7,9 @@ using Npgsql;
 
 namespace ValueCanvas.Tests.EndToEnd;
 
-/// <summary>A new build takes the place of the old one while the system is used: first the database grows, then replicas go one by one.</summary>
+/// <summary>
+/// A new build takes the place of the old one while the system is used: first the database grows, then replicas go one by one.
+/// </summary>
 [Collection(nameof(EndToEnd))]
 public sealed class RollingUpdateTests(AppHostFixture system)
 {
@@ -26,7 +28,12 @@ public sealed class RollingUpdateTests(AppHostFixture system)
         await MoreAsync(whole, failed);
 
         // What the next build needs and this one does not know.
-        await ExecuteAsync(app, "ALTER TABLE llm_usage ADD COLUMN of_the_next_build text NOT NULL DEFAULT ''; CREATE TABLE of_the_next_build (id int)");
+        await ExecuteAsync(
+            app,
+            """
+            ALTER TABLE llm_usage ADD COLUMN of_the_next_build text NOT NULL DEFAULT '';
+            CREATE TABLE of_the_next_build (id int)
+            """);
         await MoreAsync(whole, failed);
         foreach (var service in (string[])["inference", "api"])
         {
@@ -86,9 +93,10 @@ public sealed class RollingUpdateTests(AppHostFixture system)
     {
         using var response = await api.PostAsJsonAsync(path, body, CancellationToken.None);
         var text = await response.Content.ReadAsStringAsync(CancellationToken.None);
-        return response.IsSuccessStatusCode && text.Contains(expected, StringComparison.Ordinal) && !text.Contains("\"error\":{", StringComparison.Ordinal)
-            ? null
-            : $"{path}: {(int)response.StatusCode} …{text[^Math.Min(text.Length, 500)..]}";
+        var isWhole = response.IsSuccessStatusCode
+            && text.Contains(expected, StringComparison.Ordinal)
+            && !text.Contains("\"error\":{", StringComparison.Ordinal);
+        return isWhole ? null : $"{path}: {(int)response.StatusCode} …{text[^Math.Min(text.Length, 500)..]}";
     }
 
     private static async Task MoreAsync(ConcurrentQueue<string> whole, ConcurrentQueue<string> failed)

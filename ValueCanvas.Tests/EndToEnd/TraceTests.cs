@@ -48,7 +48,9 @@ public sealed class TraceTests(AppHostFixture system)
         }
     }
 
-    /// <summary>The services whose spans the trace has, replicas counted as one; asks until there are enough, since exporters send in batches.</summary>
+    /// <summary>
+    /// The services whose spans the trace has, replicas counted as one; asks until there are enough, since exporters send in batches.
+    /// </summary>
     private static async Task<HashSet<string>> ServicesOfAsync(HttpClient dashboard, ActivityTraceId traceId, int expected)
     {
         using var bound = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);

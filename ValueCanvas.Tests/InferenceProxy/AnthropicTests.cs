@@ -23,7 +23,8 @@ public sealed class AnthropicTests
 
         using var response = await proxy.PostAsync("""
             {
-              "model": "claude", "max_completion_tokens": 300, "temperature": 1.5, "top_p": 0.9, "stop": ["END", " "], "user": "u-1", "seed": 3,
+              "model": "claude", "max_completion_tokens": 300, "temperature": 1.5, "top_p": 0.9,
+              "stop": ["END", " "], "user": "u-1", "seed": 3,
               "messages": [
                 {"role": "system", "content": "Be brief."},
                 {"role": "developer", "content": [{"type": "text", "text": "Answer in German."}]},
@@ -38,7 +39,8 @@ public sealed class AnthropicTests
                 {"role": "tool", "tool_call_id": "call_2", "content": [{"type": "text", "text": "purr"}]},
                 {"role": "user", "content": "And now?"}],
               "tools": [
-                {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}},
+                {"type": "function", "function": {
+                  "name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}},
                 {"type": "function", "function": {"name": "listen"}}],
               "tool_choice": "required", "parallel_tool_calls": false
             }
@@ -52,7 +54,8 @@ public sealed class AnthropicTests
         Assert.False(received.Headers.ContainsKey("Authorization"));
         AssertJson("""
             {
-              "model": "claude-large", "max_tokens": 300, "temperature": 1, "top_p": 0.9, "stop_sequences": ["END"], "metadata": {"user_id": "u-1"},
+              "model": "claude-large", "max_tokens": 300, "temperature": 1, "top_p": 0.9,
+              "stop_sequences": ["END"], "metadata": {"user_id": "u-1"},
               "system": "Be brief.\n\nAnswer in German.",
               "messages": [
                 {"role": "user", "content": [
@@ -101,8 +104,12 @@ public sealed class AnthropicTests
     [InlineData("""{"model":"claude","messages":[{"role":"robot","content":"Hi"}]}""", "messages")]
     [InlineData("""{"model":"claude","messages":[{"role":"tool","content":"Hi"}]}""", "messages")]
     [InlineData("""{"model":"claude","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}""", "messages")]
-    [InlineData("""{"model":"claude","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png,abc"}}]}]}""", "messages")]
-    [InlineData("""{"model":"claude","messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}]}""", "messages")]
+    [InlineData(
+        """{"model":"claude","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png,abc"}}]}]}""",
+        "messages")]
+    [InlineData(
+        """{"model":"claude","messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}]}""",
+        "messages")]
     [InlineData("""{"model":"claude","messages":[],"n":2}""", "n")]
     [InlineData("""{"model":"claude","messages":[7,{"role":"user","content":"\ud800"}]}""", "messages")]
     [InlineData("""{"model":"claude","messages":[{"role":"user","content":"\ud800"}]}""", null)]
@@ -147,8 +154,12 @@ public sealed class AnthropicTests
         AssertJson("""
             {
               "id": "msg_01", "object": "chat.completion", "model": "claude-large-20260101",
-              "choices": [{"index": 0, "message": {"role": "assistant", "content": "Grüß Gott.", "refusal": null}, "logprobs": null, "finish_reason": "stop"}],
-              "usage": {"prompt_tokens": 111, "completion_tokens": 7, "total_tokens": 118, "prompt_tokens_details": {"cached_tokens": 90, "cache_write_tokens": 9}}
+              "choices": [{
+                "index": 0, "message": {"role": "assistant", "content": "Grüß Gott.", "refusal": null},
+                "logprobs": null, "finish_reason": "stop"}],
+              "usage": {
+                "prompt_tokens": 111, "completion_tokens": 7, "total_tokens": 118,
+                "prompt_tokens_details": {"cached_tokens": 90, "cache_write_tokens": 9}}
             }
             """, answer.ToJsonString());
     }
@@ -201,8 +212,9 @@ public sealed class AnthropicTests
         await using var provider = await FakeReplica.StartAsync(context => StreamAsync(context, ToolStream));
         await using var proxy = Start(provider);
 
+        var options = withUsage ? "\"stream_options\":{\"include_usage\":true}," : "";
         using var response = await proxy.PostAsync(
-            $$"""{"model":"claude","stream":true,{{(withUsage ? "\"stream_options\":{\"include_usage\":true}," : "")}}"messages":[{"role":"user","content":"Hi"}]}""");
+            $$"""{"model":"claude","stream":true,{{options}}"messages":[{"role":"user","content":"Hi"}]}""");
 
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);
         var text = await response.Content.ReadAsStringAsync(Cancel);
@@ -235,7 +247,8 @@ public sealed class AnthropicTests
         }
 
         AssertJson(
-            """{"prompt_tokens":25,"completion_tokens":31,"total_tokens":56,"prompt_tokens_details":{"cached_tokens":20,"cache_write_tokens":0}}""",
+            """{"prompt_tokens":25,"completion_tokens":31,"total_tokens":56"""
+            + ""","prompt_tokens_details":{"cached_tokens":20,"cache_write_tokens":0}}""",
             Assert.Single(usage).GetRawText());
         Assert.Equal(0, chunks[^1].GetProperty("choices").GetArrayLength());
     }
@@ -282,7 +295,9 @@ public sealed class AnthropicTests
         await using var provider = await FakeReplica.StartAsync(async context =>
         {
             context.Response.StatusCode = status;
-            await AnswerAsync(context, $$$"""{"type":"error","error":{"type":"{{{type}}}","message":"what went wrong"},"request_id":"req_1"}""");
+            await AnswerAsync(
+                context,
+                $$$"""{"type":"error","error":{"type":"{{{type}}}","message":"what went wrong"},"request_id":"req_1"}""");
         });
         await using var proxy = Start(provider);
 
@@ -339,9 +354,11 @@ public sealed class AnthropicTests
     private const string Ask = """{"model":"claude","messages":[{"role":"user","content":"Hi"}]}""";
 
     private const string TextAnswer = """
-        {"id":"msg_01","type":"message","role":"assistant","model":"claude-large-20260101","content":[{"type":"text","text":"Grüß "},{"type":"text","text":"Gott."}],
+        {"id":"msg_01","type":"message","role":"assistant","model":"claude-large-20260101",
+        "content":[{"type":"text","text":"Grüß "},{"type":"text","text":"Gott."}],
          "stop_reason":"end_turn","stop_sequence":null,
-         "usage":{"input_tokens":12,"cache_creation_input_tokens":9,"cache_read_input_tokens":90,"output_tokens":7,"service_tier":"standard"}}
+         "usage":{"input_tokens":12,"cache_creation_input_tokens":9,"cache_read_input_tokens":90,
+         "output_tokens":7,"service_tier":"standard"}}
         """;
 
     private const string ToolStream = """

@@ -103,7 +103,9 @@ public sealed class CredentialTests
     public async Task Key_WithoutQuota_IsReplacedAsIfItWereRefused()
     {
         await using var provider = await FakeReplica.StartAsync(context => context.Request.Headers.Authorization == $"Bearer {FirstKey}"
-            ? RefuseAsync(context, 429, """{"error":{"message":"no money","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}""")
+            ? RefuseAsync(
+                context, 429,
+                """{"error":{"message":"no money","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}""")
             : FakeReplica.AnswerAsync(context));
         await using var proxy = ProxyHost.Start([], Hosted("openai", provider.Address, FirstKey, SecondKey));
 

@@ -8,11 +8,16 @@ namespace ValueCanvas.Tests.InferenceProxy;
 /// <summary>What one model declines goes on to the next target, and to no other replica of the same one.</summary>
 public sealed class FallbackTests
 {
-    private const string Context = """{"error":{"message":"first: maximum context length","type":"invalid_request_error","param":null,"code":"context_length_exceeded"}}""";
+    private const string Context =
+        """{"error":{"message":"first: maximum context length","type":"invalid_request_error","""
+        + """ "param":null,"code":"context_length_exceeded"}}""";
     private const string Policy = """{"error":{"message":"first","type":"invalid_request_error","param":null,"code":"content_filter"}}""";
-    private const string Emptied = """{"choices":[{"index":0,"message":{"role":"assistant","content":null},"finish_reason":"content_filter"}]}""";
-    private const string EmptiedEvent = """{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"content_filter"}]}""";
-    private const string ErrorEvent = """{"error":{"message":"first: maximum context length","type":"BadRequestError","param":null,"code":400}}""";
+    private const string Emptied =
+        """{"choices":[{"index":0,"message":{"role":"assistant","content":null},"finish_reason":"content_filter"}]}""";
+    private const string EmptiedEvent =
+        """{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"content_filter"}]}""";
+    private const string ErrorEvent =
+        """{"error":{"message":"first: maximum context length","type":"BadRequestError","param":null,"code":400}}""";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -40,10 +45,9 @@ public sealed class FallbackTests
         }
 
         Assert.Equal(4, pair.FirstAsked);
-        foreach (var replica in pair.Proxy.Services.GetRequiredService<Fleet>().Current.Replicas.Where(replica => replica.Provider == "vllm"))
-        {
+        var replicas = pair.Proxy.Services.GetRequiredService<Fleet>().Current.Replicas;
+        foreach (var replica in replicas.Where(replica => replica.Provider == "vllm"))
             Assert.Equal((0, 0), (replica.Breakers.All.Sum(breaker => breaker.View(new()).Samples), replica.InFlight));
-        }
     }
 
     [Theory]
@@ -53,7 +57,9 @@ public sealed class FallbackTests
     [InlineData(-1, "")]
     public async Task Declined_ByAllOrTheOthersFail_IsAnsweredInTheFirstOnesWords(int status, string body)
     {
-        await using var pair = await Pair.StartAsync(context => SayAsync(context, 400, Context), context => SayAsync(context, status, body));
+        await using var pair = await Pair.StartAsync(
+            context => SayAsync(
+            context, 400, Context), context => SayAsync(context, status, body));
 
         using var response = await pair.AskAsync(stream: false);
 
@@ -110,7 +116,9 @@ public sealed class FallbackTests
 
         Assert.False(response.Headers.Contains("x-valuecanvas-fallback"));
         Assert.Contains("\"content\":\"hello\"", text);
-        Assert.Single(text.Split('\n'), line => line.StartsWith(": ", StringComparison.Ordinal) && line.Contains("x-valuecanvas-fallback: 1"));
+        Assert.Single(
+            text.Split('\n'),
+            line => line.StartsWith(": ", StringComparison.Ordinal) && line.Contains("x-valuecanvas-fallback: 1"));
     }
 
     [Theory]
@@ -120,7 +128,8 @@ public sealed class FallbackTests
     {
         (string, string)[] settings =
         [
-            ("Inference:Models:clever:Targets:0", "vllm/default"), .. causes.Select((cause, i) => ($"Inference:Models:clever:FallbackOn:{i}", cause)),
+            ("Inference:Models:clever:Targets:0", "vllm/default"),
+            .. causes.Select((cause, i) => ($"Inference:Models:clever:FallbackOn:{i}", cause)),
         ];
 
         var failure = Assert.Throws<OptionsValidationException>(() => ProxyHost.Start(["http://127.0.0.1:1"], settings));
@@ -158,7 +167,8 @@ public sealed class FallbackTests
 
         public int FirstAsked => _first.Sum(replica => replica.Received.Count);
 
-        public static async Task<Pair> StartAsync(RequestDelegate first, RequestDelegate second, params (string Key, string Value)[] settings)
+        public static async Task<Pair> StartAsync(
+            RequestDelegate first, RequestDelegate second, params (string Key, string Value)[] settings)
         {
             var pair = new Pair { _second = await FakeReplica.StartAsync(second) };
             pair._first.AddRange([await FakeReplica.StartAsync(first), await FakeReplica.StartAsync(first)]);
@@ -172,15 +182,14 @@ public sealed class FallbackTests
             return pair;
         }
 
-        public Task<HttpResponseMessage> AskAsync(bool stream) => Proxy.PostAsync(stream ? """{"model":"clever","stream":true}""" : """{"model":"clever"}""");
+        public Task<HttpResponseMessage> AskAsync(bool stream) =>
+            Proxy.PostAsync(stream ? """{"model":"clever","stream":true}""" : """{"model":"clever"}""");
 
         public async ValueTask DisposeAsync()
         {
             await Proxy.DisposeAsync();
             foreach (var replica in _first.Append(_second!))
-            {
                 await replica.DisposeAsync();
-            }
         }
     }
 }

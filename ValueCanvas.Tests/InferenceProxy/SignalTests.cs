@@ -127,7 +127,9 @@ public sealed class SignalTests
     public async Task Answer_Plain_TellsModelReasonsAndUsage()
     {
         await using var replica = await FakeReplica.StartAsync(context => context.Response.WriteAsync(
-            """{"id":"x","model":"small-model-v2","choices":[{"index":0,"message":{"content":"\"model\":\"no\""},"finish_reason":"stop"},{"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"completion_tokens_details":{"reasoning_tokens":2}}}""",
+            """{"id":"x","model":"small-model-v2","choices":[{"index":0,"message":{"content":"\"model\":\"no\""},"finish_reason":"stop"},"""
+            + """{"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":9,"completion_tokens":4,"""
+            + """ "completion_tokens_details":{"reasoning_tokens":2}}}""",
             context.RequestAborted));
         await using var proxy = ProxyHost.Start(replica);
         var trace = ActivityTraceId.CreateRandom();

@@ -16,11 +16,12 @@ public sealed class UnderstandingTests
     private const string TwoAnswers = """{"model":"clever","n":2,"messages":[{"role":"user","content":"Hi"}]}""";
     private const string Audio = """{"model":"clever","messages":[{"role":"user","content":[{"type":"input_audio"}]}]}""";
     private const string Message = """
-        {"id":"msg_1","type":"message","role":"assistant","model":"claude-large","content":[{"type":"text","text":"Hi."}],"stop_reason":"end_turn",
-         "usage":{"input_tokens":5,"output_tokens":9}}
+        {"id":"msg_1","type":"message","role":"assistant","model":"claude-large","content":[{"type":"text","text":"Hi."}],
+         "stop_reason":"end_turn","usage":{"input_tokens":5,"output_tokens":9}}
         """;
 
-    private const string TooLong = """{"error":{"message":"first: maximum context length","type":"x","param":null,"code":"context_length_exceeded"}}""";
+    private const string TooLong =
+        """{"error":{"message":"first: maximum context length","type":"x","param":null,"code":"context_length_exceeded"}}""";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 

@@ -4,8 +4,8 @@ using System.Net.Sockets;
 namespace ValueCanvas.Tests.Infrastructure;
 
 /// <summary>
-/// A port on which nothing listens, for what is started later or never: below those that the kernel gives to outgoing connections, and apart from those
-/// that native mode gives to services, so that nobody gets in between. No port is given twice.
+/// A port on which nothing listens, for what is started later or never: below those that the kernel gives to outgoing connections, and
+/// apart from those that native mode gives to services, so that nobody gets in between. No port is given twice.
 /// </summary>
 internal static class FreePort
 {

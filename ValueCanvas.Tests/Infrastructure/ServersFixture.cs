@@ -98,8 +98,11 @@ public sealed class Servers : IAsyncDisposable
         {
             await application.StartAsync(cancellationToken).WaitAsync(StartTimeout, TimeProvider.System, cancellationToken);
             foreach (var name in postgres ? ["cache", "postgres"] : new[] { "cache" })
+            {
                 await application.ResourceNotifications.WaitForResourceHealthyAsync(name, cancellationToken)
                     .WaitAsync(StartTimeout, TimeProvider.System, cancellationToken);
+            }
+
             return new Servers(
                 application,
                 await application.GetConnectionStringAsync("cache", cancellationToken) ?? "",

@@ -104,7 +104,8 @@ internal sealed class ServiceProcess : IAsyncDisposable
             using var response = await client.GetAsync(path, cancellationToken);
             return response.IsSuccessStatusCode;
         }
-        catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception e) when (
+            e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
             return false;
         }

@@ -5,7 +5,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Native;
 
-/// <summary>The real AppHost as a process of its own, the way <c>dotnet run</c> starts it, on a data directory and ports of its own.</summary>
+/// <summary>
+/// The real AppHost as a process of its own, the way <c>dotnet run</c> starts it, on a data directory and ports of its own.
+/// </summary>
 internal sealed class AppHostProcess : IDisposable
 {
     private const string Mark = "VALUECANVAS_TEST_MARK";
@@ -62,7 +64,8 @@ internal sealed class AppHostProcess : IDisposable
     public async Task PrintsAsync(string beginning, TimeSpan patience, CancellationToken cancellationToken)
     {
         await EventuallyAsync(
-            () => _process.HasExited || Output.Any(line => line.StartsWith(beginning, StringComparison.Ordinal)), patience, cancellationToken);
+            () => _process.HasExited || Output.Any(line => line.StartsWith(beginning, StringComparison.Ordinal)),
+            patience, cancellationToken);
         Assert.False(_process.HasExited, string.Join('\n', Output));
     }
 

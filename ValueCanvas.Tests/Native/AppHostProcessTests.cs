@@ -62,8 +62,10 @@ public sealed class AppHostProcessTests : IDisposable
     {
         var programs = Directory.CreateDirectory(Path.Combine(_data, "bin")).FullName;
         foreach (var program in new[] { "sh", "cat", "grep", "readlink", "setsid", "setpriv", "install", "rm", "dotnet" })
+        {
             if (Find(program) is { } path)
                 File.CreateSymbolicLink(Path.Combine(programs, program), path);
+        }
 
         using var appHost = new AppHostProcess(_data, new Dictionary<string, string> { ["PATH"] = programs });
 
@@ -93,11 +95,14 @@ public sealed class AppHostProcessTests : IDisposable
     private static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':')
         .Select(directory => Path.Combine(directory, program)).FirstOrDefault(File.Exists);
 
-    // As superuser, with what the AppHost keeps in its data directory.
+    // What the AppHost keeps in its data directory.
+    private JsonNode Written(string file) => JsonNode.Parse(File.ReadAllText(Path.Combine(_data, file)))!;
+
+    // As superuser.
     private async Task<object?> ExecuteAsync(string sql)
     {
-        var endpoint = new Uri(JsonNode.Parse(File.ReadAllText(Path.Combine(_data, "endpoints.json")))!["postgres"]!["tcp"]!.GetValue<string>());
-        var password = JsonNode.Parse(File.ReadAllText(Path.Combine(_data, "parameters.json")))!["Parameters:postgres-password"]!.GetValue<string>();
+        var endpoint = new Uri(Written("endpoints.json")["postgres"]!["tcp"]!.GetValue<string>());
+        var password = Written("parameters.json")["Parameters:postgres-password"]!.GetValue<string>();
         await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder
         {
             Host = endpoint.Host,

@@ -34,7 +34,9 @@ public sealed class EnvironmentTests
 
         var environment = await EnvironmentAsync(migrations.Resource, builder.ExecutionContext);
 
-        Assert.Equal("Host=localhost;Port=5433;Username=postgres;Password=pw;Database=valuecanvas", environment["ConnectionStrings__valuecanvas"]);
+        Assert.Equal(
+            "Host=localhost;Port=5433;Username=postgres;Password=pw;Database=valuecanvas",
+            environment["ConnectionStrings__valuecanvas"]);
         Assert.Equal("localhost", environment["VALUECANVAS_HOST"]);
         Assert.Equal("5433", environment["VALUECANVAS_PORT"]);
         Assert.Equal("postgres", environment["VALUECANVAS_USERNAME"]);
@@ -84,7 +86,8 @@ public sealed class EnvironmentTests
         Assert.Equal("http://gpu.example:8000/", environment["VLLM_0"]);
     }
 
-    private static async Task<Dictionary<string, string?>> EnvironmentAsync(ProjectResource resource, DistributedApplicationExecutionContext context)
+    private static async Task<Dictionary<string, string?>> EnvironmentAsync(
+        ProjectResource resource, DistributedApplicationExecutionContext context)
     {
         var cancellationToken = TestContext.Current.CancellationToken;
         var callbacks = new EnvironmentCallbackContext(context, resource, cancellationToken: cancellationToken);

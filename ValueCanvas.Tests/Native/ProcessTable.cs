@@ -25,7 +25,8 @@ internal static class ProcessTable
     {
         try
         {
-            return Encoding.UTF8.GetString(File.ReadAllBytes($"/proc/{processId}/environ")).Split('\0', StringSplitOptions.RemoveEmptyEntries);
+            return Encoding.UTF8.GetString(File.ReadAllBytes($"/proc/{processId}/environ"))
+                .Split('\0', StringSplitOptions.RemoveEmptyEntries);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

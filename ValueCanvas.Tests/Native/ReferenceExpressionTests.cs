@@ -33,7 +33,9 @@ public sealed class ReferenceExpressionTests
         var cache = builder.AddRedis("cache", password: builder.AddParameter("secret", "a b/c", secret: true));
         Allocate(cache.Resource, 6380);
 
-        Assert.Equal("redis://:a%20b%2Fc@localhost:6380", await cache.Resource.UriExpression.GetValueAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(
+            "redis://:a%20b%2Fc@localhost:6380",
+            await cache.Resource.UriExpression.GetValueAsync(TestContext.Current.CancellationToken));
         Assert.Equal(
             "{cache.bindings.tcp.scheme}://:{secret-uri-encoded.value}@{cache.bindings.tcp.host}:{cache.bindings.tcp.port}",
             cache.Resource.UriExpression.ValueExpression);

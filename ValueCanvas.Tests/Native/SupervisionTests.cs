@@ -49,7 +49,10 @@ public sealed class SupervisionTests
         var error = await Assert.ThrowsAsync<DistributedApplicationException>(
             () => app.StartAsync(Cancelled).WaitAsync(Patience, TimeProvider.System, Cancelled));
 
-        Assert.StartsWith("'after' is not started: 'migrations' should have completed with exit code 0", error.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "'after' is not started: 'migrations' should have completed with exit code 0",
+            error.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -149,7 +152,8 @@ public sealed class SupervisionTests
         using var client = new HttpClient { BaseAddress = address, Timeout = Patience };
         using var answer = await client.PostAsync(
             "/v1/chat/completions",
-            new StringContent("""{"max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}""", System.Text.Encoding.UTF8, "application/json"),
+            new StringContent(
+                """{"max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}""", System.Text.Encoding.UTF8, "application/json"),
             Cancelled);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }

@@ -41,7 +41,8 @@ public sealed class HealthTests
     [Fact]
     public async Task Health_CheckThrows_SaysSoWithoutTheMessage()
     {
-        await using var app = await StartAsync(checks => checks.AddCheck("database", () => throw new InvalidOperationException("password=geheim")));
+        await using var app = await StartAsync(
+            checks => checks.AddCheck("database", () => throw new InvalidOperationException("password=geheim")));
         using var client = app.Client();
 
         using var response = await client.GetAsync("/health", Cancel);
@@ -162,5 +163,8 @@ public sealed class HealthTests
     }
 
     private static Task<WebApplication> StartAsync(Action<IHealthChecksBuilder> checks, params (string, string)[] settings) =>
-        ServiceHost.StartAsync(builder => checks(builder.Services.AddHealthChecks()), app => app.MapHealthEndpoints("/api/health"), settings);
+        ServiceHost.StartAsync(
+            builder => checks(builder.Services.AddHealthChecks()),
+            app => app.MapHealthEndpoints("/api/health"),
+            settings);
 }

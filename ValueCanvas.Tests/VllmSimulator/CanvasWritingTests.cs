@@ -81,8 +81,10 @@ public sealed partial class CanvasWritingTests
     public void Canvas_OfAnything_IsValidAndSober(string description)
     {
         foreach (var type in Enum.GetValues<CanvasType>())
+        {
             for (var seed = 0; seed < 3; seed++)
                 Check(type, Write(description, null, type, seed));
+        }
     }
 
     [Fact]

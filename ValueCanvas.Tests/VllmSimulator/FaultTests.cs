@@ -54,8 +54,10 @@ public sealed class FaultTests : IDisposable
             await _server.SendAsync("/v1/chat/completions", Stream, "stall-after=3", HttpCompletionOption.ResponseHeadersRead);
         using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
         for (var line = 0; line < 8; line++)
+        {
             Assert.NotNull(await reader.ReadLineAsync(TestContext.Current.CancellationToken).AsTask()
                 .WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken));
+        }
 
         leave.CancelAfter(TimeSpan.FromMilliseconds(200));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reader.ReadLineAsync(leave.Token).AsTask());

@@ -72,8 +72,14 @@ public sealed class OpenAiClientTests : IDisposable
     {
         var options = new ChatCompletionOptions
         {
-            ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat("pains", BinaryData.FromString(
-                """{"type":"object","properties":{"pains":{"type":"array","items":{"type":"string"}}},"required":["pains"],"additionalProperties":false}"""), jsonSchemaIsStrict: true),
+            ResponseFormat = ChatResponseFormat.CreateJsonSchemaFormat(
+                "pains",
+                BinaryData.FromString(
+                    """
+                    {"type":"object","properties":{"pains":{"type":"array","items":{"type":"string"}}},
+                     "required":["pains"],"additionalProperties":false}
+                    """),
+                jsonSchemaIsStrict: true),
         };
 
         ChatCompletion answer =

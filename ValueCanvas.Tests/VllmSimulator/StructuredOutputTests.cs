@@ -6,7 +6,8 @@ namespace ValueCanvas.Tests.VllmSimulator;
 public sealed class StructuredOutputTests : IDisposable
 {
     private const string Bakery =
-        "Create a canvas.\n\nBusiness description: A subscription app that helps independent bakeries in German cities cut food waste by forecasting demand.\nIndustry: Food retail";
+        "Create a canvas.\n\nBusiness description: A subscription app that helps independent bakeries in German cities cut food waste "
+        + "by forecasting demand.\nIndustry: Food retail";
 
     private readonly SimulatorServer _server = SimulatorServer.Start();
 
@@ -14,20 +15,57 @@ public sealed class StructuredOutputTests : IDisposable
 
     public static TheoryData<string> Schemas =>
     [
-        """{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":18,"maximum":99}},"required":["name","age"],"additionalProperties":false}""",
+        """
+        {"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":18,"maximum":99}},
+         "required":["name","age"],"additionalProperties":false}
+        """,
         """{"type":"array","items":{"type":"string","minLength":5,"maxLength":12},"minItems":4,"maxItems":4}""",
-        """{"type":"object","required":["level","ok","none"],"properties":{"level":{"enum":["low","mid","high"]},"kind":{"const":42},"ok":{"type":"boolean"},"none":{"type":"null"}}}""",
-        """{"type":"object","required":["price","share","step"],"properties":{"price":{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1},"share":{"type":"number","minimum":0.25,"maximum":0.5,"multipleOf":0.05},"step":{"type":"integer","multipleOf":7,"minimum":50}}}""",
-        """{"definitions":{"node":{"type":"object","properties":{"value":{"type":"string"},"children":{"type":"array","items":{"$ref":"#/definitions/node"}}},"required":["value","children"]}},"type":"object","properties":{"root":{"$ref":"#/definitions/node"}},"required":["root"]}""",
-        """{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]},"id":{"type":"string","format":"uuid"}},"required":["next","id"],"additionalProperties":false}""",
-        """{"type":"object","required":["at","day","link","mail"],"properties":{"at":{"type":"string","format":"date-time"},"day":{"type":"string","format":"date"},"link":{"type":"string","format":"uri"},"mail":{"type":"string","format":"email"}}}""",
-        """{"type":"object","required":["code","phone","slug"],"properties":{"code":{"type":"string","pattern":"^[A-Z]{3}-\\d{4}$"},"phone":{"type":"string","pattern":"^\\+49 \\d{2,4} \\d+$"},"slug":{"type":"string","pattern":"^(foo|bar)(-[a-z]+)*$","minLength":12}}}""",
-        """{"oneOf":[{"type":"object","properties":{"type":{"const":"a"},"x":{"type":"integer"}},"required":["type","x"],"additionalProperties":false},{"type":"object","properties":{"type":{"const":"b"}},"required":["type"],"additionalProperties":false}]}""",
-        """{"allOf":[{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]},{"properties":{"b":{"type":"integer","minimum":3}},"required":["b"]}]}""",
+        """
+        {"type":"object","required":["level","ok","none"],
+         "properties":{"level":{"enum":["low","mid","high"]},"kind":{"const":42},"ok":{"type":"boolean"},"none":{"type":"null"}}}
+        """,
+        """
+        {"type":"object","required":["price","share","step"],"properties":{
+         "price":{"type":"number","exclusiveMinimum":0,"exclusiveMaximum":1},
+         "share":{"type":"number","minimum":0.25,"maximum":0.5,"multipleOf":0.05},
+         "step":{"type":"integer","multipleOf":7,"minimum":50}}}
+        """,
+        """
+        {"definitions":{"node":{"type":"object","required":["value","children"],"properties":{
+          "value":{"type":"string"},"children":{"type":"array","items":{"$ref":"#/definitions/node"}}}}},
+         "type":"object","properties":{"root":{"$ref":"#/definitions/node"}},"required":["root"]}
+        """,
+        """
+        {"type":"object","properties":{"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]},"id":{"type":"string","format":"uuid"}},
+         "required":["next","id"],"additionalProperties":false}
+        """,
+        """
+        {"type":"object","required":["at","day","link","mail"],"properties":{
+         "at":{"type":"string","format":"date-time"},"day":{"type":"string","format":"date"},
+         "link":{"type":"string","format":"uri"},"mail":{"type":"string","format":"email"}}}
+        """,
+        """
+        {"type":"object","required":["code","phone","slug"],"properties":{
+         "code":{"type":"string","pattern":"^[A-Z]{3}-\\d{4}$"},
+         "phone":{"type":"string","pattern":"^\\+49 \\d{2,4} \\d+$"},
+         "slug":{"type":"string","pattern":"^(foo|bar)(-[a-z]+)*$","minLength":12}}}
+        """,
+        """
+        {"oneOf":[
+         {"type":"object","properties":{"type":{"const":"a"},"x":{"type":"integer"}},"required":["type","x"],"additionalProperties":false},
+         {"type":"object","properties":{"type":{"const":"b"}},"required":["type"],"additionalProperties":false}]}
+        """,
+        """
+        {"allOf":[{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]},
+         {"properties":{"b":{"type":"integer","minimum":3}},"required":["b"]}]}
+        """,
         """{"type":"object","additionalProperties":{"type":"integer","minimum":1},"minProperties":3,"maxProperties":3}""",
         """{"type":["string","null"],"maxLength":20}""",
         """{"type":"array","items":{"type":"string","enum":["a","b","c"]},"uniqueItems":true,"minItems":2}""",
-        """{"type":"object","properties":{"matrix":{"type":"array","items":{"type":"array","items":{"type":"number","minimum":-1,"maximum":1},"minItems":2,"maxItems":2},"minItems":2,"maxItems":2}},"required":["matrix"]}""",
+        """
+        {"type":"object","required":["matrix"],"properties":{"matrix":{"type":"array","minItems":2,"maxItems":2,
+         "items":{"type":"array","items":{"type":"number","minimum":-1,"maximum":1},"minItems":2,"maxItems":2}}}}
+        """,
         """{"type":"string","minLength":400,"maxLength":500}""",
     ];
 

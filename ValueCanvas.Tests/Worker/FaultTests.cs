@@ -43,7 +43,8 @@ public sealed class FaultTests(ServersFixture servers) : IAsyncLifetime
     public async Task Worker_OneConnectionForEverything_RunsEveryJob()
     {
         await using var worker = await WorkerHost.StartAsync(
-            _database, Succeeding(), null, ("ConnectionStrings:valuecanvas", _database.App + ";Pooling=true;Maximum Pool Size=1;Timeout=30"));
+            _database, Succeeding(), null,
+            ("ConnectionStrings:valuecanvas", _database.App + ";Pooling=true;Maximum Pool Size=1;Timeout=30"));
         List<Guid> jobs = [];
         for (var i = 0; i < 20; i++)
             jobs.Add((await worker.EnqueueAsync()).Id);

@@ -45,15 +45,21 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         _inference.Answer = context => FakeInference.Stream(context, "Hel", "lo, ", "Wörld \U0001F600");
         await using var worker = await StartAsync();
 
-        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi","model":"m","temperature":0.5,"maxTokens":9,"system":"Be brief"}""");
+        var job = await worker.EnqueueAsync(
+            JobTypes.Chat,
+            """{"prompt":"Hi","model":"m","temperature":0.5,"maxTokens":9,"system":"Be brief"}""");
 
         var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
         using var result = JsonDocument.Parse(done.Result!);
         Assert.Equal("Hello, Wörld \U0001F600", result.RootElement.GetProperty("response").GetString());
         Assert.Equal(9, result.RootElement.GetProperty("usage").GetProperty("totalTokens").GetInt32());
         var asked = Assert.Single(_inference.Seen).Json;
-        Assert.Equal(("m", 0.5, 9), (asked.GetProperty("model").GetString(), asked.GetProperty("temperature").GetDouble(), asked.GetProperty("max_tokens").GetInt32()));
-        Assert.Equal(["system", "user"], asked.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString()));
+        Assert.Equal("m", asked.GetProperty("model").GetString());
+        Assert.Equal(0.5, asked.GetProperty("temperature").GetDouble());
+        Assert.Equal(9, asked.GetProperty("max_tokens").GetInt32());
+        Assert.Equal(
+            ["system", "user"],
+            asked.GetProperty("messages").EnumerateArray().Select(message => message.GetProperty("role").GetString()));
     }
 
     [Fact]
@@ -71,7 +77,8 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         });
 
         await UntilKeyAsync(null);
-        var box = worker.Services.GetRequiredService<SealedProviderKeys>().Seal(Tenants.Development, "openai", "sk-a-tenants-own-0123456789");
+        var box = worker.Services.GetRequiredService<SealedProviderKeys>()
+            .Seal(Tenants.Development, "openai", "sk-a-tenants-own-0123456789");
         await MigratedDatabase.ExecuteAsync(_database.Admin,
             $"""
              INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)
@@ -98,7 +105,7 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         {
             job = await dead.Services.GetRequiredService<JobStore>()
                 .EnqueueAsync(Tenants.Development, JobTypes.Chat, null, """{"prompt":"Count"}""", Cancel);
-            var claimed = Assert.Single(await dead.Services.GetRequiredService<JobLeases>().ClaimAsync("dead", 1, TimeSpan.FromMicroseconds(1), Cancel));
+            var claimed = await ClaimAsync(dead.Services);
             var text = JobText.None.Begin(claimed.RunLease, keep: false) with { Text = "one, two, " };
             Assert.True(await dead.Services.GetRequiredService<JobCheckpoints>().SaveAsync(claimed, text.ToJson(), Cancel));
         }
@@ -123,7 +130,7 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         {
             job = await dead.Services.GetRequiredService<JobStore>()
                 .EnqueueAsync(Tenants.Development, JobTypes.Chat, null, """{"prompt":"Count"}""", Cancel);
-            var claimed = Assert.Single(await dead.Services.GetRequiredService<JobLeases>().ClaimAsync("dead", 1, TimeSpan.FromMicroseconds(1), Cancel));
+            var claimed = await ClaimAsync(dead.Services);
             await dead.Services.GetRequiredService<JobCheckpoints>()
                 .SaveAsync(claimed, (JobText.None.Begin(1, keep: false) with { Text = "one, two, " }).ToJson(), Cancel);
         }
@@ -232,7 +239,8 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
             .ContinueWith(_ => { }, TaskScheduler.Default);
         await using var worker = await StartAsync();
 
-        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""", new("", null, "") { DeadlineAt = TimeProvider.System.GetUtcNow().AddSeconds(2) });
+        var soon = TimeProvider.System.GetUtcNow().AddSeconds(2);
+        var job = await worker.EnqueueAsync(JobTypes.Chat, """{"prompt":"Hi"}""", new("", null, "") { DeadlineAt = soon });
 
         var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
         Assert.Equal((JobState.Failed, "deadline_exceeded"), (done.Job.State, done.Job.ErrorCode));
@@ -254,7 +262,9 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         };
         await using var worker = await StartAsync(("Worker:PollInterval", "00:00:00.2"));
 
-        var job = await worker.EnqueueAsync(JobTypes.Batch, """{"requests":[{"prompt":"a"},{"prompt":"bad"},{"prompt":"late"},{"prompt":"b"}]}""");
+        var job = await worker.EnqueueAsync(
+            JobTypes.Batch,
+            """{"requests":[{"prompt":"a"},{"prompt":"bad"},{"prompt":"late"},{"prompt":"b"}]}""");
 
         var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
         using var result = JsonDocument.Parse(done.Result!);
@@ -275,7 +285,12 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         {
             // Somebody else is faster, once.
             if (Interlocked.Increment(ref calls) == 1)
-                await MigratedDatabase.ExecuteAsync(_database.Admin, "UPDATE canvases SET updated_at = updated_at + interval '1 s', title = 'Theirs'");
+            {
+                await MigratedDatabase.ExecuteAsync(
+                    _database.Admin,
+                    "UPDATE canvases SET updated_at = updated_at + interval '1 s', title = 'Theirs'");
+            }
+
             var answer = CanvasGeneratorTests.ValidAnswer(CanvasType.Lean);
             answer["title"] = $"Refined {calls}";
             await FakeInference.Text(context, 200, FakeInference.Completion(answer.ToJsonString()));
@@ -288,8 +303,14 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
         var done = await worker.UntilAsync(job.Id, JobState.Succeeded, JobState.Failed);
         Assert.Equal((JobState.Succeeded, 2), (done.Job.State, done.Job.Attempt));
         Assert.Equal("Refined 2", await _database.ScalarAsync<string>("SELECT title FROM canvases"));
-        Assert.Equal("canvas_changed", await _database.ScalarAsync<string>("SELECT error_code FROM llm_job_events WHERE event = 'retried'"));
+        Assert.Equal(
+            "canvas_changed",
+            await _database.ScalarAsync<string>("SELECT error_code FROM llm_job_events WHERE event = 'retried'"));
     }
+
+    // By a worker that is dead at once.
+    private static async Task<Job> ClaimAsync(IServiceProvider services) =>
+        Assert.Single(await services.GetRequiredService<JobLeases>().ClaimAsync("dead", 1, TimeSpan.FromMicroseconds(1), Cancel));
 
     private async Task<Canvas> StoreCanvasAsync()
     {
@@ -328,5 +349,10 @@ public sealed class JobHandlerTests(ServersFixture servers) : IAsyncLifetime
             builder.Services.AddCanvases();
             builder.Services.AddJobHandlers();
         },
-        settings: [.. settings.Concat([("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")]).DistinctBy(setting => setting.Item1)]);
+        settings:
+        [
+            .. settings
+                .Concat([("services:inference:http:0", _inference.Address), ("LOG_LEVEL", "none")])
+                .DistinctBy(setting => setting.Item1),
+        ]);
 }

@@ -32,8 +32,6 @@ internal sealed class BlockPool
 
     public double Usage => (double)(Count - Free) / Count;
 
-    public int CachedBlocks => _cached.Count;
-
     public bool TryFind(ulong hash, out int block) => _cached.TryGetValue(hash, out block);
 
     public bool IsFree(int block) => _references[block] == 0;

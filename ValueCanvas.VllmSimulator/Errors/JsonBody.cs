@@ -35,8 +35,11 @@ internal static class JsonBody
     {
         var bytes = body.IsSingleSegment ? body.FirstSpan : body.ToArray();
         if (HasLoneSurrogate(bytes))
+        {
             return (null, ApiError.BadRequest(
                 "The request body has a \\u escape of half a surrogate pair in its messages or other texts, which is no character."));
+        }
+
         try
         {
             return JsonSerializer.Deserialize(bytes, type) is { } value

@@ -105,10 +105,14 @@ internal sealed class KeyPhrases
             found[phrase] = (1, order.Count, place);
             order.Add(phrase);
             if (place && char.IsUpper(run[0]) && before!.Equals("in", StringComparison.OrdinalIgnoreCase))
+            {
                 places.Add(run);
+            }
             else if (people is null && !place
                 && (LooksLikePeople(run) || (before is not null && BeforePeople.Contains(before) && order.Count > 1)))
+            {
                 people = phrase;
+            }
         }
         if (order.Count == 0 || order.Count(phrase => phrase.Split(' ').Any(Lexicon.Foreign.Contains)) * 2 > order.Count)
         {

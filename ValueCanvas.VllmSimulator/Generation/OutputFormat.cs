@@ -27,7 +27,9 @@ internal sealed record OutputFormat(OutputKind Kind, JsonElement Schema = defaul
             return (Text, null);
         if (format.ValueKind != JsonValueKind.Object || !format.TryGetProperty("type", out var type)
             || type.ValueKind != JsonValueKind.String)
+        {
             return (null, "response_format must be an object with a 'type' of 'text', 'json_object' or 'json_schema'.");
+        }
 
         switch (type.GetString())
         {

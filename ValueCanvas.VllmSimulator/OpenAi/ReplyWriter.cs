@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using ValueCanvas.VllmSimulator.Engine;
+using ValueCanvas.VllmSimulator.Errors;
 using ValueCanvas.VllmSimulator.Faults;
 
 namespace ValueCanvas.VllmSimulator.OpenAi;
@@ -32,7 +34,26 @@ internal sealed class ReplyWriter(InferenceEngine engine, TimeProvider time)
 
     private static ReadOnlySpan<byte> Data => "data: "u8;
 
-    public async Task SendAsync(HttpContext context, GenerationRequest request, Reply reply, IReplyShape shape)
+    /// <summary>Reads a request, and answers it or says what is wrong with it.</summary>
+    public async Task AnswerAsync<TRequest>(
+        HttpContext context, JsonTypeInfo<TRequest> type, Func<TRequest, (Reply? Reply, IReplyShape? Shape, ApiError? Error)> prepare)
+        where TRequest : GenerationRequest
+    {
+        var (request, error) = await JsonBody.ReadAsync(context.Request, type, context.RequestAborted);
+        if (request is not null)
+        {
+            (var reply, var shape, error) = prepare(request);
+            if (reply is not null)
+            {
+                await SendAsync(context, request, reply, shape!);
+                return;
+            }
+        }
+
+        await ErrorWriter.WriteAsync(context.Response, error!, context.RequestAborted);
+    }
+
+    private async Task SendAsync(HttpContext context, GenerationRequest request, Reply reply, IReplyShape shape)
     {
         var cancellationToken = context.RequestAborted;
         try

@@ -47,12 +47,14 @@ internal sealed class ChatJobHandler(
         Job job, ChatRequest request, JobText earlier, bool keep, CancellationToken cancellationToken)
     {
         if (keep)
+        {
             request = request with
             {
                 Call = request.Call?.Again(),
                 Messages = [.. request.Messages, new("assistant", earlier.Text)],
                 ContinuesLast = true,
             };
+        }
 
         // Nothing is shown before the model has begun: a refusal to continue must not have shown what is taken back.
         await using var deltas = inference.StreamChatAsync(request, cancellationToken).GetAsyncEnumerator(cancellationToken);

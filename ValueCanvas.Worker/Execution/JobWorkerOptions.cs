@@ -71,7 +71,9 @@ internal sealed class JobWorkerOptions
         if (DrainTimeout < TimeSpan.Zero || DrainTimeout > TimeSpan.FromDays(1))
             yield return $"{Section}:{nameof(DrainTimeout)} must not be negative, and at most a day.";
         if (Lease < 3 * Heartbeat)
+        {
             yield return $"{Section}:{nameof(Lease)} must be at least three times {Section}:{nameof(Heartbeat)}, "
                 + "so that one lost renewal is not a lost worker.";
+        }
     }
 }

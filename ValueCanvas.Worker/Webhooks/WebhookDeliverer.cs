@@ -6,7 +6,8 @@ using ValueCanvas.Worker.Execution;
 namespace ValueCanvas.Worker.Webhooks;
 
 /// <summary>
-/// Delivers what is due, a bounded number at a time. Every worker does; what one has claimed the others leave alone until its lease is over.
+/// Delivers what is due, a bounded number at a time. Every worker does; what one has claimed
+/// the others leave alone until its lease is over.
 /// </summary>
 internal sealed partial class WebhookDeliverer(
     WebhookOutbox outbox,

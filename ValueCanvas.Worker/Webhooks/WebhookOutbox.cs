@@ -6,8 +6,8 @@ using ValueCanvas.Core.Webhooks;
 namespace ValueCanvas.Worker.Webhooks;
 
 /// <summary>
-/// The deliveries' table, as workers use it. A claim grants a lease; what became of the attempt is recorded only while it holds, so a worker
-/// that took too long changes nothing of what another does.
+/// The deliveries' table, as workers use it. A claim grants a lease; what became of the attempt is recorded only while it holds, so a
+/// worker that took too long changes nothing of what another does.
 /// </summary>
 internal sealed class WebhookOutbox(IServiceScopeFactory scopes, TenantDatabase database, IOptions<WebhookOptions> options)
 {
@@ -30,7 +30,9 @@ internal sealed class WebhookOutbox(IServiceScopeFactory scopes, TenantDatabase 
             .ToListAsync(cancellationToken);
     }
 
-    /// <summary>What the delivery is now: <c>delivered</c>, <c>pending</c>, <c>dead</c>; <c>stale</c> where it is another worker's.</summary>
+    /// <summary>
+    /// What the delivery is now: <c>delivered</c>, <c>pending</c>, <c>dead</c>; <c>stale</c> where it is another worker's.
+    /// </summary>
     public Task<string> RecordAsync(ClaimedDelivery delivery, WebhookAnswer answer, CancellationToken cancellationToken) =>
         database.ExecuteAsync(
             delivery.TenantId,

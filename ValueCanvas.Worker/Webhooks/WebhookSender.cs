@@ -10,9 +10,9 @@ using ValueCanvas.Core.Webhooks;
 namespace ValueCanvas.Worker.Webhooks;
 
 /// <summary>
-/// One attempt over HTTP. The address comes from a tenant, so nothing of ours is reached with it: the connection goes only to addresses that
-/// <see cref="WebhookNetworks"/> admits, as they are at that moment; no redirect is followed, no proxy, cookie or trace context used, and of
-/// the answer its head is read.
+/// One attempt over HTTP. The address comes from a tenant, so nothing of ours is reached with it: the connection goes only to addresses
+/// that <see cref="WebhookNetworks"/> admits, as they are at that moment; no redirect is followed, no proxy, cookie or trace context used,
+/// and of the answer its head is read.
 /// </summary>
 internal sealed class WebhookSender : IDisposable
 {

@@ -52,7 +52,9 @@ internal static class ExactStage
     private static long AtOnce(IEnumerable<LoadAnswer> answers)
     {
         var (running, most) = (0L, 0L);
-        var steps = answers.SelectMany(answer => answer.Begins.Select(at => (at, Step: 1)).Concat(answer.Ends.Select(at => (at, Step: -1))));
+        var steps = answers.SelectMany(answer => answer.Begins
+            .Select(at => (at, Step: 1))
+            .Concat(answer.Ends.Select(at => (at, Step: -1))));
         foreach (var (_, step) in steps.OrderBy(step => step.at).ThenBy(step => step.Step))
             most = Math.Max(most, running += step);
         return most;

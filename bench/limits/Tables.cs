@@ -15,8 +15,8 @@ internal static class Tables
         var text = new StringBuilder();
         var machine = result["machine"]!;
         text.AppendLine(CultureInfo.InvariantCulture,
-            $"Taken {result["at"]} at commit {machine["commit"]}. {machine["cpu"]}, {machine["cores"]} cores, .NET {machine["dotnet"]}, load average before "
-            + $"the run {machine["load_before"]}. Raw figures: `bench/results/{file}`.");
+            $"Taken {result["at"]} at commit {machine["commit"]}. {machine["cpu"]}, {machine["cores"]} cores, .NET {machine["dotnet"]}, "
+            + $"load average before the run {machine["load_before"]}. Raw figures: `bench/results/{file}`.");
         text.AppendLine();
         Checks(text, Rows("checks"));
         Exactness(text, Rows("exactness"));
@@ -30,26 +30,33 @@ internal static class Tables
     {
         text.AppendLine("One process of 64 callers beside its Redis. Goal at half of the maximum rate: p99 at most 2 ms.");
         text.AppendLine();
-        text.AppendLine("| counted in | policies | checks/s | p50 | p99, closed loop | offered/s | begun late, p99 | p50 | p99 | p99.9 | p99 from its begin | too late for Redis | goal |");
+        text.AppendLine(
+            "| counted in | policies | checks/s | p50 | p99, closed loop | offered/s "
+            + "| begun late, p99 | p50 | p99 | p99.9 | p99 from its begin | too late for Redis | goal |");
         text.AppendLine("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|");
         foreach (var row in rows)
             text.AppendLine(CultureInfo.InvariantCulture,
-                $"| {row!["store"]} | {row["policies"]} | {(double)row["checks_per_second"]!:N0} | {Time(row["closed"]!["p50_us"])} "
-                + $"| {Time(row["closed"]!["p99_us"])} | {(double)row["offered_per_second"]!:N0} | {Time(row["begun_after_due"]!["p99_us"])} | {Time(row["open"]!["p50_us"])} "
-                + $"| {Time(row["open"]!["p99_us"])} | {Time(row["open"]!["p999_us"])} "
-                + $"| {Time(row["from_begin_to_end"]!["p99_us"])} | {(double)row["not_counted_in_store"]!:N0} | {Goal((double)row["open"]!["p99_us"]! <= MostMicros)} |");
+                $"| {row!["store"]} | {row["policies"]} | {(double)row["checks_per_second"]!:N0} "
+                + $"| {Time(row["closed"]!["p50_us"])} | {Time(row["closed"]!["p99_us"])} "
+                + $"| {(double)row["offered_per_second"]!:N0} | {Time(row["begun_after_due"]!["p99_us"])} "
+                + $"| {Time(row["open"]!["p50_us"])} | {Time(row["open"]!["p99_us"])} | {Time(row["open"]!["p999_us"])} "
+                + $"| {Time(row["from_begin_to_end"]!["p99_us"])} "
+                + $"| {(double)row["not_counted_in_store"]!:N0} | {Goal((double)row["open"]!["p99_us"]! <= MostMicros)} |");
         text.AppendLine();
     }
 
     private static void Exactness(StringBuilder text, JsonArray rows)
     {
-        text.AppendLine("Four processes of 64 clients that ask without a pause, and wait for Redis up to a second; for concurrency, `admitted` is the most at once:");
+        text.AppendLine(
+            "Four processes of 64 clients that ask without a pause, and wait for Redis up to a second; "
+            + "for concurrency, `admitted` is the most at once:");
         text.AppendLine();
         text.AppendLine("| algorithm | limit | window | burst | seconds | asked | admitted | may be | late | holds |");
         text.AppendLine("|---|---:|---:|---:|---:|---:|---:|---:|---:|---|");
         foreach (var row in rows)
             text.AppendLine(CultureInfo.InvariantCulture,
-                $"| {row!["algorithm"]} | {row["limit"]} | {row["window_s"]} s | {row["burst"]} | {row["seconds"]} | {(double)row["asked"]!:N0} "
+                $"| {row!["algorithm"]} | {row["limit"]} | {row["window_s"]} s | {row["burst"]} | {row["seconds"]} "
+                + $"| {(double)row["asked"]!:N0} "
                 + $"| {(double)row["admitted"]!:N0} | {(double)row["may_be_admitted"]!:N0} | {(double)row["not_counted_in_redis"]!:N0} "
                 + $"| {((bool)row["holds"]! ? "yes" : "**no**")} |");
         text.AppendLine();
@@ -63,7 +70,8 @@ internal static class Tables
         text.AppendLine("|---|---:|---:|---:|---:|---|");
         foreach (var row in rows)
             text.AppendLine(CultureInfo.InvariantCulture,
-                $"| {row!["credential"]} | {Micros(row["mean_us"])} | {Micros(row["times"]!["p50_us"])} | {Micros(row["times"]!["p99_us"])} "
+                $"| {row!["credential"]} | {Micros(row["mean_us"])} "
+                + $"| {Micros(row["times"]!["p50_us"])} | {Micros(row["times"]!["p99_us"])} "
                 + $"| {row["bytes"]} B | {Goal((double)row["mean_us"]! <= MostMicrosOfAuthentication)} |");
     }
 

@@ -38,8 +38,10 @@ public class DistributedApplicationBuilder : IDistributedApplicationBuilder
         var publisher = _host.Configuration["publisher"] ?? _host.Configuration["Publishing:Publisher"]
             ?? (string.Equals(operation, "publish", StringComparison.OrdinalIgnoreCase) ? "manifest" : null);
         if (publisher is not null and not "manifest")
+        {
             throw new DistributedApplicationException(
                 $"Publisher '{publisher}' is not supported in native mode; '--publisher manifest' is.");
+        }
 
         ExecutionContext = new(publisher is null ? DistributedApplicationOperation.Run : DistributedApplicationOperation.Publish);
         if (ExecutionContext.IsRunMode)

@@ -14,7 +14,9 @@ internal static class HttpProbe
     {
         using var response = await Client.GetAsync(url, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
         if ((int)response.StatusCode != expectedStatus)
+        {
             throw new DistributedApplicationException(string.Create(
                 CultureInfo.InvariantCulture, $"answered {(int)response.StatusCode}, expected {expectedStatus}"));
+        }
     }
 }

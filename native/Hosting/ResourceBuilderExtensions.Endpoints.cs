@@ -14,9 +14,11 @@ public static partial class ResourceBuilderExtensions
             protocol ?? ProtocolType.Tcp, uriScheme: scheme, name: name, port: port, targetPort: targetPort, isExternal: isExternal,
             isProxied: isProxied);
         if (builder.Resource.Annotations.OfType<EndpointAnnotation>().Any(e => SameName(e.Name, endpoint.Name)))
+        {
             throw new DistributedApplicationException(
                 $"Endpoint with name '{endpoint.Name}' already exists on resource '{builder.Resource.Name}'. " +
                 "Give it another name, or change the existing one with WithEndpoint(name, callback).");
+        }
 
         if (env is not null && builder.Resource is IResourceWithEnvironment)
         {

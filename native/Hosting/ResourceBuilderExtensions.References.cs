@@ -53,9 +53,11 @@ public static partial class ResourceBuilderExtensions
         var variable = VariableName(service.Name).ToUpperInvariant();
         builder.WithReferenceRelationship(service);
         if (service.Uri is { } known)
+        {
             return builder
                 .WithEnvironment(variable, known.ToString())
                 .WithEnvironment($"services__{service.Name}__{known.Scheme}__0", known.ToString());
+        }
 
         return builder.WithEnvironment(async context =>
         {
@@ -106,7 +108,9 @@ public static partial class ResourceBuilderExtensions
         {
             if (!references.EndpointNames.Contains(endpoint.EndpointName)
                 && (!references.UseAllEndpoints || endpoint.ExcludeReferenceEndpoint))
+            {
                 continue;
+            }
 
             context.EnvironmentVariables[$"{prefix}_{VariableName(endpoint.EndpointName).ToUpperInvariant()}"] = endpoint;
 

@@ -5,7 +5,9 @@ internal sealed class AccountOptions
 {
     public const string Section = "Accounts";
 
-    /// <summary>The address by which browsers reach this service, <c>https://api.example.com</c>; without it, that of the request.</summary>
+    /// <summary>
+    /// The address by which browsers reach this service, <c>https://api.example.com</c>; without it, that of the request.
+    /// </summary>
     public Uri? PublicUrl { get; set; }
 
     /// <summary>Providers by the name that stands in the path.</summary>

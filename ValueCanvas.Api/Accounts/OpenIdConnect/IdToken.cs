@@ -37,7 +37,8 @@ internal sealed class IdTokens(TimeProvider time)
             || claims.Time("iat") is not { } issued || issued - Skew > now || issued + MaxAge < now
             || (claims.Time("nbf") is { } notBefore && notBefore - Skew > now)
             || claims.Text("nonce") != nonce
-            || claims.Text("sub") is not { Length: > 0 and <= MaxSubjectLength } subject || subject.Contains('\0', StringComparison.Ordinal))
+            || claims.Text("sub") is not { Length: > 0 and <= MaxSubjectLength } subject
+            || subject.Contains('\0', StringComparison.Ordinal))
         {
             return null;
         }

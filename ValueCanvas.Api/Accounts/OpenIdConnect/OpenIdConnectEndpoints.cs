@@ -13,7 +13,9 @@ using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.Accounts.OpenIdConnect;
 
-/// <summary>Signing in by a provider: authorization code with PKCE, state, nonce and a cookie that binds all of it to one browser.</summary>
+/// <summary>
+/// Signing in by a provider: authorization code with PKCE, state, nonce and a cookie that binds all of it to one browser.
+/// </summary>
 internal static class OpenIdConnectEndpoints
 {
     private const int MaxReturnLength = 1000;
@@ -29,14 +31,12 @@ internal static class OpenIdConnectEndpoints
             .AllowAnonymous()
             .WithSummary("Send the browser to the provider; it comes back signed in, to the path returnTo")
             .Produces(StatusCodes.Status302Found)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status502BadGateway);
+            .ProducesProblems(StatusCodes.Status404NotFound, StatusCodes.Status502BadGateway);
         group.MapGet("/oidc/{provider}/callback", FinishAsync)
             .AllowAnonymous()
             .WithSummary("Where the provider sends the browser back to")
             .Produces(StatusCodes.Status302Found)
-            .ProducesProblem(StatusCodes.Status401Unauthorized)
-            .ProducesProblem(StatusCodes.Status403Forbidden);
+            .ProducesProblems(StatusCodes.Status401Unauthorized, StatusCodes.Status403Forbidden);
         group.MapPost("/oidc/{provider}/link", LinkAsync)
             .RequireUser()
             .WithSummary("Begin to link a provider to the user; the browser goes to the address in the answer")

@@ -83,7 +83,8 @@ internal sealed class Provider(string name, ProviderOptions options, IHttpClient
     private static List<VerificationKey> Candidates(IReadOnlyList<VerificationKey> keys, CompactJws token) =>
         [.. keys.Where(key => key.Algorithm == token.Algorithm && (token.KeyId is null ? keys.Count == 1 : key.Id == token.KeyId))];
 
-    private async Task<IReadOnlyList<VerificationKey>> KeysAsync(ProviderMetadata metadata, TimeSpan maxAge, CancellationToken cancellationToken)
+    private async Task<IReadOnlyList<VerificationKey>> KeysAsync(
+        ProviderMetadata metadata, TimeSpan maxAge, CancellationToken cancellationToken)
     {
         if (_keys is { } kept && time.GetElapsedTime(kept.At) < maxAge)
             return kept.Value;

@@ -16,7 +16,8 @@ namespace ValueCanvas.Api.Accounts.OpenIdConnect;
 internal sealed class ProviderSignIn(
     AccountDatabase database, Registration registration, SessionStore sessions, AuditLog audit, TimeProvider time)
 {
-    public async Task<StartedSession> SignInAsync(Identity identity, string displayName, HttpContext context, CancellationToken cancellationToken)
+    public async Task<StartedSession> SignInAsync(
+        Identity identity, string displayName, HttpContext context, CancellationToken cancellationToken)
     {
         var login = new UserLoginInfo(identity.Provider, identity.Subject, displayName);
         var session = await FindAsync(identity, cancellationToken) is { } known
@@ -38,7 +39,8 @@ internal sealed class ProviderSignIn(
     {
         if (await FindAsync(identity, cancellationToken) is { } owner && owner != userId)
             throw Refused("identity_taken", "This identity signs in another account already.");
-        var session = await StartAsync(userId, new UserLoginInfo(identity.Provider, identity.Subject, displayName), context, cancellationToken);
+        var session = await StartAsync(
+            userId, new UserLoginInfo(identity.Provider, identity.Subject, displayName), context, cancellationToken);
         audit.Record(context, new("auth.identity_linked")
         {
             Actor = AuditActor.User(userId),
@@ -65,7 +67,8 @@ internal sealed class ProviderSignIn(
         if (existing is not null)
         {
             throw Refused(
-                "account_exists", "There is an account with your e-mail address. Sign in with its password, and link the provider from there.");
+                "account_exists",
+                "There is an account with your e-mail address. Sign in with its password, and link the provider from there.");
         }
 
         var user = User.Create(Guid.CreateVersion7(time.GetUtcNow()), email, identity.Name, passwordHash: null, emailConfirmed: true);

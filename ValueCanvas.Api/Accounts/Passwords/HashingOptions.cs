@@ -10,7 +10,9 @@ internal sealed class HashingOptions
     /// <summary>Rounds of PBKDF2 with HMAC-SHA-512 for a new hash.</summary>
     public int Iterations { get; set; } = 210_000;
 
-    /// <summary>Hashes computed at the same time, so that signing in leaves processors to others; 0: a quarter of them, at least one.</summary>
+    /// <summary>
+    /// Hashes computed at the same time, so that signing in leaves processors to others; 0: a quarter of them, at least one.
+    /// </summary>
     public int MaxConcurrent { get; set; }
 
     /// <summary>Requests that wait for a hash at the same time; further ones are refused with 503.</summary>

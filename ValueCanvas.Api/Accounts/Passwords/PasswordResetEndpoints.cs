@@ -2,6 +2,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using ValueCanvas.Api.Accounts.SignIn;
 using ValueCanvas.Api.Accounts.Tenants;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 
@@ -14,18 +15,15 @@ internal static class PasswordResetEndpoints
         .AllowAnonymous()
         .WithSummary("Set a new password by the code that an operator or owner issued; ends all sessions")
         .Produces<Envelope<PasswordData>>()
-        .ProducesProblem(StatusCodes.Status400BadRequest)
-        .ProducesProblem(StatusCodes.Status401Unauthorized)
-        .ProducesProblem(StatusCodes.Status429TooManyRequests);
+        .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status401Unauthorized, StatusCodes.Status429TooManyRequests);
 
     /// <summary>For owners, below a tenant's members.</summary>
-    public static void MapMemberPasswordReset(this RouteGroupBuilder group) => group.MapPost("/{userId}/password-reset", IssueForMemberAsync)
+    public static void MapMemberPasswordReset(this RouteGroupBuilder group) => group
+        .MapPost("/{userId}/password-reset", IssueForMemberAsync)
         .RequireRole(Role.Owner)
         .WithSummary("Issue a code for a member who forgot the password; it is shown only in this answer")
         .Produces<Envelope<NewPasswordReset>>(StatusCodes.Status201Created)
-        .ProducesProblem(StatusCodes.Status403Forbidden)
-        .ProducesProblem(StatusCodes.Status404NotFound)
-        .ProducesProblem(StatusCodes.Status409Conflict);
+        .ProducesProblems(StatusCodes.Status403Forbidden, StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
 
     /// <summary>For operators.</summary>
     public static RouteGroupBuilder MapPasswordResetOperation(this RouteGroupBuilder group)
@@ -34,9 +32,7 @@ internal static class PasswordResetEndpoints
         group.MapPost("", IssueAsync)
             .WithSummary("Issue a code for a user who forgot the password; it is shown only in this answer")
             .Produces<Envelope<NewPasswordReset>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
         return group;
     }
 

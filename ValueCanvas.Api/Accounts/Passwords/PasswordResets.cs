@@ -43,8 +43,11 @@ internal sealed class PasswordResets(
                      FROM issue_password_reset({normalized}, {member}, {within}, {token.Hash}, {options.Value.PasswordReset})
                      """).ToListAsync(ct))[0];
                 if (row.Outcome == "issued")
+                {
                     await audit.WriteAsync(
                         work.Db, context, new("auth.password_reset_issued") { Subject = new("user", row.UserId!.Value) }, ct);
+                }
+
                 return row;
             },
             cancellationToken);
@@ -77,7 +80,9 @@ internal sealed class PasswordResets(
     {
         // 1. A code cannot be guessed; who tries all the same is slowed down, by network.
         var tries = await guard.BeginAsync("password-reset", clients.NetworkOf(context), isKnown: true);
-        var whose = OpaqueToken.TryParse(OpaqueToken.PasswordReset, body.Token, out var token) ? await FindAsync(token, cancellationToken) : null;
+        var whose = OpaqueToken.TryParse(OpaqueToken.PasswordReset, body.Token, out var token)
+            ? await FindAsync(token, cancellationToken)
+            : null;
         if (whose is null)
             throw Refuse(context);
         await guard.SucceedAsync(tries);
@@ -93,7 +98,8 @@ internal sealed class PasswordResets(
                 var stamp = Guid.NewGuid().ToString("N");
                 var rows = await work.Db.Database.SqlQuery<RedeemedRow>(
                     $"""
-                     SELECT user_id AS "UserId", sessions_ended AS "SessionsEnded" FROM redeem_password_reset({token!.Hash}, {hash}, {stamp})
+                     SELECT user_id AS "UserId", sessions_ended AS "SessionsEnded"
+                     FROM redeem_password_reset({token!.Hash}, {hash}, {stamp})
                      """).ToListAsync(ct);
                 if (rows is not [var row])
                     return false;
@@ -117,14 +123,21 @@ internal sealed class PasswordResets(
 
     private Task<TargetRow?> FindAsync(OpaqueToken token, CancellationToken cancellationToken) => database.ExecuteAsync(
         default,
-        async (work, ct) => (await work.Db.Database.SqlQuery<TargetRow>(
-            $"SELECT user_id AS \"UserId\", email AS \"Email\" FROM user_of_password_reset({token.Hash})").ToListAsync(ct)).SingleOrDefault(),
+        async (work, ct) =>
+        {
+            var rows = await work.Db.Database
+                .SqlQuery<TargetRow>($"SELECT user_id AS \"UserId\", email AS \"Email\" FROM user_of_password_reset({token.Hash})")
+                .ToListAsync(ct);
+            return rows.SingleOrDefault();
+        },
         cancellationToken);
 
     private RequestException Refuse(HttpContext context)
     {
         audit.Record(context, new("auth.password_reset", AuditOutcome.Failure));
-        return new(StatusCodes.Status401Unauthorized, "This code is mistyped, was used, was replaced by another or has expired. Ask for a new one.")
+        return new(
+            StatusCodes.Status401Unauthorized,
+            "This code is mistyped, was used, was replaced by another or has expired. Ask for a new one.")
         {
             Code = "wrong_reset_code",
         };

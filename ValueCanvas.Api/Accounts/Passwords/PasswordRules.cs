@@ -71,7 +71,7 @@ internal static class PasswordRules
             for (var step = -1; from >= 0 && step <= 1; step++)
             {
                 var run = 1;
-                while (run < text.Length && from + (run * step) >= 0 && from + (run * step) < row.Length && row[from + (run * step)] == text[run])
+                while (run < text.Length && from + (run * step) is >= 0 and var at && at < row.Length && row[at] == text[run])
                     run++;
                 longest = Math.Max(longest, run);
             }

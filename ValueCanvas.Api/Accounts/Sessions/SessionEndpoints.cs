@@ -19,8 +19,7 @@ internal static class SessionEndpoints
             .WithMetadata(new NotAudited("It goes on with a sign-in that is in the log; another tenant, and what is refused, are told."))
             .WithSummary("The next access token, and the next refresh token; each refresh token works once")
             .Produces<Envelope<SessionData>>()
-            .ProducesProblem(StatusCodes.Status401Unauthorized)
-            .ProducesProblem(StatusCodes.Status403Forbidden);
+            .ProducesProblems(StatusCodes.Status401Unauthorized, StatusCodes.Status403Forbidden);
         group.MapPost("/logout", LogoutAsync)
             .AllowAnonymous()
             .WithSummary("End the session of the refresh token, or of the access token")
@@ -141,7 +140,8 @@ internal static class SessionEndpoints
     }
 
     private static async Task<IResult> EndOthersAsync(
-        Caller caller, AccountDatabase database, AccessTokens tokens, AuditLog audit, HttpContext context, CancellationToken cancellationToken)
+        Caller caller, AccountDatabase database, AccessTokens tokens, AuditLog audit, HttpContext context,
+        CancellationToken cancellationToken)
     {
         var user = caller.UserId!.Value;
         var ended = await database.ExecuteAsync(

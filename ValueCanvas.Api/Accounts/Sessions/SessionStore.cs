@@ -81,7 +81,8 @@ internal sealed class SessionStore(
 
     /// <summary>Ends all sessions of the user but one, in a transaction that acts for that user; says how many.</summary>
     public static Task<int> EndOthersAsync(
-        AccountWork work, Guid userId, Guid? butNot, string reason, CancellationToken cancellationToken) => work.Db.Database.ExecuteSqlAsync(
+            AccountWork work, Guid userId, Guid? butNot, string reason, CancellationToken cancellationToken) =>
+            work.Db.Database.ExecuteSqlAsync(
         $"""
          UPDATE sessions SET ended_at = clock_timestamp(), end_reason = {reason}
          WHERE user_id = {userId} AND id IS DISTINCT FROM {butNot} AND ended_at IS NULL

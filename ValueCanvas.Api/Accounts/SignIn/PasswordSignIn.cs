@@ -49,7 +49,8 @@ internal sealed class PasswordSignIn(
             async (work, ct) =>
             {
                 var current = await work.Db.Database
-                    .SqlQuery<string?>($"SELECT password_hash AS \"Value\" FROM users WHERE id = {user.Id} AND disabled_at IS NULL FOR SHARE")
+                    .SqlQuery<string?>(
+                        $"SELECT password_hash AS \"Value\" FROM users WHERE id = {user.Id} AND disabled_at IS NULL FOR SHARE")
                     .ToListAsync(ct);
                 if (current is not [{ } hash] || hash != user.PasswordHash)
                     throw Wrong();
@@ -72,7 +73,9 @@ internal sealed class PasswordSignIn(
 
         // 1. The old one, which is guessed at no faster than at the sign-in.
         var user = await database.ExecuteAsync(
-            new ActingFor(User: userId), (work, ct) => work.Db.Users.AsNoTracking().SingleAsync(row => row.Id == userId, ct), cancellationToken);
+            new ActingFor(User: userId),
+            (work, ct) => work.Db.Users.AsNoTracking().SingleAsync(row => row.Id == userId, ct),
+            cancellationToken);
         var tries = await guard.BeginAsync(user.NormalizedEmail!, clients.NetworkOf(context), isKnown: true);
         if (!await hashing.VerifyAsync(user.PasswordHash, body.CurrentPassword!, cancellationToken))
         {

@@ -57,12 +57,15 @@ internal sealed class Registration(AccountDatabase database, PasswordHashing has
                          """,
                         ct);
                     if (login is not null)
+                    {
                         await work.Db.Database.ExecuteSqlAsync(
                             $"""
                              INSERT INTO user_logins (login_provider, provider_key, provider_display_name, user_id)
                              VALUES ({login.LoginProvider}, {login.ProviderKey}, {login.ProviderDisplayName}, {made.UserId})
                              """,
                             ct);
+                    }
+
                     return (made, await also(work, made, ct));
                 },
                 cancellationToken);

@@ -21,21 +21,18 @@ internal static class SignInEndpoints
             .AllowAnonymous()
             .WithSummary("Register; the answer is the same where the e-mail address is taken")
             .Produces<Envelope<RegisterData>>(StatusCodes.Status202Accepted)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status429TooManyRequests);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status429TooManyRequests);
         group.MapPost("/login", LoginAsync)
             .AllowAnonymous()
             .WithSummary("Sign in by e-mail address and password")
             .Produces<Envelope<SessionData>>()
-            .ProducesProblem(StatusCodes.Status401Unauthorized)
-            .ProducesProblem(StatusCodes.Status429TooManyRequests);
+            .ProducesProblems(StatusCodes.Status401Unauthorized, StatusCodes.Status429TooManyRequests);
         group.MapPost("/password", ChangePasswordAsync)
             .RequireUser()
             .AllowOneTimePassword()
             .WithSummary("Change the password; ends all other sessions")
             .Produces<Envelope<PasswordData>>()
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status429TooManyRequests);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status429TooManyRequests);
         group.MapGet("/me", MeAsync)
             .AllowOneTimePassword()
             .WithSummary("Who calls, in which tenant, and what they may")
@@ -70,7 +67,8 @@ internal static class SignInEndpoints
     }
 
     private static async Task<IResult> LoginAsync(
-        JsonBody<LoginBody> body, PasswordSignIn signIn, SessionAnswers answers, HttpContext context, CancellationToken cancellationToken) =>
+        JsonBody<LoginBody> body, PasswordSignIn signIn, SessionAnswers answers, HttpContext context,
+        CancellationToken cancellationToken) =>
         await answers.AnswerAsync(
             context, await signIn.SignInAsync(body.Value, context, cancellationToken), body.Value.Cookies == true, cancellationToken);
 

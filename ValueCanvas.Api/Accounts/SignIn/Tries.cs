@@ -16,7 +16,9 @@ internal sealed record Tries(string Pair, int FreeTries, TimeSpan First, TimeSpa
     /// <summary>How long after the last of so many tries the next may come.</summary>
     public TimeSpan Delay(int tries) => tries < FreeTries
         ? TimeSpan.Zero
-        : TimeSpan.FromMilliseconds(Math.Min(Most.TotalMilliseconds, First.TotalMilliseconds * Math.Pow(2, Math.Min(tries - FreeTries, 30))));
+        : TimeSpan.FromMilliseconds(Math.Min(
+            Most.TotalMilliseconds,
+            First.TotalMilliseconds * Math.Pow(2, Math.Min(tries - FreeTries, 30))));
 }
 
 /// <param name="Key">What is counted.</param>

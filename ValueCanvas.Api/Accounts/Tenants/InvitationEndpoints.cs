@@ -24,8 +24,7 @@ internal static class InvitationEndpoints
         group.MapPost("", CreateAsync)
             .WithSummary("Invite somebody; the token is shown only in this answer")
             .Produces<Envelope<NewInvitation>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status403Forbidden);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status403Forbidden);
         group.MapDelete("/{id}", RevokeAsync)
             .WithSummary("Revoke an invitation")
             .Produces<Envelope<RevokedInvitation>>()
@@ -160,7 +159,8 @@ internal static class InvitationEndpoints
         return TypedResults.Ok(Envelope.Of(new TenantView(tenant.Id, tenant.Name, tenant.Role)));
     }
 
-    private static Task<List<InvitationView>> OpenAsync(AccountWork work, Guid tenantId, CancellationToken cancellationToken) => work.Db.Database
+    private static Task<List<InvitationView>> OpenAsync(
+        AccountWork work, Guid tenantId, CancellationToken cancellationToken) => work.Db.Database
         .SqlQuery<InvitationView>(
             $"""
              SELECT id AS "Id", email AS "Email", role AS "Role", created_at AS "CreatedAt", expires_at AS "ExpiresAt"

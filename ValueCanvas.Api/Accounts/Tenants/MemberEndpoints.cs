@@ -1,6 +1,7 @@
 using ValueCanvas.Api.Accounts.Passwords;
 using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
+using ValueCanvas.Api.Errors;
 using ValueCanvas.Api.Requests;
 using ValueCanvas.Api.Responses;
 
@@ -19,15 +20,11 @@ internal static class MemberEndpoints
             .RequireRole(Role.Admin)
             .WithSummary("Give a member another role; only owners make and unmake owners")
             .Produces<Envelope<MemberChange>>()
-            .ProducesProblem(StatusCodes.Status403Forbidden)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status403Forbidden, StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
         group.MapDelete("/{userId}", RemoveAsync)
             .WithSummary("Remove a member, or leave; the last owner cannot")
             .Produces<Envelope<MemberChange>>()
-            .ProducesProblem(StatusCodes.Status403Forbidden)
-            .ProducesProblem(StatusCodes.Status404NotFound)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status403Forbidden, StatusCodes.Status404NotFound, StatusCodes.Status409Conflict);
         group.MapMemberPasswordReset();
     }
 

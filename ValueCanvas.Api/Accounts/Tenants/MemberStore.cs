@@ -59,7 +59,11 @@ internal sealed class MemberStore(AccountDatabase database, AuditLog audit)
                 await RevokeInvitationsAsync(work, caller.TenantId, userId, role, ct);
                 await (role is { } wanted
                     ? work.Db.Database.ExecuteSqlAsync(
-                        $"UPDATE memberships SET role = {wanted.ToWireName()} WHERE tenant_id = {caller.TenantId} AND user_id = {userId}", ct)
+                        $"""
+                         UPDATE memberships SET role = {wanted.ToWireName()}
+                         WHERE tenant_id = {caller.TenantId} AND user_id = {userId}
+                         """,
+                        ct)
                     : work.Db.Database.ExecuteSqlAsync(
                         $"DELETE FROM memberships WHERE tenant_id = {caller.TenantId} AND user_id = {userId}", ct));
                 await audit.WriteAsync(

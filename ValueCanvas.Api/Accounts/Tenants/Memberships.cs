@@ -18,7 +18,8 @@ internal static class Memberships
     /// <summary>The wanted tenant, or the one that the user has belonged to longest.</summary>
     /// <exception cref="RequestException">403: not a member of it, or of any.</exception>
     public static async Task<Guid> ChooseAsync(AccountWork work, Guid? wanted, CancellationToken cancellationToken) =>
-        (await ListAsync(work, cancellationToken)).Find(row => wanted is null || row.TenantId == wanted)?.TenantId ?? throw NoTenant(wanted);
+        (await ListAsync(work, cancellationToken)).Find(row => wanted is null || row.TenantId == wanted)?.TenantId
+            ?? throw NoTenant(wanted);
 
     public static RequestException NoTenant(Guid? wanted) => new(
         StatusCodes.Status403Forbidden,

@@ -24,8 +24,7 @@ internal static class TenantEndpoints
             .RequireUser()
             .WithSummary("A new tenant, which the user owns")
             .Produces<Envelope<TenantView>>(StatusCodes.Status201Created)
-            .ProducesProblem(StatusCodes.Status400BadRequest)
-            .ProducesProblem(StatusCodes.Status409Conflict);
+            .ProducesProblems(StatusCodes.Status400BadRequest, StatusCodes.Status409Conflict);
         group.MapGroup("/{tenantId}/members").MapMemberEndpoints();
         group.MapGroup("/{tenantId}/invitations").MapInvitationEndpoints();
         return group;

@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace ValueCanvas.Api.Accounts.Tokens;
 
 /// <summary>
-/// A JWS in compact form (RFC 7515), taken apart but not believed. A header that would have a verifier fetch or trust a key of the sender's,
-/// or that asks for something which is not understood here, makes the whole unreadable.
+/// A JWS in compact form (RFC 7515), taken apart but not believed. A header that would have a verifier fetch or trust a key of the
+/// sender's, or that asks for something which is not understood here, makes the whole unreadable.
 /// </summary>
 internal sealed class CompactJws
 {

@@ -5,7 +5,9 @@ using ValueCanvas.Core.Secrets;
 
 namespace ValueCanvas.Api.Accounts.Tokens;
 
-/// <summary>The signing keys in PostgreSQL, sealed. Instances agree on them by one lock; whoever comes first makes what is missing.</summary>
+/// <summary>
+/// The signing keys in PostgreSQL, sealed. Instances agree on them by one lock; whoever comes first makes what is missing.
+/// </summary>
 internal sealed partial class SigningKeyStore(
     NpgsqlDataSource dataSource, SecretBox box, IOptions<TokenOptions> options, TimeProvider time, ILogger<SigningKeyStore> logger)
 {

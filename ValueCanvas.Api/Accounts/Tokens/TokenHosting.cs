@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using ValueCanvas.Api.Responses;
 
 namespace ValueCanvas.Api.Accounts.Tokens;
 
@@ -24,8 +25,7 @@ internal static class TokenHosting
         services.AddSingleton<SigningKeyStore>();
         services.AddSingleton<SigningKeys>();
         services.AddSingleton<AccessTokens>();
-        return services.ConfigureHttpJsonOptions(options =>
-            options.SerializerOptions.TypeInfoResolverChain.Insert(0, TokenContext.Default));
+        return services.AddJson(TokenContext.Default);
     }
 
     /// <summary><c>/.well-known/jwks.json</c>: what others verify access tokens by.</summary>

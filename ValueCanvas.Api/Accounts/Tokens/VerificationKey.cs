@@ -61,8 +61,8 @@ internal sealed class VerificationKey
         {
             return _key switch
             {
-                ECDsa ec => jws.Signature.Length == Es256SignatureBytes
-                    && ec.VerifyData(jws.Input, jws.Signature, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation),
+                ECDsa ec => jws.Signature.Length == Es256SignatureBytes && ec.VerifyData(
+                    jws.Input, jws.Signature, HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation),
                 RSA rsa => rsa.VerifyData(jws.Input, jws.Signature, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1),
                 _ => false,
             };

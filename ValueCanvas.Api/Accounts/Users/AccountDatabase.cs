@@ -11,8 +11,8 @@ internal readonly record struct ActingFor(Guid? User = null, Guid? Tenant = null
 
 /// <summary>A unit of work on accounts: one transaction in which the database knows for whom it is.</summary>
 /// <remarks>
-/// Work that met a lost connection is done again, in a new transaction; a commit is not: what became of it is not known, so the caller hears
-/// of a database that is away.
+/// Work that met a lost connection is done again, in a new transaction; a commit is not: what became of it is not known, so the caller
+/// hears of a database that is away.
 /// </remarks>
 internal sealed class AccountDatabase(IServiceScopeFactory scopes)
 {

@@ -38,7 +38,8 @@ internal sealed class AccountsDbContext(DbContextOptions<AccountsDbContext> opti
         user.Property(row => row.CreatedAt).HasColumnName("created_at").ValueGeneratedOnAddOrUpdate();
 
         // The database lets nobody change these.
-        foreach (var name in new[] { nameof(User.UserName), nameof(User.NormalizedUserName), nameof(User.Email), nameof(User.NormalizedEmail) })
+        string[] names = [nameof(User.UserName), nameof(User.NormalizedUserName), nameof(User.Email), nameof(User.NormalizedEmail)];
+        foreach (var name in names)
             user.Property(name).Metadata.SetAfterSaveBehavior(PropertySaveBehavior.Ignore);
 
         // Lock-out is counted per account and network, not per account; there are no phones.

@@ -125,7 +125,9 @@ internal sealed partial class FirstStart(
 
     private static partial class Log
     {
-        [LoggerMessage(LogLevel.Warning, "The first account and key cannot be looked after yet, which is tried each second: {ExceptionType}")]
+        [LoggerMessage(
+            LogLevel.Warning,
+            "The first account and key cannot be looked after yet, which is tried each second: {ExceptionType}")]
         public static partial void Later(ILogger logger, string exceptionType);
     }
 }

@@ -13,8 +13,13 @@ internal static class LimitEndpoints
     public static RouteGroupBuilder MapLimitEndpoints(this RouteGroupBuilder group)
     {
         group.WithTags("Limits").WithMetadata(BodyLimit.Api).RequireOperator();
-        group.MapGet("", List).WithSummary("Every rate limit, and the subjects that are banned, allowed or were reset").Produces<Envelope<LimitList>>();
-        group.MapGet("/{name}", Get).WithSummary("One rate limit").Produces<Envelope<LimitData>>().ProducesProblem(StatusCodes.Status404NotFound);
+        group.MapGet("", List)
+            .WithSummary("Every rate limit, and the subjects that are banned, allowed or were reset")
+            .Produces<Envelope<LimitList>>();
+        group.MapGet("/{name}", Get)
+            .WithSummary("One rate limit")
+            .Produces<Envelope<LimitData>>()
+            .ProducesProblem(StatusCodes.Status404NotFound);
         group.MapPut("/{name}", PutAsync)
             .WithSummary("Set a rate limit; every instance follows within a second")
             .Produces<Envelope<LimitData>>()
@@ -82,20 +87,26 @@ internal static class LimitEndpoints
         if (body.Value.Action == "reset")
             await store.ResetAsync(subject, cancellationToken);
         else
+        {
             await store.SetAsync(
                 subject,
                 body.Value.Action switch { "ban" => SubjectAction.Ban, "allow" => SubjectAction.Allow, _ => null },
                 body.Value.Until,
                 cancellationToken);
+        }
+
         await follower.LookAsync(cancellationToken);
         return TypedResults.Ok(Envelope.Of(ToData(catalog.Current.Subjects.GetValueOrDefault(subject) ?? new(subject, null, null, 0))));
     }
 
     private static LimitData ToData(string name, PolicyEntry entry) => new(name, entry.IsLive ? "live" : "configuration", entry.Options);
 
-    private static LimitSubjectData ToData(SubjectRule rule) =>
-        new(rule.Subject, rule.Action switch { SubjectAction.Ban => "ban", SubjectAction.Allow => "allow", _ => null }, rule.Until, rule.Resets);
+    private static LimitSubjectData ToData(SubjectRule rule)
+    {
+        var action = rule.Action switch { SubjectAction.Ban => "ban", SubjectAction.Allow => "allow", _ => null };
+        return new(rule.Subject, action, rule.Until, rule.Resets);
+    }
 
-    private static RequestException Unknown() =>
-        RequestException.NotFound("There is no such rate limit. GET /api/admin/limits lists those that there are; DELETE removes live ones.");
+    private static RequestException Unknown() => RequestException.NotFound(
+        "There is no such rate limit. GET /api/admin/limits lists those that there are; DELETE removes live ones.");
 }

@@ -8,7 +8,8 @@ namespace ValueCanvas.Api.RateLimiting.Events;
 
 /// <summary>Writes what was counted in groups, off every request's path, and prunes what is old.</summary>
 internal sealed partial class LimitEventWriter(
-    LimitEvents events, NpgsqlDataSource database, IOptions<RateLimitingOptions> options, TimeProvider time, ILogger<LimitEventWriter> logger)
+    LimitEvents events, NpgsqlDataSource database, IOptions<RateLimitingOptions> options, TimeProvider time,
+    ILogger<LimitEventWriter> logger)
     : BackgroundService
 {
     private static readonly TimeSpan PruneInterval = TimeSpan.FromHours(1);
@@ -56,7 +57,8 @@ internal sealed partial class LimitEventWriter(
                 await rows.WriteAsync(shadow, NpgsqlDbType.Integer, bound.Token);
                 await rows.WriteAsync(near, NpgsqlDbType.Integer, bound.Token);
                 await rows.WriteAsync(
-                    JsonSerializer.Serialize(samples, LimitSampleContext.Default.LimitSampleArray).Replace("\\u0000", "", StringComparison.Ordinal),
+                    JsonSerializer.Serialize(samples, LimitSampleContext.Default.LimitSampleArray)
+                        .Replace("\\u0000", "", StringComparison.Ordinal),
                     NpgsqlDbType.Jsonb,
                     bound.Token);
             }

@@ -3,7 +3,9 @@ using Microsoft.Extensions.Options;
 
 namespace ValueCanvas.Api.RateLimiting.Events;
 
-/// <summary>Counts refusals and near-limits by policy, subject and minute, in bounded memory; <see cref="LimitEventWriter"/> writes them.</summary>
+/// <summary>
+/// Counts refusals and near-limits by policy, subject and minute, in bounded memory; <see cref="LimitEventWriter"/> writes them.
+/// </summary>
 internal sealed class LimitEvents(IOptions<RateLimitingOptions> options, TimeProvider time)
 {
     public const string Others = "(others)";
@@ -29,7 +31,10 @@ internal sealed class LimitEvents(IOptions<RateLimitingOptions> options, TimePro
             counts.GetOrAdd(key, _ => new()).Add(
                 reading,
                 refused: reading.Denied && !reading.Charge.Policy.Shadow && ReferenceEquals(reading.Charge, binding),
-                new(now, route, model, reading.Charge.Cost, reading.Charge.Limit, reading.Wait < 0 ? null : reading.Wait / 1000, decision.Counted));
+                new(
+                    now, route, model, reading.Charge.Cost, reading.Charge.Limit,
+                    reading.Wait < 0 ? null : reading.Wait / 1000,
+                    decision.Counted));
         }
     }
 

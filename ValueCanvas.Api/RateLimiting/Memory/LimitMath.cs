@@ -6,8 +6,8 @@ namespace ValueCanvas.Api.RateLimiting.Memory;
 internal static class LimitMath
 {
     /// <summary>
-    /// While Redis may be counting for others, memory admits a quarter of a limit, all instances together: so whatever each of the two knows of
-    /// the other, no more than 1.25 times the limit passes.
+    /// While Redis may be counting for others, memory admits a quarter of a limit, all instances together: so whatever each of the two
+    /// knows of the other, no more than 1.25 times the limit passes.
     /// </summary>
     public const int Quarter = 4;
 

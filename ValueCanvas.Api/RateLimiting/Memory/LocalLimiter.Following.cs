@@ -101,8 +101,12 @@ internal sealed partial class LocalLimiter
         for (var i = 0; i < counted.Levels.Length; i++)
         {
             var charge = counted.Decision.Readings[i].Charge;
-            if (!made.Readings.Any(reading => reading.Charge == charge && !reading.Denied) || !_counters.TryGetValue(charge.Key, out var counter))
+            if (!made.Readings.Any(reading => reading.Charge == charge && !reading.Denied)
+                || !_counters.TryGetValue(charge.Key, out var counter))
+            {
                 continue;
+            }
+
             lock (counter.Gate)
             {
                 var taken = Math.Min(counter.Taken, charge.Cost * made.Instances);

@@ -37,7 +37,9 @@ internal sealed partial class LocalLimiter(IOptions<RateLimitingOptions> options
         }
     }
 
-    /// <summary>Whether anything but Redis may decide: a strict policy is not guessed at while Redis may be counting what is not known here.</summary>
+    /// <summary>
+    /// Whether anything but Redis may decide: a strict policy is not guessed at while Redis may be counting what is not known here.
+    /// </summary>
     public bool MayDecide(IReadOnlyList<Charge> charges, int instances) => charges.All(charge => !charge.Policy.IsStrict
         || charge.Policy.WithoutRedis == WithoutRedis.Open
         || !MayRedisCount(charge, Now)

@@ -1,8 +1,8 @@
 namespace ValueCanvas.Api.RateLimiting.Memory;
 
 /// <summary>
-/// Sliding and fixed window: counts by slot, each counted whole until the last instant of the slot has left the window. So no window of that length,
-/// wherever it begins, ever holds more than the limit; the price is that a request may count for one slot too long.
+/// Sliding and fixed window: counts by slot, each counted whole until the last instant of the slot has left the window. So no window of
+/// that length, wherever it begins, ever holds more than the limit; the price is that a request may count for one slot too long.
 /// </summary>
 internal sealed class LocalWindow : LocalCounter
 {
@@ -17,9 +17,17 @@ internal sealed class LocalWindow : LocalCounter
         Prune(charge, now);
         var wait = 0L;
         if (cost > charge.Limit)
-            wait = charge.Cost > charge.Limit || !MayPassAlone(charge, cost) ? Reading.Never : _sum + asked == 0 ? 0 : Math.Max(1, Reset(now));
+        {
+            wait =
+                charge.Cost > charge.Limit || !MayPassAlone(charge, cost) ? Reading.Never
+                : _sum + asked == 0 ? 0
+                : Math.Max(1, Reset(now));
+        }
         else if (_sum + asked + cost > charge.Limit)
+        {
             wait = WaitFor(_sum + asked + cost - charge.Limit, now);
+        }
+
         return Read(charge, now) with { Denied = wait != 0, Wait = wait };
     }
 

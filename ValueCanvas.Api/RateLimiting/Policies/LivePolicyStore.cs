@@ -47,7 +47,11 @@ internal sealed class LivePolicyStore(NpgsqlDataSource database)
         """,
         cancellationToken,
         new NpgsqlParameter { Value = name },
-        new NpgsqlParameter { Value = JsonSerializer.Serialize(policy, PolicyContext.Default.PolicyOptions), NpgsqlDbType = NpgsqlDbType.Jsonb });
+        new NpgsqlParameter
+        {
+            Value = JsonSerializer.Serialize(policy, PolicyContext.Default.PolicyOptions),
+            NpgsqlDbType = NpgsqlDbType.Jsonb,
+        });
 
     public async Task<bool> DeleteAsync(string name, CancellationToken cancellationToken) =>
         await ExecuteAsync("DELETE FROM rate_limit_policies WHERE name = $1", cancellationToken, new NpgsqlParameter { Value = name }) > 0;
@@ -60,7 +64,11 @@ internal sealed class LivePolicyStore(NpgsqlDataSource database)
         """,
         cancellationToken,
         new NpgsqlParameter { Value = subject },
-        new NpgsqlParameter { Value = action switch { SubjectAction.Ban => "ban", SubjectAction.Allow => "allow", _ => DBNull.Value }, NpgsqlDbType = NpgsqlDbType.Text },
+        new NpgsqlParameter
+        {
+            Value = action switch { SubjectAction.Ban => "ban", SubjectAction.Allow => "allow", _ => DBNull.Value },
+            NpgsqlDbType = NpgsqlDbType.Text,
+        },
         new NpgsqlParameter { Value = (object?)until?.ToUniversalTime() ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz });
 
     /// <summary>Lets the subject's counts begin anew.</summary>

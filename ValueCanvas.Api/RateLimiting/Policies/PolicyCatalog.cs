@@ -65,7 +65,9 @@ internal sealed partial class PolicyCatalog : IDisposable
         foreach (var (name, entry) in entries.Where(entry => entry.Value.Options.Enabled).OrderBy(entry => entry.Value.Options.Order))
         {
             // One that an earlier version stored may not make sense any more.
-            if (PolicyReader.Read(name, entry.Options, _subjects, (field, what) => Log.NotTaken(_logger, $"{name}: {field} {what}")) is { } policy)
+            var policy = PolicyReader.Read(
+                name, entry.Options, _subjects, (field, what) => Log.NotTaken(_logger, $"{name}: {field} {what}"));
+            if (policy is not null)
                 policies.Add(policy);
         }
 

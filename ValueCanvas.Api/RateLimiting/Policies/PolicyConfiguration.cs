@@ -12,7 +12,8 @@ internal static class PolicyConfiguration
     public static IReadOnlyDictionary<string, PolicyOptions> Read(IConfiguration configuration)
     {
         var policies = new Dictionary<string, PolicyOptions> { [Default] = Generation(), [Guessing] = Strangers() };
-        foreach (var section in configuration.GetSection($"{RateLimitingOptions.Section}:{nameof(RateLimitingOptions.Policies)}").GetChildren())
+        var sections = configuration.GetSection($"{RateLimitingOptions.Section}:{nameof(RateLimitingOptions.Policies)}");
+        foreach (var section in sections.GetChildren())
         {
             var name = section.Key.ToLowerInvariant();
             var options = policies.GetValueOrDefault(name) ?? new PolicyOptions();
@@ -55,7 +56,8 @@ internal sealed class RateLimitingOptionsCheck(IConfiguration configuration) : I
     public ValidateOptionsResult Validate(string? name, RateLimitingOptions options)
     {
         List<string> problems = [.. PolicyConfiguration.Problems(PolicyConfiguration.Read(configuration), SubjectNames.Syntax)];
-        Check(options.Prefix is { Length: > 0 and <= 64 } && options.Prefix.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'),
+        Check(
+            options.Prefix is { Length: > 0 and <= 64 } && options.Prefix.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'),
             nameof(options.Prefix), "must be 1 to 64 letters, digits, '-', '_' or '.'");
         Check(options.RedisTimeout > TimeSpan.Zero && options.RedisTimeout <= TimeSpan.FromSeconds(1), nameof(options.RedisTimeout),
             "must be between nothing and one second");

@@ -55,7 +55,9 @@ internal sealed class PolicyOptions
     public IList<OverrideOptions> Overrides { get; set; } = [];
 }
 
-/// <summary>Another limit for one subject: <c>tenant:</c>, <c>user:</c>, <c>key:</c>, <c>ip:</c>, <c>model:</c> or <c>route:</c> and its name.</summary>
+/// <summary>
+/// Another limit for one subject: <c>tenant:</c>, <c>user:</c>, <c>key:</c>, <c>ip:</c>, <c>model:</c> or <c>route:</c> and its name.
+/// </summary>
 internal sealed class OverrideOptions
 {
     public string Subject { get; set; } = "";

@@ -20,9 +20,17 @@ internal static class PolicyReader
         ["concurrency"] = LimitAlgorithm.Concurrency,
     };
 
-    private static readonly Dictionary<string, LimitUnit> Units = new() { ["requests"] = LimitUnit.Requests, ["tokens"] = LimitUnit.Tokens };
+    private static readonly Dictionary<string, LimitUnit> Units = new()
+    {
+        ["requests"] = LimitUnit.Requests,
+        ["tokens"] = LimitUnit.Tokens,
+    };
 
-    private static readonly Dictionary<string, TokenMode> Modes = new() { ["estimate"] = TokenMode.Estimate, ["strict"] = TokenMode.Strict };
+    private static readonly Dictionary<string, TokenMode> Modes = new()
+    {
+        ["estimate"] = TokenMode.Estimate,
+        ["strict"] = TokenMode.Strict,
+    };
 
     private static readonly Dictionary<string, WithoutRedis> Fallbacks = new()
     {
@@ -82,7 +90,9 @@ internal static class PolicyReader
         {
             var subject = subjects.Read(item?.Subject ?? "");
             Check(subject is not null, "overrides", "need a subject: " + SubjectNames.Forms);
-            Check(item is { Limit: >= 0 and <= MaxLimit, Burst: null or >= 1 and <= 1000 }, "overrides", "need a limit and a burst that are in range");
+            Check(
+                item is { Limit: >= 0 and <= MaxLimit, Burst: null or >= 1 and <= 1000 },
+                "overrides", "need a limit and a burst that are in range");
             if (subject is not null)
                 overrides.Add(new(subject, item!.Unlimited ? null : item.Limit, item.Burst));
         }

@@ -20,7 +20,9 @@ internal sealed record PolicySnapshot(
         {
             if ((isStranger ? policy.CountsStrangers : !policy.Strangers)
                 && (policy.Routes.Count == 0 || policy.Routes.Any(route => route.Matches(method, path))))
+            {
                 (fitting ??= []).Add(policy);
+            }
         }
 
         return fitting ?? (IReadOnlyList<LimitPolicy>)[];
@@ -36,7 +38,9 @@ internal sealed record PolicySnapshot(
         {
             if (Subjects.TryGetValue(subject, out var rule) && rule.Action is not null && !(rule.Until <= now)
                 && found?.Action != SubjectAction.Ban)
+            {
                 found = rule;
+            }
         }
 
         return found;
@@ -56,7 +60,10 @@ internal sealed record PolicySnapshot(
         {
             if ((policy.Models.Count > 0 && (request.Model is null || !policy.Models.Contains(request.Model)))
                 || request.Subject(policy.Scope) is not { } subject || groups?.Add(policy.Group) == false)
+            {
                 continue;
+            }
+
             var (limit, burst) = ((long?)policy.Limit, policy.Burst);
             if (policy.Overrides.Count > 0)
             {
@@ -67,8 +74,11 @@ internal sealed record PolicySnapshot(
 
             var cost = policy.Unit == LimitUnit.Tokens ? tokens(policy) : 1;
             if (limit is { } most && cost > 0)
+            {
                 charges.Add(new(
-                    policy, subject, KeyNames.Count(prefix, policy, subject, Resets(subject)), most, (long)(policy.WindowMicros * burst), cost));
+                    policy, subject, KeyNames.Count(prefix, policy, subject, Resets(subject)),
+                    most, (long)(policy.WindowMicros * burst), cost));
+            }
         }
 
         return charges;

@@ -3,8 +3,8 @@ using StackExchange.Redis;
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
 /// <summary>
-/// Requests that come while Redis is busy with earlier ones are asked for together: one call, one script, one reading of the clock for many of
-/// them. One that comes while it is not is asked for at once, so nobody waits for company.
+/// Requests that come while Redis is busy with earlier ones are asked for together: one call, one script, one reading of the clock for many
+/// of them. One that comes while it is not is asked for at once, so nobody waits for company.
 /// </summary>
 internal sealed class ChargeBatches(IConnectionMultiplexer redis, RedisKey clock)
 {

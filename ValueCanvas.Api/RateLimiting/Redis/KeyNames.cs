@@ -13,7 +13,8 @@ internal static class KeyNames
     /// <summary>Another algorithm or window is another count: a change of these begins anew.</summary>
     public static string Count(string prefix, LimitPolicy policy, string subject, int resets) => string.Create(
         CultureInfo.InvariantCulture,
-        $"{{{prefix}:limits}}:{Letter(policy.Algorithm)}{policy.WindowMicros / 1000}:{policy.Name}:{subject}{(resets == 0 ? "" : $"#{resets}")}");
+        $"{{{prefix}:limits}}:{Letter(policy.Algorithm)}{policy.WindowMicros / 1000}:{policy.Name}:{subject}"
+            + $"{(resets == 0 ? "" : $"#{resets}")}");
 
     public static string Records(string count) => count + ":open";
 

@@ -6,8 +6,8 @@ using ValueCanvas.Api.RateLimiting.Policies;
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
 /// <summary>
-/// What requests of this instance hold in Redis while they run: renewed, so that a short lifetime gives it back after a crash; and exchanged for
-/// what they used when they are over, if need be when Redis is back.
+/// What requests of this instance hold in Redis while they run: renewed, so that a short lifetime gives it back after a crash; and
+/// exchanged for what they used when they are over, if need be when Redis is back.
 /// </summary>
 internal sealed class LeaseKeeper(IOptions<RateLimitingOptions> options)
 {

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
-/// <summary>One array of numbers and short texts in MessagePack, which Redis' scripts read and write faster than an argument for each.</summary>
+/// <summary>
+/// One array of numbers and short texts in MessagePack, which Redis' scripts read and write faster than an argument for each.
+/// </summary>
 internal ref struct PackedNumbers
 {
     private readonly ReadOnlySpan<byte> _bytes;

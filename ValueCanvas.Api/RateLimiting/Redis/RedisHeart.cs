@@ -6,8 +6,8 @@ using ValueCanvas.Core.Redis;
 namespace ValueCanvas.Api.RateLimiting.Redis;
 
 /// <summary>
-/// Tells Redis every second that this instance lives and learns how many do; renews what running requests hold; finds out when Redis, which was
-/// away or slow, is back, and settles there what has ended meanwhile.
+/// Tells Redis every second that this instance lives and learns how many do; renews what running requests hold; finds out when Redis, which
+/// was away or slow, is back, and settles there what has ended meanwhile.
 /// </summary>
 internal sealed class RedisHeart(
     RedisGate gate, LocalLimiter local, LeaseKeeper leases, IOptions<RateLimitingOptions> options, TimeProvider time,

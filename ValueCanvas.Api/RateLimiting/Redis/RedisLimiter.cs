@@ -51,7 +51,8 @@ internal sealed class RedisLimiter
     }
 
     /// <summary>Asks though Redis is left alone; null where it cannot hear.</summary>
-    public Task<ChargeAnswer>? TryAsk(IReadOnlyList<Charge> charges, string id) => CanTell ? _batches!.AskAsync(Question(charges, id)) : null;
+    public Task<ChargeAnswer>? TryAsk(IReadOnlyList<Charge> charges, string id) =>
+        CanTell ? _batches!.AskAsync(Question(charges, id)) : null;
 
     /// <summary>A late answer that somebody waited for after all is one like any other.</summary>
     public LimitDecision Take(IReadOnlyList<Charge> charges, ChargeAnswer answer)
@@ -61,7 +62,8 @@ internal sealed class RedisLimiter
     }
 
     /// <summary>Memory has admitted it: it is counted for all instances when Redis comes to it.</summary>
-    public Task<ChargeAnswer> TellAsync(IReadOnlyList<Charge> charges, string id) => _batches!.AskAsync(Question(charges, id, isAdmitted: true));
+    public Task<ChargeAnswer> TellAsync(IReadOnlyList<Charge> charges, string id) =>
+        _batches!.AskAsync(Question(charges, id, isAdmitted: true));
 
     /// <summary>
     /// Waits, when memory has decided already, for what Redis says after all, and brings it into line: so every request is counted for all

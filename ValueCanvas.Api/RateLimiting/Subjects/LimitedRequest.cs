@@ -13,7 +13,9 @@ internal sealed class LimitedRequest(HttpContext context, SubjectNames names)
 
     public string? Model { get; set; }
 
-    /// <summary>Those whom a policy of this scope counts apart, joined; null where the request has no such thing and the policy does not fit.</summary>
+    /// <summary>
+    /// Those whom a policy of this scope counts apart, joined; null where the request has no such thing and the policy does not fit.
+    /// </summary>
     public string? Subject(LimitScope scope)
     {
         if (scope == LimitScope.Global)
@@ -50,7 +52,9 @@ internal sealed class LimitedRequest(HttpContext context, SubjectNames names)
             LimitScope.Tenant => caller is null ? null : SubjectNames.Tenant(caller.TenantId),
             LimitScope.Ip => _address ??= names.Ip(context.Connection.RemoteIpAddress),
             LimitScope.Model => Model is null ? null : SubjectNames.Model(Model),
-            _ => context.GetEndpoint() is RouteEndpoint { RoutePattern.RawText: { } text } ? SubjectNames.Route(Method, Slashed(text)) : null,
+            _ => context.GetEndpoint() is RouteEndpoint { RoutePattern.RawText: { } text }
+                ? SubjectNames.Route(Method, Slashed(text))
+                : null,
         };
     }
 

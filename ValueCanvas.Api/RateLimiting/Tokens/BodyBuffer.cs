@@ -55,12 +55,14 @@ internal sealed class BodyBuffer(IOptions<RateLimitingOptions> options)
                 return;
             Bytes += more;
             if (Interlocked.Add(ref owner._free, -more) < 0)
+            {
                 throw new RequestException(
                     StatusCodes.Status503ServiceUnavailable, "Too many large requests are being read at the moment. Try again shortly.")
                 {
                     Code = "overloaded",
                     RetryAfter = TimeSpan.FromSeconds(1),
                 };
+            }
         }
 
         public void Dispose()

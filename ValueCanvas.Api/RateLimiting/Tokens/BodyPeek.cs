@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace ValueCanvas.Api.RateLimiting.Tokens;
 
-/// <summary>What a request's body says of its size. A body that is not JSON says nothing: to refuse it is the endpoint's business.</summary>
+/// <summary>
+/// What a request's body says of its size. A body that is not JSON says nothing: to refuse it is the endpoint's business.
+/// </summary>
 internal readonly record struct BodyPeek(string? Model, int? MaxOutput, int Choices, long PromptBytes, int MediaParts)
 {
     // Longer than any link: the medium itself, which costs by its size in pixels or seconds, not in bytes.
@@ -49,7 +51,10 @@ internal readonly record struct BodyPeek(string? Model, int? MaxOutput, int Choi
     {
         if (reader.ValueTextEquals("image_url"u8) || reader.ValueTextEquals("input_audio"u8) || reader.ValueTextEquals("file"u8)
             || reader.ValueTextEquals("image"u8))
+        {
             return peek with { MediaParts = peek.MediaParts + 1 };
+        }
+
         return reader.ValueSpan.Length >= ShortestMedium && reader.ValueSpan.StartsWith("data:"u8)
             ? peek with { PromptBytes = peek.PromptBytes - reader.ValueSpan.Length }
             : peek;

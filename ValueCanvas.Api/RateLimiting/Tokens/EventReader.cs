@@ -97,7 +97,9 @@ internal sealed class EventReader
             if (reader.TokenType == JsonTokenType.PropertyName && (reader.ValueTextEquals("role"u8)
                 || reader.ValueTextEquals("finish_reason"u8) || reader.ValueTextEquals("id"u8) || reader.ValueTextEquals("type"u8)
                 || reader.ValueTextEquals("stop_reason"u8) || reader.ValueTextEquals("stop_sequence"u8)))
+            {
                 reader.Skip();
+            }
             else if (reader.TokenType == JsonTokenType.String)
                 said += reader.ValueSpan.Length;
         }

@@ -36,7 +36,9 @@ internal sealed class UsageReader
         return null;
     }
 
-    /// <summary>Reads the object that comes next; null where it is none, or tells no tokens. A prompt that was told before may be left out.</summary>
+    /// <summary>
+    /// Reads the object that comes next; null where it is none, or tells no tokens. A prompt that was told before may be left out.
+    /// </summary>
     public static (int Prompt, int Output)? ReadObject(ref Utf8JsonReader reader, int? toldPrompt = null)
     {
         if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)

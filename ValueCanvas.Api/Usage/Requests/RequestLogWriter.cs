@@ -51,7 +51,10 @@ internal sealed partial class RequestLogWriter(
                     Value = JsonSerializer.Serialize(_group, RequestRowContext.Default.ListRequestRow), NpgsqlDbType = NpgsqlDbType.Jsonb,
                 },
                 cancellationToken))
+            {
                 return;
+            }
+
             _group.Clear();
         }
     }

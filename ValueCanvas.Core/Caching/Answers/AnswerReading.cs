@@ -29,9 +29,13 @@ internal readonly record struct AnswerReading(string Model, (int Start, int Leng
                         id = ((int)reader.TokenStartIndex + 1, reader.ValueSpan.Length);
                 }
                 else if (reader.ValueTextEquals("model"u8))
+                {
                     model = reader.Read() && reader.TokenType == JsonTokenType.String ? reader.GetString()! : "";
+                }
                 else if (reader.ValueTextEquals("error"u8))
+                {
                     isError = reader.Read() && reader.TokenType != JsonTokenType.Null;
+                }
                 else if (reader.ValueTextEquals("usage"u8))
                 {
                     reader.Read();
@@ -45,7 +49,9 @@ internal readonly record struct AnswerReading(string Model, (int Start, int Leng
                     continue;
                 }
                 else if (kind == AnswerKind.Embeddings && reader.ValueTextEquals("data"u8))
+                {
                     finished = reader.Read() && reader.TokenType == JsonTokenType.StartArray;
+                }
 
                 reader.Skip();
             }

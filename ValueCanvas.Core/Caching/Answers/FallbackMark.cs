@@ -1,8 +1,8 @@
 namespace ValueCanvas.Core.Caching.Answers;
 
 /// <summary>
-/// The proxy's word that another model than the one that the name stands for has answered: a header, or, where the head was out already, in the
-/// comment at the end of a stream.
+/// The proxy's word that another model than the one that the name stands for has answered: a header, or, where the head was out already, in
+/// the comment at the end of a stream.
 /// </summary>
 internal static class FallbackMark
 {

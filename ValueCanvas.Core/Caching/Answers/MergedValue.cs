@@ -3,11 +3,16 @@ using System.Text.Json;
 
 namespace ValueCanvas.Core.Caching.Answers;
 
-/// <summary>An object that grows with the pieces of a stream: texts are joined, lists continued, whatever else is said again replaced.</summary>
+/// <summary>
+/// An object that grows with the pieces of a stream: texts are joined, lists continued, whatever else is said again replaced.
+/// </summary>
 internal sealed class MergedObject
 {
     // Said once, or again in every piece.
-    private static readonly HashSet<string> Whole = new(StringComparer.Ordinal) { "role", "type", "id", "name", "model", "object", "finish_reason", "stop_reason" };
+    private static readonly HashSet<string> Whole = new(StringComparer.Ordinal)
+    {
+        "role", "type", "id", "name", "model", "object", "finish_reason", "stop_reason",
+    };
 
     private readonly List<KeyValuePair<string, object?>> _members = [];
 

@@ -4,7 +4,9 @@ namespace ValueCanvas.Core.Caching.Flights;
 
 internal enum MessageKind : byte
 {
-    /// <summary>To the instance that asks the model: send me the flight, from this step on. Again and again, as long as it is wanted.</summary>
+    /// <summary>
+    /// To the instance that asks the model: send me the flight, from this step on. Again and again, as long as it is wanted.
+    /// </summary>
     Want = 1,
 
     /// <summary>One step of it.</summary>
@@ -23,7 +25,8 @@ internal enum MessageKind : byte
 /// <param name="From">Who tells.</param>
 /// <param name="Number">Which step.</param>
 /// <param name="Content">The step, sealed.</param>
-internal readonly record struct ExchangeMessage(MessageKind Kind, Guid Flight, Guid From, int Number, ReadOnlyMemory<byte> Content = default)
+internal readonly record struct ExchangeMessage(
+    MessageKind Kind, Guid Flight, Guid From, int Number, ReadOnlyMemory<byte> Content = default)
 {
     private const int Head = 1 + 16 + 16 + 4;
 

@@ -5,7 +5,8 @@ using ValueCanvas.Core.Inference;
 namespace ValueCanvas.Core.Caching.Flights;
 
 /// <summary>
-/// One call of a model for all who ask the same at the same time. It belongs to none of them and lives as long as one reads; one of them pays.
+/// One call of a model for all who ask the same at the same time. It belongs to none of them and
+/// lives as long as one reads; one of them pays.
 /// </summary>
 internal sealed class Flight : IDisposable
 {

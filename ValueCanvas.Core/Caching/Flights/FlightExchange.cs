@@ -8,11 +8,12 @@ using ValueCanvas.Core.Redis;
 namespace ValueCanvas.Core.Caching.Flights;
 
 /// <summary>
-/// Lets one instance read along what another asks a model for, step by step, through Redis' messages. A message may be lost: whoever reads says
-/// where it stands, once a second, and what is missing is sent again. So nothing is written for calls that nobody follows.
+/// Lets one instance read along what another asks a model for, step by step, through Redis' messages. A message may be lost: whoever reads
+/// says where it stands, once a second, and what is missing is sent again. So nothing is written for calls that nobody follows.
 /// </summary>
 internal sealed class FlightExchange(
-    ResponseCacheOptions options, FlightDirectory flights, StepFormat format, RedisGate gate, TimeProvider time, IConnectionMultiplexer? redis)
+    ResponseCacheOptions options, FlightDirectory flights, StepFormat format, RedisGate gate,
+    TimeProvider time, IConnectionMultiplexer? redis)
     : BackgroundService
 {
     private const int MostUnread = 4096;
@@ -34,7 +35,9 @@ internal sealed class FlightExchange(
     public bool IsRedisAway => redis is not { IsConnected: true } || gate.IsOpen;
 
     public Channel<ExchangeMessage> Listen(Guid flight) =>
-        _followed.GetOrAdd(flight, _ => Channel.CreateBounded<ExchangeMessage>(new BoundedChannelOptions(MostUnread) { SingleReader = true }));
+        _followed.GetOrAdd(
+            flight,
+            _ => Channel.CreateBounded<ExchangeMessage>(new BoundedChannelOptions(MostUnread) { SingleReader = true }));
 
     public void Unlisten(Guid flight) => _followed.TryRemove(flight, out _);
 
@@ -50,7 +53,9 @@ internal sealed class FlightExchange(
         return heard is not null && (long)heard > 0;
     }
 
-    /// <summary>Whoever reads along elsewhere gets the answer to its end first: this instance has no requests of its own any more.</summary>
+    /// <summary>
+    /// Whoever reads along elsewhere gets the answer to its end first: this instance has no requests of its own any more.
+    /// </summary>
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         try

@@ -91,7 +91,8 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
                 lacksSince = unheard > 0 ? lacksSince ?? askedAt : lacksSince;
             }
 
-            // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is. Whoever has nothing yet waits for neither.
+            // 3. Nobody listens there, or nothing comes for too long: the other is gone; or Redis is.
+            // Whoever has nothing yet waits for neither.
             if (next == 0 && unheard >= MostUnheard)
                 return Followed.Nothing;
             var silence = time.GetElapsedTime(heardAt);

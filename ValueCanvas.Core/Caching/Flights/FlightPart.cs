@@ -3,8 +3,8 @@ using ValueCanvas.Core.Caching.Levels;
 namespace ValueCanvas.Core.Caching.Flights;
 
 /// <summary>
-/// One step of an answer under way. Each knows the next, so that readers follow at their own pace without a lock, and what all have read and
-/// nobody can ask for any more is gone by itself.
+/// One step of an answer under way. Each knows the next, so that readers follow at their own pace without a lock, and what all have read
+/// and nobody can ask for any more is gone by itself.
 /// </summary>
 internal sealed class FlightPart
 {

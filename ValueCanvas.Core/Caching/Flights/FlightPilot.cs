@@ -8,8 +8,8 @@ using ValueCanvas.Core.Usage.Recording;
 namespace ValueCanvas.Core.Caching.Flights;
 
 /// <summary>
-/// Brings a flight to its end: what another instance has kept, else what another instance is asking for, else a call of the model, whose answer is
-/// kept where it is whole.
+/// Brings a flight to its end: what another instance has kept, else what another instance is asking for, else a call of the model, whose
+/// answer is kept where it is whole.
 /// </summary>
 /// <param name="cache">Where answers are kept.</param>
 /// <param name="follower">Reads along elsewhere.</param>
@@ -59,7 +59,9 @@ internal sealed partial class FlightPilot(
         }
     }
 
-    /// <summary>Who paid left, and those who read on elsewhere did not pay either, or Redis kept them from it: then it is owed by who left.</summary>
+    /// <summary>
+    /// Who paid left, and those who read on elsewhere did not pay either, or Redis kept them from it: then it is owed by who left.
+    /// </summary>
     private async Task CollectAsync(Flight flight, CacheQuestion question)
     {
         if (ledger is null || flight.Owing is not { } owing)

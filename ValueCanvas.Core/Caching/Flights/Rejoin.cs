@@ -3,8 +3,9 @@ using System.Buffers;
 namespace ValueCanvas.Core.Caching.Flights;
 
 /// <summary>
-/// Lets a second call of the model go on with a stream that broke off between two instances: what was passed on already it must say again, which is
-/// left out, and what comes behind that bears the first one's id. Of a request at temperature 0 or with a seed that can be expected.
+/// Lets a second call of the model go on with a stream that broke off between two instances: what was passed on already
+/// it must say again, which is left out, and what comes behind that bears the first one's id. Of a request at
+/// temperature 0 or with a seed that can be expected.
 /// </summary>
 internal sealed class Rejoin(int maxBytes)
 {

@@ -35,8 +35,12 @@ internal static class CanonicalNumber
 
         if (at < text.Length)
         {
-            if (!long.TryParse(text[(at + 1)..], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var power) || Math.Abs(power) > 100_000)
+            if (!long.TryParse(text[(at + 1)..], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var power)
+                || Math.Abs(power) > 100_000)
+            {
                 return false;
+            }
+
             exponent += power;
         }
 

@@ -1,27 +1,21 @@
-using System.Buffers;
-using System.Buffers.Binary;
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 
 namespace ValueCanvas.Core.Caching.Keys;
 
 /// <summary>
-/// What a JSON text says, whatever its spaces, escapes, order of names and way of writing numbers: after RFC 8785, but with lengths in the place
-/// of quotes, and with numbers in full (a seed has more digits than a double).
+/// What a JSON text says, whatever its spaces, escapes, order of names and way of writing numbers: after RFC 8785, but with lengths in the
+/// place of quotes, and with numbers in full (a seed has more digits than a double).
 /// </summary>
 /// <remarks>One pass over the text; members are sorted behind it, and moved only where they were not in order.</remarks>
 internal ref struct CanonicalRequest
 {
     private const int MaxDepth = 128;
-    private const int MaxNumber = 256;
 
-    private byte[] _buffer;
-    private int _at;
-    private Member[] _members = [];
-    private int _memberCount;
+    private CanonicalText _text;
+    private CanonicalMembers _members = new();
 
-    private CanonicalRequest(int size) => _buffer = ArrayPool<byte>.Shared.Rent(size);
+    private CanonicalRequest(int size) => _text = new(size);
 
     /// <summary>False: a body whose meaning is not certain (no object, a name twice, half a character) is no key.</summary>
     /// <param name="context">What else the answer depends on, in a fixed order.</param>
@@ -33,16 +27,17 @@ internal ref struct CanonicalRequest
         try
         {
             foreach (var part in context)
-                canonical.Write(part);
+                canonical._text.Add(part);
             var reader = new Utf8JsonReader(body, new JsonReaderOptions { MaxDepth = MaxDepth });
-            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject || !canonical.WriteObject(ref reader, isRoot: true) || reader.Read())
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject
+                || !canonical.WriteObject(ref reader, isRoot: true) || reader.Read())
             {
                 key = default;
                 return false;
             }
 
             Span<byte> hash = stackalloc byte[CacheKey.Bytes];
-            SHA256.HashData(canonical._buffer.AsSpan(0, canonical._at), hash);
+            SHA256.HashData(canonical._text.Written, hash);
             key = CacheKey.Read(hash);
             return true;
         }
@@ -54,9 +49,8 @@ internal ref struct CanonicalRequest
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(canonical._buffer);
-            if (canonical._members.Length > 0)
-                ArrayPool<Member>.Shared.Return(canonical._members);
+            canonical._text.Return();
+            canonical._members.Return();
         }
     }
 
@@ -72,32 +66,32 @@ internal ref struct CanonicalRequest
             case JsonTokenType.StartObject:
                 return WriteObject(ref reader, isRoot: false);
             case JsonTokenType.StartArray:
-                Put((byte)'[');
+                _text.Add((byte)'[');
                 while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
                 {
                     if (!WriteValue(ref reader))
                         return false;
                 }
 
-                Put((byte)']');
+                _text.Add((byte)']');
                 return true;
             case JsonTokenType.String:
-                Put((byte)'"');
-                WriteText(ref reader);
+                _text.Add((byte)'"');
+                _text.AddText(reader);
                 return true;
             case JsonTokenType.Number:
-                WriteNumber(reader.ValueSpan);
+                _text.AddNumber(reader.ValueSpan);
                 return true;
             default:
-                Put(reader.ValueSpan[0]);
+                _text.Add(reader.ValueSpan[0]);
                 return true;
         }
     }
 
     private bool WriteObject(ref Utf8JsonReader reader, bool isRoot)
     {
-        Put((byte)'{');
-        var (first, begin, inOrder) = (_memberCount, _at, true);
+        _text.Add((byte)'{');
+        var (first, begin, inOrder) = (_members.Count, _text.Length, true);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (isRoot && IsDenied(reader))
@@ -106,117 +100,21 @@ internal ref struct CanonicalRequest
                 continue;
             }
 
-            var start = _at;
-            Put((byte)',');
-            var length = WriteText(ref reader);
+            var start = _text.Length;
+            _text.Add((byte)',');
+            var nameLength = _text.AddText(reader);
             reader.Read();
             if (!WriteValue(ref reader))
                 return false;
-            Add(new(start, length, _at));
-            if (_memberCount - first > 1)
-            {
-                var order = Compare(_members[_memberCount - 2], _members[_memberCount - 1]);
-                inOrder &= order < 0;
-            }
+            _members.Add(start, nameLength, _text.Length);
+            if (_members.Count - first > 1)
+                inOrder &= _members.IsLastInOrder(_text.Written);
         }
 
-        if (!inOrder && !Sort(first, begin))
+        if (!inOrder && !_members.TrySort(first, _text, begin))
             return false;
-        _memberCount = first;
-        Put((byte)'}');
+        _members.DropFrom(first);
+        _text.Add((byte)'}');
         return true;
-    }
-
-    private readonly int Compare(in Member left, in Member right) =>
-        _buffer.AsSpan(left.Name, left.Length).SequenceCompareTo(_buffer.AsSpan(right.Name, right.Length));
-
-    // False: a name stands there twice, and readers differ in which one counts.
-    private readonly bool Sort(int first, int begin)
-    {
-        var buffer = _buffer;
-        var members = _members.AsSpan(first, _memberCount - first);
-        members.Sort((left, right) =>
-            buffer.AsSpan(left.Name, left.Length).SequenceCompareTo(buffer.AsSpan(right.Name, right.Length)));
-        var length = _at - begin;
-        var sorted = ArrayPool<byte>.Shared.Rent(length);
-        var unique = true;
-        var to = 0;
-        for (var i = 0; i < members.Length; i++)
-        {
-            unique &= i == 0 || Compare(members[i - 1], members[i]) != 0;
-            var size = members[i].End - members[i].Start;
-            buffer.AsSpan(members[i].Start, size).CopyTo(sorted.AsSpan(to));
-            to += size;
-        }
-
-        sorted.AsSpan(0, length).CopyTo(buffer.AsSpan(begin));
-        ArrayPool<byte>.Shared.Return(sorted);
-        return unique;
-    }
-
-    private int WriteText(ref Utf8JsonReader reader)
-    {
-        Ensure(sizeof(int) + reader.ValueSpan.Length);
-        var length = reader.CopyString(_buffer.AsSpan(_at + sizeof(int)));
-        BinaryPrimitives.WriteInt32LittleEndian(_buffer.AsSpan(_at), length);
-        _at += sizeof(int) + length;
-        return length;
-    }
-
-    private void WriteNumber(ReadOnlySpan<byte> text)
-    {
-        Span<byte> canonical = stackalloc byte[MaxNumber];
-        var number = CanonicalNumber.Write(text, canonical, out var length) ? canonical[..length] : text;
-        Ensure(number.Length + 2);
-        _buffer[_at++] = (byte)'0';
-        number.CopyTo(_buffer.AsSpan(_at));
-        _at += number.Length;
-        _buffer[_at++] = (byte)';';
-    }
-
-    private void Write(string? part)
-    {
-        var length = part is null ? -1 : Encoding.UTF8.GetByteCount(part);
-        Ensure(sizeof(int) + Math.Max(0, length));
-        BinaryPrimitives.WriteInt32LittleEndian(_buffer.AsSpan(_at), length);
-        _at += sizeof(int);
-        if (part is not null)
-            _at += Encoding.UTF8.GetBytes(part, _buffer.AsSpan(_at));
-    }
-
-    private void Put(byte one)
-    {
-        Ensure(1);
-        _buffer[_at++] = one;
-    }
-
-    private void Add(Member member)
-    {
-        if (_memberCount == _members.Length)
-        {
-            var larger = ArrayPool<Member>.Shared.Rent(Math.Max(16, _members.Length * 2));
-            _members.CopyTo(larger, 0);
-            if (_members.Length > 0)
-                ArrayPool<Member>.Shared.Return(_members);
-            _members = larger;
-        }
-
-        _members[_memberCount++] = member;
-    }
-
-    private void Ensure(int more)
-    {
-        if (_buffer.Length - _at >= more)
-            return;
-        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer.Length * 2, _at + more));
-        _buffer.AsSpan(0, _at).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = larger;
-    }
-
-    /// <summary>Where a member stands: a comma, the length of its name, the name, and its value up to the end.</summary>
-    private readonly record struct Member(int Start, int Length, int End)
-    {
-        public int Name => Start + 1 + sizeof(int);
     }
 }

@@ -18,13 +18,22 @@ internal readonly record struct RequestPeek(string? Model, bool IsStream, bool W
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
                 if (reader.ValueTextEquals("model"u8))
+                {
                     model = reader.Read() && reader.TokenType == JsonTokenType.String ? reader.GetString() : null;
+                }
                 else if (reader.ValueTextEquals("stream"u8))
+                {
                     stream = reader.Read() && reader.TokenType == JsonTokenType.True;
+                }
                 else if (reader.ValueTextEquals("temperature"u8))
-                    still = reader.Read() && reader.TokenType == JsonTokenType.Number && reader.TryGetDouble(out var degrees) && degrees == 0;
+                {
+                    still = reader.Read() && reader.TokenType == JsonTokenType.Number
+                        && reader.TryGetDouble(out var degrees) && degrees == 0;
+                }
                 else if (reader.ValueTextEquals("seed"u8))
+                {
                     seeded = reader.Read() && reader.TokenType == JsonTokenType.Number;
+                }
                 else if (reader.ValueTextEquals("stream_options"u8))
                 {
                     usage = ReadOptions(ref reader);

@@ -28,7 +28,8 @@ internal sealed class AnswerFormat(Seal seal, int maxBytes)
             var answer = Parse(content, key);
             return answer?.TenantId == tenantId ? answer : null;
         }
-        catch (Exception e) when (e is IOException or ArgumentException or FormatException or InvalidOperationException or InvalidDataException)
+        catch (Exception e)
+            when (e is IOException or ArgumentException or FormatException or InvalidOperationException or InvalidDataException)
         {
             return null;
         }
@@ -91,7 +92,8 @@ internal sealed class AnswerFormat(Seal seal, int maxBytes)
             return null;
         var id = new Guid(reader.ReadBytes(16));
         var kind = (AnswerKind)reader.ReadByte();
-        var (created, expires) = (new DateTimeOffset(reader.ReadInt64(), TimeSpan.Zero), new DateTimeOffset(reader.ReadInt64(), TimeSpan.Zero));
+        var created = new DateTimeOffset(reader.ReadInt64(), TimeSpan.Zero);
+        var expires = new DateTimeOffset(reader.ReadInt64(), TimeSpan.Zero);
         var epoch = reader.ReadInt64();
         var (asked, model, provider) = (reader.ReadString(), reader.ReadString(), reader.ReadString());
         var (prompt, version) = (reader.ReadString(), reader.ReadString());

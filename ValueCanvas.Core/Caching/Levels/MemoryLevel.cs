@@ -4,8 +4,8 @@ using ValueCanvas.Core.Caching.Keys;
 namespace ValueCanvas.Core.Caching.Levels;
 
 /// <summary>
-/// The first level: answers in this process, in bounded memory. Reading takes no lock; where room is needed, those go first that nobody has used
-/// since the last time around.
+/// The first level: answers in this process, in bounded memory. Reading takes no lock; where room is needed, those go first that nobody has
+/// used since the last time around.
 /// </summary>
 internal sealed class MemoryLevel(long maxBytes)
 {

@@ -4,10 +4,13 @@ using ValueCanvas.Core.Redis;
 
 namespace ValueCanvas.Core.Caching.Levels;
 
-/// <summary>The second level: answers that all instances share, and who of them asks the model. Every method gives up within the timeout.</summary>
+/// <summary>
+/// The second level: answers that all instances share, and who of them asks the model. Every method gives up within the timeout.
+/// </summary>
 internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat format, RedisGate gate, IConnectionMultiplexer? redis)
 {
-    // KEYS: answer, flight. ARGV: who asks, for how many ms, whether the answer there is of no use. Answers: what is kept, who is on the way.
+    // KEYS: answer, flight. ARGV: who asks, for how many ms, whether the answer there is of no use.
+    // Answers: what is kept, who is on the way.
     private static readonly RedisScript Look = new(
         """
         local kept = redis.call('GET', KEYS[1])
@@ -47,7 +50,9 @@ internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat form
     /// <summary>It is there, and answers in time.</summary>
     public bool IsAsked => redis is not null && !gate.IsOpen;
 
-    /// <summary>What is kept, and if it is of no use, who asks the model: nobody means that the asker now does. Null: Redis does not say.</summary>
+    /// <summary>
+    /// What is kept, and if it is of no use, who asks the model: nobody means that the asker now does. Null: Redis does not say.
+    /// </summary>
     public async ValueTask<(CachedAnswer? Answer, FlightName? Holder)?> LookAsync(
         Guid tenantId, CacheKey key, FlightName asker, bool isUseless)
     {
@@ -55,7 +60,9 @@ internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat form
             return null;
         var (answer, flight) = Names(key);
         var (reply, _) = await gate.AskAsync(async () => (RedisResult[]?)await Look.RunAsync(
-            redis.GetDatabase(), [answer, flight], [asker.ToBytes(), (long)options.FlightLease.TotalMilliseconds, isUseless ? "1" : "0"]) ?? []);
+            redis.GetDatabase(),
+            [answer, flight],
+            [asker.ToBytes(), (long)options.FlightLease.TotalMilliseconds, isUseless ? "1" : "0"]) ?? []);
         if (reply is not [var kept, var holder])
             return null;
         return (
@@ -85,7 +92,9 @@ internal sealed class RedisLevel(ResponseCacheOptions options, AnswerFormat form
     /// <summary>True for one of all who ask: the answer of a flight whose payer has left is paid by somebody, once.</summary>
     public async ValueTask<bool> ClaimAsync(Guid flight) => await IsPaidAsync(flight) is false;
 
-    /// <summary>Whether somebody pays for the answer of that flight; if not, whoever asks does from now on. Null: Redis does not say.</summary>
+    /// <summary>
+    /// Whether somebody pays for the answer of that flight; if not, whoever asks does from now on. Null: Redis does not say.
+    /// </summary>
     public async ValueTask<bool?> IsPaidAsync(Guid flight)
     {
         if (redis is null)

@@ -7,7 +7,8 @@ namespace ValueCanvas.Core.Caching.Levels;
 
 /// <summary>Finds out when Redis, which was away or slow, answers again; and says of the flights of this instance that they live.</summary>
 internal sealed class RedisPulse(
-    ResponseCacheOptions options, RedisGate gate, RedisLevel level, FlightDirectory flights, TimeProvider time, IConnectionMultiplexer? redis)
+    ResponseCacheOptions options, RedisGate gate, RedisLevel level, FlightDirectory flights,
+    TimeProvider time, IConnectionMultiplexer? redis)
     : BackgroundService
 {
     private static readonly TimeSpan WhileAway = TimeSpan.FromMilliseconds(250);

@@ -99,10 +99,15 @@ internal sealed class CacheRecords(TimeProvider time, CacheMetrics metrics)
         var now = time.GetUtcNow();
         var name = new CountName(tenantId, now.AddTicks(-(now.Ticks % TimeSpan.TicksPerHour)), model, prompt ?? "");
         var counts = Volatile.Read(ref _counts);
-        if (counts.TryGetValue(name, out var count) || (counts.Count < MostCounts && (count = counts.GetOrAdd(name, static _ => new())) is not null))
+        if (counts.TryGetValue(name, out var count)
+            || (counts.Count < MostCounts && (count = counts.GetOrAdd(name, static _ => new())) is not null))
+        {
             count.Add(status, saved);
+        }
         else
+        {
             metrics.Lost(1);
+        }
     }
 
     public (ICollection<EntryCount> Entries, ICollection<KeyValuePair<CountName, CallCount>> Counts) Take() => (

@@ -7,7 +7,8 @@ namespace ValueCanvas.Core.Caching.Tags;
 
 /// <summary>Asks PostgreSQL twice a second what was invalidated. While it is away, what is known goes on.</summary>
 internal sealed partial class InvalidationFollower(
-    Invalidations invalidations, ResponseCacheOptions options, TimeProvider time, ILogger<InvalidationFollower> logger, NpgsqlDataSource? database)
+    Invalidations invalidations, ResponseCacheOptions options, TimeProvider time,
+    ILogger<InvalidationFollower> logger, NpgsqlDataSource? database)
     : BackgroundService
 {
     private const int MostAtOnce = 1000;

@@ -17,7 +17,10 @@ internal sealed class Invalidations
     public void Note(Guid? tenantId, string tag, long sequence)
     {
         _lastOfTag.AddOrUpdate(
-            CacheTag.Hash(tenantId ?? Guid.Empty, tag), static (_, given) => given, static (_, known, given) => Math.Max(known, given), sequence);
+            CacheTag.Hash(tenantId ?? Guid.Empty, tag),
+            static (_, given) => given,
+            static (_, known, given) => Math.Max(known, given),
+            sequence);
         if (_lastOfTag.Count <= MostTags)
             return;
         // Too many to tell them apart: all that is older goes.

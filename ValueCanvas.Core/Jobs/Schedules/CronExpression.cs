@@ -33,7 +33,10 @@ public sealed class CronExpression
             || !TryField(day, 1, 31, [], 0, out var days)
             || !TryField(month, 1, 12, Months, 1, out var months)
             || !TryField(weekday, 0, 7, Weekdays, 0, out var weekdays))
+        {
             return false;
+        }
+
         // Sunday is 0 and 7.
         if ((weekdays & (1UL << 7)) != 0)
             weekdays |= 1;

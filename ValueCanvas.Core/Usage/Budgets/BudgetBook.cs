@@ -9,7 +9,8 @@ namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
 /// Reserves of the budgets of a call's tenant and key before it is made, and settles afterwards. Instances share what is spent and held
-/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent itself since, and of strict budgets with a share.
+/// through Redis; without it each goes on with what PostgreSQL last said and what it has spent
+/// itself since, and of strict budgets with a share.
 /// </summary>
 internal sealed class BudgetBook(
     BudgetRedis redis, BudgetTable table, UsageMetrics metrics, IOptions<UsageOptions> options, TimeProvider time)

@@ -4,10 +4,11 @@ using StackExchange.Redis;
 namespace ValueCanvas.Core.Usage.Budgets;
 
 /// <summary>
-/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their lifetimes. Spent is
-/// what PostgreSQL had said when the hash was made (<c>base</c>) and what was settled since (<c>spent</c>), or what PostgreSQL said last
-/// (<c>stored</c>) where that is more. A row is committed before its call is settled, so a reservation that is not known here any more, because
-/// Redis lost it, stands in the base already. All of it can be rebuilt; a server that does not answer in time is left alone for a second.
+/// What all instances together have spent and hold of a budget, in one hash and one sorted set of reservations with their
+/// lifetimes. Spent is what PostgreSQL had said when the hash was made (<c>base</c>) and what was settled since (<c>spent</c>), or
+/// what PostgreSQL said last (<c>stored</c>) where that is more. A row is committed before its call is settled, so a reservation
+/// that is not known here any more, because Redis lost it, stands in the base already. All of it can be rebuilt; a server that does
+/// not answer in time is left alone for a second.
 /// </summary>
 internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider time, IConnectionMultiplexer? redis = null)
 {

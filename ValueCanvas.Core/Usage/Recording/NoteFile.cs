@@ -3,7 +3,9 @@ using System.IO.MemoryMappedFiles;
 
 namespace ValueCanvas.Core.Usage.Recording;
 
-/// <summary>A file of lines of one length, mapped into memory part by part: <c>+</c> and a JSON text, or <c>-</c> where a line is free.</summary>
+/// <summary>
+/// A file of lines of one length, mapped into memory part by part: <c>+</c> and a JSON text, or <c>-</c> where a line is free.
+/// </summary>
 internal sealed class NoteFile(FileStream file) : IDisposable
 {
     public const int LineLength = 2048;

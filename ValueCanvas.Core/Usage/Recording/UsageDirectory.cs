@@ -83,7 +83,8 @@ internal sealed partial class UsageDirectory
     private static partial class Log
     {
         [LoggerMessage(LogLevel.Error,
-            "Usage:Directory cannot be written ({Location}): rows that wait for the database are kept in {Own}, which may not outlive this process")]
+            "Usage:Directory cannot be written ({Location}): "
+            + "rows that wait for the database are kept in {Own}, which may not outlive this process")]
         public static partial void Unwritable(ILogger logger, string location, string own);
     }
 }

@@ -36,9 +36,7 @@ internal static class AnthropicAnswer
             json.WriteString("content"u8, text.Length > 0 || calls.Length == 0 ? text : null);
             json.WriteNull("refusal"u8);
             if (thinking.Length > 0)
-            {
                 json.WriteString("reasoning"u8, thinking);
-            }
 
             WriteCalls(json, calls);
             json.WriteEndObject();
@@ -126,9 +124,7 @@ internal static class AnthropicAnswer
     private static void WriteCalls(Utf8JsonWriter json, JsonElement[] calls)
     {
         if (calls.Length == 0)
-        {
             return;
-        }
 
         json.WriteStartArray("tool_calls"u8);
         foreach (var call in calls)

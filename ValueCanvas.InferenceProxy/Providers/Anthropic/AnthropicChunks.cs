@@ -45,9 +45,7 @@ internal sealed class AnthropicChunks(long created, bool wantsUsage)
                 _finishReason = Get(@event, "delta", JsonValueKind.Object) is { } end
                     ? AnthropicAnswer.FinishReason(Text(end, "stop_reason")) : null;
                 if (_finishReason is not null)
-                {
                     Chunk(output, static _ => { }, _finishReason);
-                }
 
                 break;
             case "message_stop":
@@ -137,9 +135,7 @@ internal sealed class AnthropicChunks(long created, bool wantsUsage)
 
             json.WriteStartObject("function"u8);
             if (name is not null)
-            {
                 json.WriteString("name"u8, name);
-            }
 
             json.WriteString("arguments"u8, arguments);
             json.WriteEndObject();
@@ -161,9 +157,7 @@ internal sealed class AnthropicChunks(long created, bool wantsUsage)
         json.WriteEndObject();
         json.WriteEndArray();
         if (wantsUsage)
-        {
             json.WriteNull("usage"u8);
-        }
     }));
 
     private ReadOnlySpan<byte> Body(Action<Utf8JsonWriter> rest)

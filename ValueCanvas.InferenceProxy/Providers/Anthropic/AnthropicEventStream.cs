@@ -35,20 +35,14 @@ internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks
             _output.ResetWrittenCount();
             _taken = 0;
             if (chunks.IsOver)
-            {
                 return 0;
-            }
 
             if (_filled == _input.Length)
-            {
                 Grow();
-            }
 
             var read = await source.ReadAsync(_input.AsMemory(_filled), cancellationToken);
             if (read == 0)
-            {
                 return 0;
-            }
 
             _filled += read;
             Translate();
@@ -78,9 +72,7 @@ internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-        {
             source.Dispose();
-        }
 
         base.Dispose(disposing);
     }
@@ -124,17 +116,13 @@ internal sealed class AnthropicEventStream(Stream source, AnthropicChunks chunks
         var before = _output.WrittenCount;
         chunks.Translate(data, _output);
         if (_output.WrittenCount == before)
-        {
             _output.Write("\n"u8);
-        }
     }
 
     private void Grow()
     {
         if (_input.Length >= LargestEvent)
-        {
             throw new IOException($"The provider's stream holds an event of more than {LargestEvent} bytes.");
-        }
 
         Array.Resize(ref _input, _input.Length * 2);
     }

@@ -20,9 +20,7 @@ internal static class AnthropicMessages
                 _ => throw Wrong("Each message must have the role system, developer, user, assistant or tool.", "messages"),
             };
             if (role is null)
-            {
                 continue;
-            }
 
             if (role != open)
             {
@@ -44,9 +42,7 @@ internal static class AnthropicMessages
     public static IEnumerable<string> Texts(JsonElement message)
     {
         if (Text(message, "content") is { } text)
-        {
             return [text];
-        }
 
         return Get(message, "content", JsonValueKind.Array)
             ?.EnumerateArray().Select(part => Text(part, "text") ?? Text(part, "refusal")).OfType<string>() ?? [];
@@ -77,9 +73,7 @@ internal static class AnthropicMessages
         if (Get(message, "content", JsonValueKind.Array) is { } parts)
         {
             foreach (var part in parts.EnumerateArray())
-            {
                 WritePart(json, part);
-            }
         }
         else if (Text(message, "content") is { Length: > 0 } text)
         {
@@ -87,9 +81,7 @@ internal static class AnthropicMessages
         }
 
         foreach (var call in Get(message, "tool_calls", JsonValueKind.Array)?.EnumerateArray().ToArray() ?? [])
-        {
             WriteCall(json, call);
-        }
     }
 
     private static void WritePart(Utf8JsonWriter json, JsonElement part)
@@ -130,9 +122,7 @@ internal static class AnthropicMessages
         {
             var comma = url.IndexOf(";base64,", StringComparison.OrdinalIgnoreCase);
             if (comma < 0)
-            {
                 throw Wrong("An image in a data URL must be base64: data:image/png;base64,…", "messages");
-            }
 
             json.WriteString("type"u8, "base64"u8);
             json.WriteString("media_type"u8, url.AsSpan("data:".Length, comma - "data:".Length));
@@ -161,9 +151,7 @@ internal static class AnthropicMessages
         {
             using var input = JsonDocument.Parse(string.IsNullOrWhiteSpace(arguments) ? "{}" : arguments);
             if (input.RootElement.ValueKind != JsonValueKind.Object)
-            {
                 throw Wrong("The arguments of a tool call must be a JSON object.", "messages");
-            }
 
             input.RootElement.WriteTo(json);
         }

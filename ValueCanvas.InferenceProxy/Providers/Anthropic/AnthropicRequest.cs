@@ -73,9 +73,7 @@ internal static class AnthropicRequest
             .Where(text => text.Length > 0)
             .ToArray();
         if (texts.Length > 0)
-        {
             json.WriteString("system"u8, string.Join("\n\n", texts));
-        }
     }
 
     private static void WriteSampling(Utf8JsonWriter json, JsonElement request)
@@ -95,9 +93,7 @@ internal static class AnthropicRequest
         }
 
         if (Get(request, "stream", JsonValueKind.True) is not null)
-        {
             json.WriteBoolean("stream"u8, true);
-        }
 
         var stops = Text(request, "stop") is { } one ? [one] : Get(request, "stop", JsonValueKind.Array)?.EnumerateArray()
             .Where(stop => stop.ValueKind == JsonValueKind.String).Select(stop => stop.GetString()!).ToArray();
@@ -106,9 +102,7 @@ internal static class AnthropicRequest
         {
             json.WriteStartArray("stop_sequences"u8);
             foreach (var stop in sequences)
-            {
                 json.WriteStringValue(stop);
-            }
 
             json.WriteEndArray();
         }
@@ -121,9 +115,7 @@ internal static class AnthropicRequest
         }
 
         if (request.TryGetProperty("n", out var n) && n.ValueKind == JsonValueKind.Number && n.GetDouble() > 1)
-        {
             throw Wrong("This model gives one answer per request: 'n' must be 1.", "n");
-        }
     }
 
     private static void WriteTools(Utf8JsonWriter json, JsonElement request)
@@ -142,9 +134,7 @@ internal static class AnthropicRequest
         }
 
         if (Get(request, "tools", JsonValueKind.Array) is not { } tools || tools.GetArrayLength() == 0)
-        {
             return;
-        }
 
         json.WriteStartArray("tools"u8);
         foreach (var function in tools.EnumerateArray().Select(tool => Get(tool, "function", JsonValueKind.Object)
@@ -153,19 +143,13 @@ internal static class AnthropicRequest
             json.WriteStartObject();
             json.WriteString("name"u8, Text(function, "name") ?? throw Wrong("Each function of 'tools' must have a name.", "tools"));
             if (Text(function, "description") is { } description)
-            {
                 json.WriteString("description"u8, description);
-            }
 
             json.WritePropertyName("input_schema"u8);
             if (Get(function, "parameters", JsonValueKind.Object) is { } parameters && parameters.TryGetProperty("type", out _))
-            {
                 parameters.WriteTo(json);
-            }
             else
-            {
                 json.WriteRawValue("""{"type":"object","properties":{}}"""u8);
-            }
 
             json.WriteEndObject();
         }
@@ -188,21 +172,15 @@ internal static class AnthropicRequest
             _ => single ? "auto" : null,
         };
         if (type is null)
-        {
             return;
-        }
 
         json.WriteStartObject("tool_choice"u8);
         json.WriteString("type"u8, type);
         if (forced is not null)
-        {
             json.WriteString("name"u8, forced);
-        }
 
         if (single && type != "none")
-        {
             json.WriteBoolean("disable_parallel_tool_use"u8, true);
-        }
 
         json.WriteEndObject();
     }

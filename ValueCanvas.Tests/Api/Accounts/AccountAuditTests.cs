@@ -15,7 +15,9 @@ public sealed class AccountAuditTests(AccountsFixture fixture) : IClassFixture<A
         var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
         await SendAsync(HttpMethod.Post, "/api/auth/register", new { email = ann.Email, password = AccountsApi.Password });
         await SendAsync(HttpMethod.Post, "/api/auth/login", new { email = ann.Email, password = NewPassword });
-        await SendAsync(HttpMethod.Post, "/api/auth/password", new { currentPassword = NewPassword, newPassword = "a third one of them" }, ann.Access);
+        await SendAsync(
+            HttpMethod.Post, "/api/auth/password", new { currentPassword = NewPassword, newPassword = "a third one of them" },
+            ann.Access);
         await SendAsync(
             HttpMethod.Post, "/api/auth/password", new { currentPassword = AccountsApi.Password, newPassword = NewPassword }, ann.Access);
         var members = $"/api/tenants/{ann.Tenant}/members/{bob.User}";
@@ -43,7 +45,8 @@ public sealed class AccountAuditTests(AccountsFixture fixture) : IClassFixture<A
 
         string[] expected =
         [
-            "auth.login failure anonymous nobody", "auth.login success user ann", "auth.login success user bob", "auth.logout success user ann",
+            "auth.login failure anonymous nobody", "auth.login success user ann", "auth.login success user bob",
+            "auth.logout success user ann",
             "auth.password_changed failure user ann", "auth.password_changed success user ann", "auth.refresh denied anonymous nobody",
             "auth.refresh success user bob", "auth.register failure anonymous nobody", "auth.register success user ann",
             "auth.register success user bob", "auth.session_ended success user ann", "auth.sessions_ended success user ann",
@@ -58,10 +61,15 @@ public sealed class AccountAuditTests(AccountsFixture fixture) : IClassFixture<A
         // The theft of a token of a tenant's member is that tenant's to see.
         Assert.Equal(
             there.Tenant,
-            await fixture.Database.ScalarAsync<Guid>("SELECT tenant_id FROM audit_log WHERE event = 'auth.refresh' AND outcome = 'denied'"));
+            await fixture.Database.ScalarAsync<Guid>(
+                "SELECT tenant_id FROM audit_log WHERE event = 'auth.refresh' AND outcome = 'denied'"));
         string[] secrets = [ann.Email, AccountsApi.Password, NewPassword, token![4..], ann.Refresh[4..], there.Access[^20..], "127.0.0.1"];
         foreach (var secret in secrets)
-            Assert.Equal(0, await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM audit_log l WHERE strpos(l::text, '{secret}') > 0"));
+            {
+                Assert.Equal(
+                    0,
+                    await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM audit_log l WHERE strpos(l::text, '{secret}') > 0"));
+            }
     }
 
     private async Task SendAsync(HttpMethod method, string path, object? body, string? bearer = null)

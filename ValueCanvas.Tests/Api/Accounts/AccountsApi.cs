@@ -47,7 +47,10 @@ internal sealed class AccountsApi(string database, string? cache, params (string
         ]);
 
     // No cookies of its own, no redirects: a test sees what the Api says.
-    private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(60) };
+    private readonly HttpClient _client = new(new SocketsHttpHandler { UseCookies = false, AllowAutoRedirect = false })
+    {
+        Timeout = TimeSpan.FromSeconds(60),
+    };
 
     public Uri Address => _host.Address;
 

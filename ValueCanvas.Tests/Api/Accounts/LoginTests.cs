@@ -154,7 +154,8 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
     public async Task Login_MoreAtOnceThanCanBeHashed_AreAskedToComeBack()
     {
         await using var api = new AccountsApi(
-            fixture.Database.App, fixture.Database.Redis, ("Accounts:Passwords:MaxConcurrent", "1"), ("Accounts:Passwords:MaxWaiting", "2"));
+            fixture.Database.App, fixture.Database.Redis,
+            ("Accounts:Passwords:MaxConcurrent", "1"), ("Accounts:Passwords:MaxWaiting", "2"));
         var ann = await api.SignUpAsync();
 
         var answers = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => TryAsync(api, AccountsApi.NewEmail())));
@@ -171,7 +172,9 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
     {
         var ann = await _api.SignUpAsync();
 
-        using var response = await _api.PostAsync("/api/auth/login", new { email = ann.Email, password = AccountsApi.Password, cookies = true });
+        using var response = await _api.PostAsync(
+            "/api/auth/login",
+            new { email = ann.Email, password = AccountsApi.Password, cookies = true });
 
         var cookies = response.Headers.GetValues("Set-Cookie").ToArray();
         Assert.Equal(2, cookies.Length);
@@ -181,8 +184,8 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
                 Assert.Contains(attribute, cookie, StringComparison.OrdinalIgnoreCase);
             Assert.DoesNotContain("domain", cookie, StringComparison.OrdinalIgnoreCase);
         });
-        Assert.Contains(cookies, cookie => cookie.StartsWith("__Host-vc-access=eyJ", StringComparison.Ordinal) && cookie.Contains("path=/;", StringComparison.Ordinal));
-        Assert.Contains(cookies, cookie => cookie.StartsWith("__Secure-vc-refresh=vcr_", StringComparison.Ordinal) && cookie.Contains("path=/api/auth", StringComparison.Ordinal));
+        Assert.Contains(cookies, cookie => IsSet(cookie, "__Host-vc-access=eyJ", "path=/;"));
+        Assert.Contains(cookies, cookie => IsSet(cookie, "__Secure-vc-refresh=vcr_", "path=/api/auth"));
         var data = await AccountsApi.DataAsync(response);
         Assert.Equal(JsonValueKind.Null, data.GetProperty("accessToken").ValueKind);
         Assert.Equal(JsonValueKind.Null, data.GetProperty("refreshToken").ValueKind);
@@ -194,7 +197,10 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
         var (ann, bob) = (await _api.SignUpAsync(), await _api.SignUpAsync());
 
         await ApiHost.ProblemAsync(
-            await _api.PostAsync("/api/auth/login", new { email = ann.Email, password = AccountsApi.Password, tenantId = bob.Tenant }), 403);
+            await _api.PostAsync(
+                "/api/auth/login",
+                new { email = ann.Email, password = AccountsApi.Password, tenantId = bob.Tenant }),
+            403);
     }
 
     [Fact]
@@ -205,8 +211,12 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
         await ApiHost.ProblemAsync(await TryAsync(api, AccountsApi.NewEmail()), 503);
     }
 
-    private static Task<HttpResponseMessage> TryAsync(AccountsApi api, string email, string password = "not the password", string? network = null) =>
+    private static Task<HttpResponseMessage> TryAsync(
+        AccountsApi api, string email, string password = "not the password", string? network = null) =>
         api.PostAsync("/api/auth/login", new { email, password }, network: network);
+
+    private static bool IsSet(string cookie, string start, string path) =>
+        cookie.StartsWith(start, StringComparison.Ordinal) && cookie.Contains(path, StringComparison.Ordinal);
 
     // A network of the test's own.
     private static string Network() => $"127.{Random.Shared.Next(8, 255)}.{Random.Shared.Next(256)}.{Random.Shared.Next(1, 255)}";
@@ -222,7 +232,12 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
     private static async Task<string> PlainAsync(HttpResponseMessage response)
     {
         var problem = await ApiHost.ProblemAsync(response, 401);
-        var headers = response.Headers.Where(header => header.Key != "Date").SelectMany(header => header.Value.Select(value => $"{header.Key}: {value}"));
-        return string.Join('\n', problem.EnumerateObject().Where(property => property.Name != "traceId").Select(property => property.ToString()).Concat(headers));
+        var headers = response.Headers
+            .Where(header => header.Key != "Date")
+            .SelectMany(header => header.Value.Select(value => $"{header.Key}: {value}"));
+        var members = problem.EnumerateObject()
+            .Where(property => property.Name != "traceId")
+            .Select(property => property.ToString());
+        return string.Join('\n', members.Concat(headers));
     }
 }

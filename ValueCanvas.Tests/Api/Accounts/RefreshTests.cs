@@ -127,7 +127,9 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
     {
         var (ann, bob) = (await _api.EnterAsync(), await _api.EnterAsync());
 
-        await ApiHost.ProblemAsync(await _api.PostAsync("/api/auth/refresh", new { refreshToken = ann.Refresh, tenantId = bob.Tenant }), 403);
+        await ApiHost.ProblemAsync(
+            await _api.PostAsync("/api/auth/refresh", new { refreshToken = ann.Refresh, tenantId = bob.Tenant }),
+            403);
 
         await _api.RefreshAsync(ann);
     }
@@ -190,7 +192,8 @@ public sealed class RefreshTests(AccountsFixture fixture) : IClassFixture<Accoun
         var ann = await _api.EnterAsync();
 
         Assert.Equal(0, await fixture.Database.ScalarAsync<long>(
-            $"SELECT count(*) FROM refresh_tokens WHERE encode(hash, 'base64') LIKE '%{ann.Refresh[4..20].Replace('-', '+').Replace('_', '/')}%'"));
+            $"SELECT count(*) FROM refresh_tokens "
+            + $"WHERE encode(hash, 'base64') LIKE '%{ann.Refresh[4..20].Replace('-', '+').Replace('_', '/')}%'"));
     }
 
     private async Task RefusedAsync(string refreshToken)

@@ -24,7 +24,9 @@ public sealed class RegistrationTests(AccountsFixture fixture) : IClassFixture<A
     {
         var email = AccountsApi.NewEmail();
         using var first = await _api.PostAsync("/api/auth/register", new { email, password = AccountsApi.Password });
-        using var second = await _api.PostAsync("/api/auth/register", new { email = email.ToUpperInvariant(), password = "some other words entirely" });
+        using var second = await _api.PostAsync(
+            "/api/auth/register",
+            new { email = email.ToUpperInvariant(), password = "some other words entirely" });
 
         Assert.Equal(first.StatusCode, second.StatusCode);
         Assert.Equal(await first.Content.ReadAsStringAsync(Cancel), await second.Content.ReadAsStringAsync(Cancel));
@@ -32,7 +34,8 @@ public sealed class RegistrationTests(AccountsFixture fixture) : IClassFixture<A
         await _api.SignInAsync(email);
         await ApiHost.ProblemAsync(await _api.PostAsync("/api/auth/login", new { email, password = "some other words entirely" }), 401);
 
-        static IEnumerable<string> Names(HttpResponseMessage response) => response.Headers.Select(header => header.Key).Order(StringComparer.Ordinal);
+        static IEnumerable<string> Names(HttpResponseMessage response) =>
+            response.Headers.Select(header => header.Key).Order(StringComparer.Ordinal);
     }
 
     [Fact]

@@ -106,7 +106,9 @@ public sealed class SessionTests(AccountsFixture fixture) : IClassFixture<Accoun
         await ApiHost.ProblemAsync(await _api.PostAsync("/api/auth/refresh", new { refreshToken = phone.Refresh }), 401);
         await _api.RefreshAsync(ann);
         await _api.SignInAsync(ann.Email, NewPassword);
-        await ApiHost.ProblemAsync(await _api.PostAsync("/api/auth/login", new { email = ann.Email, password = AccountsApi.Password }), 401);
+        await ApiHost.ProblemAsync(
+            await _api.PostAsync("/api/auth/login", new { email = ann.Email, password = AccountsApi.Password }),
+            401);
     }
 
     [Fact]

@@ -54,7 +54,8 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
     {
         var (ann, bob) = await PairAsync("viewer");
 
-        var items = (await AccountsApi.DataAsync(await _api.GetAsync($"/api/tenants/{ann.Tenant}/members", bob.Access))).GetProperty("items");
+        var members = await AccountsApi.DataAsync(await _api.GetAsync($"/api/tenants/{ann.Tenant}/members", bob.Access));
+        var items = members.GetProperty("items");
 
         Assert.Equal(
             [(ann.Email, "owner"), (bob.Email, "viewer")],
@@ -149,7 +150,9 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
         await ApiHost.ProblemAsync(await _api.GetAsync(path, bob.Access), 401);
     }
 
-    /// <summary>Whoever is removed comes back by no invitation of their own; whoever is demoted has given no more than they still may.</summary>
+    /// <summary>
+    /// Whoever is removed comes back by no invitation of their own; whoever is demoted has given no more than they still may.
+    /// </summary>
     [Theory]
     [InlineData(null, "viewer", 404)]
     [InlineData("member", "viewer", 404)]
@@ -160,12 +163,15 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
         var (ann, bob) = await PairAsync("owner");
         var friend = await _api.EnterAsync();
         var token = await TokenAsync(await InviteAsync(bob, friend.Email, invited));
-        var key = (await AccountsApi.DataAsync(await _api.PostAsync("/api/keys", new { name = "k", scopes = (string[])["tenant"] }, bob.Access)))
-            .GetProperty("key").GetString();
+        var made = await AccountsApi.DataAsync(
+            await _api.PostAsync("/api/keys", new { name = "k", scopes = (string[])["tenant"] }, bob.Access));
+        var key = made.GetProperty("key").GetString();
         var other = await _api.EnterAsync();
-        var byKey = await TokenAsync(await _api.PostAsync($"/api/tenants/{bob.Tenant}/invitations", new { email = other.Email, role = invited }, key));
+        var byKey = await TokenAsync(
+            await _api.PostAsync($"/api/tenants/{bob.Tenant}/invitations", new { email = other.Email, role = invited }, key));
 
-        Assert.Equal(HttpStatusCode.OK, (await (newRole is null ? RemoveAsync(ann, bob.User) : ChangeAsync(ann, bob.User, newRole))).StatusCode);
+        var changed = await (newRole is null ? RemoveAsync(ann, bob.User) : ChangeAsync(ann, bob.User, newRole));
+        Assert.Equal(HttpStatusCode.OK, changed.StatusCode);
 
         Assert.Equal(status, (int)(await AcceptAsync(friend, token)).StatusCode);
         Assert.Equal(status, (int)(await AcceptAsync(other, byKey)).StatusCode);
@@ -206,14 +212,17 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
         var expired = await AccountsApi.DataAsync(await InviteAsync(ann, bob.Email, "member"));
         var id = revoked.GetProperty("invitation").GetProperty("id").GetString();
 
-        await AccountsApi.DataAsync(await _api.SendAsync(HttpMethod.Delete, $"/api/tenants/{ann.Tenant}/invitations/{id}", bearer: ann.Access));
+        await AccountsApi.DataAsync(
+            await _api.SendAsync(HttpMethod.Delete, $"/api/tenants/{ann.Tenant}/invitations/{id}", bearer: ann.Access));
         await MigratedDatabase.ExecuteAsync(
             fixture.Database.Admin,
             $"UPDATE invitations SET expires_at = now() WHERE id = '{expired.GetProperty("invitation").GetProperty("id").GetString()}'");
 
         await ApiHost.ProblemAsync(await AcceptAsync(bob, revoked.GetProperty("token").GetString()!), 404);
         await ApiHost.ProblemAsync(await AcceptAsync(bob, expired.GetProperty("token").GetString()!), 404);
-        await ApiHost.ProblemAsync(await _api.SendAsync(HttpMethod.Delete, $"/api/tenants/{ann.Tenant}/invitations/{id}", bearer: ann.Access), 404);
+        await ApiHost.ProblemAsync(
+            await _api.SendAsync(HttpMethod.Delete, $"/api/tenants/{ann.Tenant}/invitations/{id}", bearer: ann.Access),
+            404);
     }
 
     [Fact]
@@ -233,7 +242,9 @@ public sealed class TenantTests(AccountsFixture fixture) : IClassFixture<Account
         var ann = await _api.EnterAsync();
         var token = await TokenAsync(await InviteAsync(ann, "eve@example.com", "member"));
 
-        Assert.Equal(0, await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM invitations i WHERE i::text LIKE '%{token[4..20]}%'"));
+        Assert.Equal(
+            0,
+            await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM invitations i WHERE i::text LIKE '%{token[4..20]}%'"));
     }
 
     private Task<HttpResponseMessage> ChangeAsync(SignedIn by, Guid user, string role) =>

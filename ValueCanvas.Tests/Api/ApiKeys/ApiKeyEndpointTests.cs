@@ -80,7 +80,10 @@ public sealed class ApiKeyEndpointTests(KeyApi fixture) : IClassFixture<KeyApi>
         var problem = await ApiHost.ProblemAsync(refused, 400);
         Assert.True(problem.GetProperty("errors").TryGetProperty(field, out _), problem.GetRawText());
         await InferenceProxy.ProxyHost.UntilAsync(async () => await _database.ScalarAsync<long>(
-            $"SELECT count(*) FROM audit_log WHERE tenant_id = '{tenant}' AND event = 'request.refused' AND details ->> 'reason' = 'body'") == 1);
+            $"""
+             SELECT count(*) FROM audit_log
+             WHERE tenant_id = '{tenant}' AND event = 'request.refused' AND details ->> 'reason' = 'body'
+             """) == 1);
     }
 
     [Fact]

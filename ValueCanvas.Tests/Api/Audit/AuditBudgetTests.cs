@@ -70,8 +70,10 @@ public sealed class AuditBudgetTests
         Taken(audit);
 
         for (var i = 0; i < 100; i++)
+        {
             audit.Log.Record(AuditWriting.From("198.51.100.1"), new(
                 "key.created", AuditOutcome.Denied) { Actor = AuditActor.User(Guid.Empty) });
+        }
 
         Assert.Equal(5, Taken(audit).Count);
     }

@@ -159,11 +159,13 @@ public sealed class AuditEndpointsTests(AuditEndpointsTests.Fixture fixture) : I
 
     private async Task InsertAsync(string @event, TimeSpan age, string actor, Guid? tenant = null, bool nobodys = false) =>
         await MigratedDatabase.ExecuteAsync(
-        _database.Admin,
-        $"""
-         INSERT INTO audit_log (id, tenant_id, occurred_at, event, outcome, actor_kind, actor_id)
-         VALUES (gen_random_uuid(), {(nobodys ? "NULL" : $"'{tenant ?? Tenants.Development}'")}, now() - interval '{age}', '{@event}', 'success', 'user', '{actor}')
-         """);
+            _database.Admin,
+            $"""
+             INSERT INTO audit_log (id, tenant_id, occurred_at, event, outcome, actor_kind, actor_id)
+             VALUES (
+                 gen_random_uuid(), {(nobodys ? "NULL" : $"'{tenant ?? Tenants.Development}'")}, now() - interval '{age}',
+                 '{@event}', 'success', 'user', '{actor}')
+             """);
 
     private async Task<IEnumerable<string?>> NamesAsync(string path) =>
         (await ItemsAsync(path)).Select(Name);

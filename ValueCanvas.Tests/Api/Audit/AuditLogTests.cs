@@ -18,11 +18,14 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
         await using var audit = new AuditWriting(database.App);
         await audit.StartAsync();
         for (var i = 0; i < 1_200; i++)
+        {
             audit.Log.Record(null, new("many.done")
             {
                 Tenant = (i % 3) switch { 0 => Tenants.Development, 1 => database.OtherTenant, _ => null },
                 Subject = new("number", i.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             });
+        }
+
         await audit.StopAsync();
 
         Assert.Equal(

@@ -15,8 +15,8 @@ public sealed class AuditTableTests(MigratedDatabase database) : IClassFixture<M
     [InlineData("TRUNCATE audit_log")]
     [InlineData("ALTER TABLE audit_log DISABLE ROW LEVEL SECURITY")]
     [InlineData("DROP TABLE audit_log")]
-    [InlineData("INSERT INTO audit_log (id, occurred_at, event, outcome, actor_kind) VALUES (gen_random_uuid(), now(), 'x', 'success', 'user') "
-        + "ON CONFLICT (id) DO UPDATE SET event = 'y'")]
+    [InlineData("INSERT INTO audit_log (id, occurred_at, event, outcome, actor_kind) "
+        + "VALUES (gen_random_uuid(), now(), 'x', 'success', 'user') ON CONFLICT (id) DO UPDATE SET event = 'y'")]
     public async Task App_ChangingWhatIsWritten_IsRefused(string sql) => await RefusedAsync(database.App, sql);
 
     [Theory]
@@ -64,7 +64,9 @@ public sealed class AuditTableTests(MigratedDatabase database) : IClassFixture<M
     {
         foreach (var (age, outcome) in new[] { ("100 days", "success"), ("100 days", "denied"), ("500 days", "failure"),
             ("50 days", "denied") })
+        {
             await MigratedDatabase.ExecuteAsync(database.Admin, Insert(null, age, $"sooner {age} {outcome}", outcome));
+        }
 
         await database.ScalarAsync<int>("SELECT prune_audit_log('400 days', '90 days', 1000)", database.App);
 

@@ -44,7 +44,8 @@ internal sealed class AuditWriting : IAsyncDisposable
 
     public IReadOnlyCollection<string> Logged => _messages.All;
 
-    public static DefaultHttpContext From(string address) => new() { Connection = { RemoteIpAddress = System.Net.IPAddress.Parse(address) } };
+    public static DefaultHttpContext From(string address) =>
+        new() { Connection = { RemoteIpAddress = System.Net.IPAddress.Parse(address) } };
 
     public async Task StartAsync()
     {
@@ -81,7 +82,8 @@ internal sealed class AuditWriting : IAsyncDisposable
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
             _all.Enqueue($"{logLevel}: {formatter(state, exception)}");
 
         public void Dispose()

@@ -132,14 +132,16 @@ public sealed class CallerTests(KeyApi fixture) : IClassFixture<KeyApi>
         var session = Guid.NewGuid();
         await MigratedDatabase.ExecuteAsync(
             _database.Admin,
-            $"INSERT INTO sessions (id, user_id, tenant_id, expires_at) VALUES ('{session}', '{user}', '{tenant}', now() + interval '1 day')");
+            $"INSERT INTO sessions (id, user_id, tenant_id, expires_at) "
+            + $"VALUES ('{session}', '{user}', '{tenant}', now() + interval '1 day')");
         var token = await _api.Services.GetRequiredService<AccessTokens>().IssueAsync(user, tenant, session, Cancellation);
         var client = _api.ClientWith(token.Text);
         using (var taken = await client.GetAsync("/api/keys", Cancellation))
             Assert.Equal(HttpStatusCode.OK, taken.StatusCode);
 
         await MigratedDatabase.ExecuteAsync(_database.Admin, $"UPDATE users SET password_change_required = true WHERE id = '{user}'");
-        await MigratedDatabase.ExecuteAsync(_database.Admin, $"UPDATE users SET password_hash = 'x', is_operator = false WHERE id = '{user}'");
+        await MigratedDatabase.ExecuteAsync(
+            _database.Admin, $"UPDATE users SET password_hash = 'x', is_operator = false WHERE id = '{user}'");
         Assert.False(await _database.ScalarAsync<bool>($"SELECT password_change_required FROM users WHERE id = '{user}'"));
 
         var since = TimeProvider.System.GetTimestamp();
@@ -168,7 +170,8 @@ public sealed class CallerTests(KeyApi fixture) : IClassFixture<KeyApi>
         var session = Guid.NewGuid();
         await MigratedDatabase.ExecuteAsync(
             _database.Admin,
-            $"INSERT INTO sessions (id, user_id, tenant_id, expires_at) VALUES ('{session}', '{user}', '{tenant}', now() + interval '1 day')");
+            $"INSERT INTO sessions (id, user_id, tenant_id, expires_at) "
+            + $"VALUES ('{session}', '{user}', '{tenant}', now() + interval '1 day')");
         var key = await _api.Services.GetRequiredService<SigningKeys>().CurrentAsync(Cancellation);
         var now = TimeProvider.System.GetUtcNow().ToUnixTimeSeconds();
         var header = JsonSerializer.Serialize(new
@@ -250,7 +253,9 @@ public sealed class CallerTests(KeyApi fixture) : IClassFixture<KeyApi>
         Assert.Equal(HttpStatusCode.Unauthorized, response.StatusCode);
     }
 
-    /// <summary>How often the database was asked for a key; its statistics come when a connection is idle, so they are asked for until they rest.</summary>
+    /// <summary>
+    /// How often the database was asked for a key; its statistics come when a connection is idle, so they are asked for until they rest.
+    /// </summary>
     private async Task<long> LookUpsAsync()
     {
         var (last, same) = (-1L, 0);

@@ -106,7 +106,9 @@ public sealed class ModelAllowListTests : IClassFixture<ModelAllowListTests.Fixt
     [InlineData("/api/llm/chat", """{"prompt":"Hi","model":"large"}""")]
     [InlineData("/generate", """{"prompt":"Hi","model":"large"}""")]
     [InlineData("/api/canvas/generate", """{"businessDescription":"A bakery"}""")]
-    [InlineData("/api/queue/llm", """{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":{"businessDescription":"A bakery"}}""")]
+    [InlineData(
+        "/api/queue/llm",
+        """{"type":"canvas_generation","promptKey":"canvas.generate","promptVariables":{"businessDescription":"A bakery"}}""")]
     public async Task Api_ModelThatIsNotAllowed_Is403(string path, string body)
     {
         using var response = await _client.PostAsync(path, KeyDatabase.Json(body), Cancellation);

@@ -145,7 +145,8 @@ public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
         public void Release() => _held?.TrySetResult();
 
         protected override async Task<bool> PassAsync(
-            ReadOnlyMemory<byte> bytes, System.Net.Sockets.TcpClient from, System.Net.Sockets.TcpClient to, bool fromClient, CancellationToken stop)
+            ReadOnlyMemory<byte> bytes, System.Net.Sockets.TcpClient from, System.Net.Sockets.TcpClient to,
+            bool fromClient, CancellationToken stop)
         {
             if (!fromClient && _held is { Task.IsCompleted: false } held)
             {
@@ -158,7 +159,8 @@ public sealed class RevocationTests(KeyApi fixture) : IClassFixture<KeyApi>
         }
     }
 
-    private static Task UntilRefusedAsync(ApiHost api, string key) => UntilAsync(api.ClientWith(key), "/api/canvas", HttpStatusCode.Unauthorized);
+    private static Task UntilRefusedAsync(ApiHost api, string key) =>
+        UntilAsync(api.ClientWith(key), "/api/canvas", HttpStatusCode.Unauthorized);
 
     private static Task UntilAsync(HttpClient client, string path, HttpStatusCode status) =>
         InferenceProxy.ProxyHost.UntilAsync(async () =>

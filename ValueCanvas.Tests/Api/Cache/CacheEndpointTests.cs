@@ -73,8 +73,11 @@ public sealed class CacheEndpointTests(MigratedDatabase database) : IClassFixtur
     {
         var prompt = $$"""{"prompt":"{{Guid.NewGuid()}}"}""";
         using (var first = await _api.PostAsync("/api/llm/chat", prompt))
+        {
             Assert.Equal(("MISS", false), (first.Headers.GetValues("x-cache").Single(), (await DataAsync(first))
                 .GetProperty("cached").GetBoolean()));
+        }
+
         using (var second = await _api.PostAsync("/generate", prompt))
         {
             var data = await DataAsync(second);

@@ -60,7 +60,9 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
         var walked = 0;
         foreach (var (method, path) in Parameterized())
         {
-            Assert.True(Tables.TryGetValue(path, out var table), $"{method} {path} has no case: say in {nameof(Tables)} whose rows it is about.");
+            Assert.True(
+                Tables.TryGetValue(path, out var table),
+                $"{method} {path} has no case: say in {nameof(Tables)} whose rows it is about.");
             var foreign = Fill(path, _database.B, _database.B, table);
             await IsAsync(mine, method, path, foreign, HttpStatusCode.NotFound);
 
@@ -98,7 +100,8 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
     {
         string[] anyCaller = ["/openapi/{documentName}.json", "/api/auth/me", "/api/auth/csrf"];
         var silent = Endpoints()
-            .Where(endpoint => endpoint.Metadata.GetMetadata<IAllowAnonymous>() is null && endpoint.Metadata.GetMetadata<Requirement>() is null)
+            .Where(endpoint => endpoint.Metadata.GetMetadata<IAllowAnonymous>() is null
+                && endpoint.Metadata.GetMetadata<Requirement>() is null)
             .Select(endpoint => endpoint.RoutePattern.RawText!)
             .Except(anyCaller);
         Assert.Empty(silent);
@@ -139,7 +142,8 @@ public sealed class RouteIsolationTests(RouteIsolationTests.Fixture fixture) : I
 
     private IEnumerable<(string Method, string Path)> Parameterized() =>
         from route in _api.Routes()
-        where route.Path.Contains('{', StringComparison.Ordinal) && !Array.Exists(Names, name => route.Path.StartsWith(name, StringComparison.Ordinal))
+        where route.Path.Contains('{', StringComparison.Ordinal)
+            && !Array.Exists(Names, name => route.Path.StartsWith(name, StringComparison.Ordinal))
         where !Endpoints().Any(endpoint => endpoint.Metadata.GetMetadata<Requirement.OfOperator>() is not null
             && "/" + endpoint.RoutePattern.RawText!.Trim('/') == route.Path)
         select route;

@@ -18,7 +18,8 @@ public sealed class TableIsolationTests(IsolationDatabase database) : IClassFixt
     ];
 
     /// <summary>Row-level security and no policy: only SECURITY DEFINER functions get at them.</summary>
-    private static readonly string[] BehindFunctions = ["access_changes", "llm_job_clock", "llm_job_shares", "llm_queue", "password_resets"];
+    private static readonly string[] BehindFunctions =
+        ["access_changes", "llm_job_clock", "llm_job_shares", "llm_queue", "password_resets"];
 
     [Fact]
     public async Task EveryTable_IsForced_OrListedAsGlobal()
@@ -115,7 +116,10 @@ public sealed class TableIsolationTests(IsolationDatabase database) : IClassFixt
         foreach (var table in database.Tables)
         {
             var columns = await database.NamesAsync(
-                $"SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}' AND column_name IN ('tenant_id', 'user_id')");
+                $"""
+                 SELECT column_name::text FROM information_schema.columns
+                 WHERE table_name = '{table}' AND column_name IN ('tenant_id', 'user_id')
+                 """);
             foreach (var column in columns)
             {
                 var value = column == "tenant_id" ? database.B.Tenant : database.B.User;

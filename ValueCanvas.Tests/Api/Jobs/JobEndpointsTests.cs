@@ -33,7 +33,9 @@ public sealed class JobEndpointsTests(JobSubmissionTests.Shared shared) : IClass
 
         using var found = await _api.GetAsync(accepted.Headers.Location.ToString());
         var shown = await DataAsync(found);
-        Assert.All(job.EnumerateObject(), property => Assert.Equal(property.Value.GetRawText(), shown.GetProperty(property.Name).GetRawText()));
+        Assert.All(
+            job.EnumerateObject(),
+            property => Assert.Equal(property.Value.GetRawText(), shown.GetProperty(property.Name).GetRawText()));
         Assert.Equal("submitted", Assert.Single(shown.GetProperty("history").EnumerateArray()).GetProperty("event").GetString());
     }
 

@@ -40,13 +40,20 @@ public sealed class JobEventsTests(JobEventsTests.Shared shared) : IClassFixture
         Assert.Equal(("done", $"{job.RunLease}.14"), (rest[^1].EventType, rest[^1].EventId));
 
         // Whoever comes later, from wherever it stopped, has the same text.
-        foreach (var last in (string?[])[null, first.EventId, second.EventId, $"{job.RunLease}.14", "nonsense", $"{job.RunLease}.3", "99.2"])
+        string?[] stops = [null, first.EventId, second.EventId, $"{job.RunLease}.14", "nonsense", $"{job.RunLease}.3", "99.2"];
+        foreach (var last in stops)
         {
             using var replay = await OpenAsync(api, job.Id, last);
             var all = await ToEndAsync(EventsOf(replay));
-            var known = last == first.EventId ? "Grüße" : last == second.EventId ? "Grüße, Welt" : last?.EndsWith(".14", StringComparison.Ordinal) is true ? "Grüße, Welt!" : "";
+            var known =
+                last == first.EventId ? "Grüße"
+                : last == second.EventId ? "Grüße, Welt"
+                : last?.EndsWith(".14", StringComparison.Ordinal) is true ? "Grüße, Welt!"
+                : "";
             Assert.Equal("Grüße, Welt!", Follow(known, all));
-            Assert.Equal(last is not null && (last.EndsWith(".3", StringComparison.Ordinal) || last == "99.2"), all.Any(item => item.EventType == "reset"));
+            Assert.Equal(
+                last is not null && (last.EndsWith(".3", StringComparison.Ordinal) || last == "99.2"),
+                all.Any(item => item.EventType == "reset"));
         }
     }
 
@@ -172,7 +179,8 @@ public sealed class JobEventsTests(JobEventsTests.Shared shared) : IClassFixture
         return await response.Content.ReadAsStreamAsync(Cancel);
     }
 
-    private static IAsyncEnumerator<SseItem<string>> EventsOf(Stream stream) => SseParser.Create(stream).EnumerateAsync(Cancel).GetAsyncEnumerator(Cancel);
+    private static IAsyncEnumerator<SseItem<string>> EventsOf(Stream stream) =>
+        SseParser.Create(stream).EnumerateAsync(Cancel).GetAsyncEnumerator(Cancel);
 
     private static async Task<SseItem<string>> NextAsync(IAsyncEnumerator<SseItem<string>> events)
     {
@@ -205,8 +213,12 @@ public sealed class JobEventsTests(JobEventsTests.Shared shared) : IClassFixture
             WithoutRedis = new ApiHost(database: Database.App, settings: ("RateLimiting:Enabled", "false"));
         }
 
-        internal Task ForgetAsync(Guid job) => WithRedis.Services.GetRequiredService<StackExchange.Redis.IConnectionMultiplexer>().GetDatabase()
-            .ScriptEvaluateAsync("for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end", null, [$"valuecanvas:job:*{job}*"]);
+        internal Task ForgetAsync(Guid job) => WithRedis.Services.GetRequiredService<StackExchange.Redis.IConnectionMultiplexer>()
+            .GetDatabase()
+            .ScriptEvaluateAsync(
+                "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end",
+                null,
+                [$"valuecanvas:job:*{job}*"]);
 
         public async ValueTask DisposeAsync()
         {

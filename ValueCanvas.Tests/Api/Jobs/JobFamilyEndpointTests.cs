@@ -42,7 +42,9 @@ public sealed class JobFamilyEndpointTests(ServersFixture servers) : IAsyncLifet
 
         var claimed = await Leases.ClaimAsync("w", 10, TimeSpan.FromMinutes(1), Cancel);
         Assert.Equal([id, id, id], claimed.Select(job => job.ParentId));
-        Assert.Equal("""{"total":3,"jobs":{"running":3},"onFailure":"continue"}""", (await GetAsync(id)).GetProperty("children").GetRawText());
+        Assert.Equal(
+            """{"total":3,"jobs":{"running":3},"onFailure":"continue"}""",
+            (await GetAsync(id)).GetProperty("children").GetRawText());
 
         await Leases.CompleteAsync(claimed[0], "{}", null, Cancel);
         await Leases.FailAsync(claimed[1], new("c", "m"), Cancel);
@@ -53,14 +55,16 @@ public sealed class JobFamilyEndpointTests(ServersFixture servers) : IAsyncLifet
         Assert.Equal(
             """{"total":3,"jobs":{"succeeded":1,"failed":1,"cancelled":1},"onFailure":"continue"}""",
             ready.GetProperty("children").GetRawText());
-        Assert.Equal(["submitted", "unblocked"], ready.GetProperty("history").EnumerateArray().Select(step => step.GetProperty("event").GetString()));
-        using var list = await _api.GetAsync($"/api/queue/jobs?parentId={id}&status=failed");
         Assert.Equal(
-            claimed[1].Id,
-            Assert.Single((await ApiHost.JsonAsync(list)).GetProperty("data").GetProperty("items").EnumerateArray()).GetProperty("jobId").GetGuid());
+            ["submitted", "unblocked"],
+            ready.GetProperty("history").EnumerateArray().Select(step => step.GetProperty("event").GetString()));
+        using var list = await _api.GetAsync($"/api/queue/jobs?parentId={id}&status=failed");
+        var failed = (await ApiHost.JsonAsync(list)).GetProperty("data").GetProperty("items").EnumerateArray();
+        Assert.Equal(claimed[1].Id, Assert.Single(failed).GetProperty("jobId").GetGuid());
 
         // It has begun to run, as far as its children go: no more of them.
-        using var late = await _api.PostAsync("/api/queue/llm", $$"""{"type":"chat","promptVariables":{"prompt":"x"},"parentId":"{{id}}"}""");
+        using var late = await _api.PostAsync(
+            "/api/queue/llm", $$"""{"type":"chat","promptVariables":{"prompt":"x"},"parentId":"{{id}}"}""");
         await ApiHost.ProblemAsync(late, 409);
     }
 
@@ -75,7 +79,9 @@ public sealed class JobFamilyEndpointTests(ServersFixture servers) : IAsyncLifet
         await Leases.FailAsync(child, new("c", "m"), Cancel);
 
         var ended = await GetAsync(parent.GetProperty("jobId").GetGuid());
-        Assert.Equal((end, "child_failed"), (ended.GetProperty("status").GetString(), ended.GetProperty("error").GetProperty("code").GetString()));
+        Assert.Equal(
+            (end, "child_failed"),
+            (ended.GetProperty("status").GetString(), ended.GetProperty("error").GetProperty("code").GetString()));
         Assert.Equal("""{"failed":1,"cancelled":1}""", ended.GetProperty("children").GetProperty("jobs").GetRawText());
     }
 
@@ -123,7 +129,8 @@ public sealed class JobFamilyEndpointTests(ServersFixture servers) : IAsyncLifet
         """{"type":"chat","promptVariables":{"prompt":"x"},"children":[{"type":"chat","promptVariables":{"prompt":"x"},"children":[]}]}""",
         "children[0]")]
     [InlineData(
-        """{"type":"chat","promptVariables":{"prompt":"x"},"children":[{"type":"chat","promptVariables":{"prompt":"x"},"uniqueKey":"k"}]}""",
+        """{"type":"chat","promptVariables":{"prompt":"x"},"""
+        + """ "children":[{"type":"chat","promptVariables":{"prompt":"x"},"uniqueKey":"k"}]}""",
         "children[0]")]
     [InlineData("""{"type":"chat","promptVariables":{"prompt":"x"},"onChildFailure":"fail"}""", "onChildFailure")]
     [InlineData("""{"type":"chat","promptVariables":{"prompt":"x"},"parentId":"00000000-0000-0000-0000-000000000009"}""", "parentId")]
@@ -156,7 +163,8 @@ public sealed class JobFamilyEndpointTests(ServersFixture servers) : IAsyncLifet
         Assert.Equal(2, (await Leases.ClaimAsync("w", 10, TimeSpan.FromMinutes(1), Cancel)).Count);
         Assert.Equal(
             "queue.paused_for_all queue.resumed_for_all",
-            await _database.ScalarAsync<string>("SELECT string_agg(event, ' ' ORDER BY occurred_at) FROM audit_log WHERE event LIKE 'queue.%'"));
+            await _database.ScalarAsync<string>(
+                "SELECT string_agg(event, ' ' ORDER BY occurred_at) FROM audit_log WHERE event LIKE 'queue.%'"));
     }
 
     private async Task<JsonElement> SubmitAsync(string body)

@@ -136,7 +136,9 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
     [InlineData("""{"type":"batch"}""", "promptVariables.requests")]
     [InlineData("""{"type":"batch","promptVariables":{"requests":[{"prompt":"x"},{}]}}""", "promptVariables.requests[1].prompt")]
     [InlineData("""{"type":"canvas_refinement","promptVariables":{"canvasId":"x","instruction":"y"}}""", "promptVariables.canvasId")]
-    [InlineData("""{"type":"canvas_refinement","promptVariables":{"canvasId":"00000000-0000-0000-0000-00000000000f"}}""", "promptVariables.instruction")]
+    [InlineData(
+        """{"type":"canvas_refinement","promptVariables":{"canvasId":"00000000-0000-0000-0000-00000000000f"}}""",
+        "promptVariables.instruction")]
     [InlineData(
         """{"type":"canvas_refinement","promptVariables":{"canvasId":"00000000-0000-0000-0000-00000000000f","instruction":"y"}}""",
         "promptVariables.canvasId")]
@@ -163,7 +165,9 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
 
         Assert.Equal((1, 2), (answer.Data.GetProperty("priority").GetInt32(), answer.Data.GetProperty("maxAttempts").GetInt32()));
         Assert.Equal(
-            TimeSpan.FromHours(24), answer.Data.GetProperty("deadline").GetDateTimeOffset() - answer.Data.GetProperty("runAt").GetDateTimeOffset());
+            TimeSpan.FromHours(24),
+            answer.Data.GetProperty("deadline").GetDateTimeOffset()
+                - answer.Data.GetProperty("runAt").GetDateTimeOffset());
     }
 
     [Fact]
@@ -179,7 +183,8 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
     [Fact]
     public async Task SubmitBulk_WithAKey_StoresAllInOrderOnce()
     {
-        var body = $$"""{"jobs":[{{string.Join(',', Enumerable.Range(0, 20).Select(i => Chat.Replace("Hello", $"{i}", StringComparison.Ordinal)))}}]}""";
+        var jobs = Enumerable.Range(0, 20).Select(i => Chat.Replace("Hello", $"{i}", StringComparison.Ordinal));
+        var body = $$"""{"jobs":[{{string.Join(',', jobs)}}]}""";
         using var first = await PostAsync("/api/queue/llm/bulk", body, "bulk-1");
         using var second = await PostAsync("/api/queue/llm/bulk", body, "bulk-1");
 

@@ -9,7 +9,10 @@ namespace ValueCanvas.Tests.Api.Jobs;
 public sealed class ScheduleTests(JobSubmissionTests.Shared shared) : IClassFixture<JobSubmissionTests.Shared>, IAsyncLifetime
 {
     private const string Nightly =
-        """{"name":"nightly","cron":"0 3 * * *","timeZone":"Europe/Berlin","job":{"type":"chat","promptVariables":{"prompt":"x"},"priority":4}}""";
+        """
+        {"name":"nightly","cron":"0 3 * * *","timeZone":"Europe/Berlin",
+         "job":{"type":"chat","promptVariables":{"prompt":"x"},"priority":4}}
+        """;
 
     private readonly MigratedDatabase _database = shared.Database;
     private readonly ApiHost _api = shared.Api;
@@ -78,7 +81,9 @@ public sealed class ScheduleTests(JobSubmissionTests.Shared shared) : IClassFixt
 
     [Theory]
     [InlineData("""{"name":"n","cron":"* * *","job":{"type":"chat","promptVariables":{"prompt":"x"}}}""", 400, "cron")]
-    [InlineData("""{"name":"n","cron":"* * * * *","timeZone":"Mars/Base","job":{"type":"chat","promptVariables":{"prompt":"x"}}}""", 400, "timeZone")]
+    [InlineData(
+        """{"name":"n","cron":"* * * * *","timeZone":"Mars/Base","job":{"type":"chat","promptVariables":{"prompt":"x"}}}""",
+        400, "timeZone")]
     [InlineData("""{"name":"n","cron":"* * * * *"}""", 400, "job")]
     [InlineData("""{"name":"n","cron":"* * * * *","job":{"type":"chat"}}""", 422, "job.promptVariables.prompt")]
     public async Task Create_WhatCannotWork_IsRefusedByField(string body, int status, string field)

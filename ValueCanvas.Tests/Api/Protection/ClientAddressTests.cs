@@ -8,7 +8,9 @@ using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Api.Protection;
 
-/// <summary>Whose address a request has: that of the connection, unless a known proxy says another. Seen in the audit log's sources.</summary>
+/// <summary>
+/// Whose address a request has: that of the connection, unless a known proxy says another. Seen in the audit log's sources.
+/// </summary>
 public sealed class ClientAddressTests(ServersFixture servers) : IAsyncLifetime
 {
     // As Aspire starts the service: by itself the host would now believe everybody.
@@ -40,7 +42,10 @@ public sealed class ClientAddressTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(HttpStatusCode.MethodNotAllowed, refused.StatusCode);
         string? source = null;
         await ProxyHost.UntilAsync(async () =>
-            (source = await _database.ScalarAsync<string>("SELECT coalesce(max(source), '') FROM audit_log WHERE event = 'request.refused'")) != "");
+        {
+            source = await _database.ScalarAsync<string>("SELECT coalesce(max(source), '') FROM audit_log WHERE event = 'request.refused'");
+            return source != "";
+        });
         Assert.Equal(Source(expected), source);
     }
 
@@ -91,7 +96,8 @@ public sealed class ClientAddressTests(ServersFixture servers) : IAsyncLifetime
     }
 
     private static string Source(string address) => new ClientSource(
-        new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" }))).Of(IPAddress.Parse(address));
+        new SecretBox(Options.Create(new SecretOptions { SecretKey = "a-secret-of-tests-that-is-long-enough" })))
+        .Of(IPAddress.Parse(address));
 
     private static IEnumerable<(string, string)> Known(string? proxies) =>
         (proxies?.Split(',') ?? []).Select((proxy, i) => ($"Protection:KnownProxies:{i}", proxy));

@@ -135,7 +135,8 @@ public sealed class HostileRequestTests(HostileRequestTests.Api api) : IClassFix
     public async Task Body_WithNonsense_Is400(string json)
     {
         var answer = await api.SendAsync(
-            $"POST /api/llm/chat HTTP/1.1\nHost: x\nConnection: close\n{api.Key}Content-Length: {Encoding.UTF8.GetByteCount(json)}\n\n{json}");
+            $"POST /api/llm/chat HTTP/1.1\nHost: x\nConnection: close\n{api.Key}"
+            + $"Content-Length: {Encoding.UTF8.GetByteCount(json)}\n\n{json}");
 
         Assert.Equal(400, RawHttp.Status(answer));
     }

@@ -22,7 +22,10 @@ public sealed class RequestChecksTests
             "Forwarded",
             "X-Real-IP", "X-Original-URL", "X-HTTP-Method-Override",
         })
+        {
             request.Headers.TryAddWithoutValidation(name, foreign);
+        }
+
         request.Headers.TryAddWithoutValidation("OpenAI-Beta", "kept");
 
         using var response = await api.Client.SendAsync(request, TestContext.Current.CancellationToken);

@@ -52,7 +52,10 @@ public sealed class ProviderKeyTests(MigratedDatabase database) : IClassFixture<
         using var chat = await api.PostAsync("/api/llm/chat", """{"prompt":"Hi"}""");
         Assert.Equal(_key, inference.Seen.Last().Headers[Header]);
         Assert.Equal(1, await database.ScalarAsync<long>(
-            $"SELECT count(*) FROM audit_log WHERE event = 'provider_key.set' AND subject_id = 'openai' AND occurred_at > now() - interval '1 minute'"));
+            """
+            SELECT count(*) FROM audit_log
+            WHERE event = 'provider_key.set' AND subject_id = 'openai' AND occurred_at > now() - interval '1 minute'
+            """));
     }
 
     [Fact]
@@ -99,17 +102,25 @@ public sealed class ProviderKeyTests(MigratedDatabase database) : IClassFixture<
         foreach (var sql in new[]
         {
             "SELECT count(*) FROM provider_keys WHERE provider = 'gemini'",
-            "WITH changed AS (UPDATE provider_keys SET sealed = '\\x00' WHERE provider = 'gemini' RETURNING 1) SELECT count(*) FROM changed",
+            """
+            WITH changed AS (UPDATE provider_keys SET sealed = '\x00' WHERE provider = 'gemini' RETURNING 1)
+            SELECT count(*) FROM changed
+            """,
         })
         {
             Assert.Equal(0, await InTenantAsync(Tenants.Development, sql));
         }
 
-        var foreign = $"INSERT INTO provider_keys (tenant_id, provider, sealed, last_four) VALUES ('{database.OtherTenant}', 'x', '\\x00', 'abcd')";
+        var foreign =
+            $"""
+             INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)
+             VALUES ('{database.OtherTenant}', 'x', '\x00', 'abcd')
+             """;
         Assert.Equal("42501", (await Assert.ThrowsAsync<PostgresException>(() => InTenantAsync(Tenants.Development, foreign))).SqlState);
 
         // Whoever can write to the database cannot give one tenant another's key.
-        Assert.Equal(_key, Assert.Single(await api.Services.GetRequiredService<SealedProviderKeys>().OpenAsync(database.OtherTenant, Cancel)).Secret);
+        var opened = await api.Services.GetRequiredService<SealedProviderKeys>().OpenAsync(database.OtherTenant, Cancel);
+        Assert.Equal(_key, Assert.Single(opened).Secret);
         await MigratedDatabase.ExecuteAsync(database.Admin,
             $"""
              INSERT INTO provider_keys (tenant_id, provider, sealed, last_four)

@@ -117,7 +117,8 @@ public sealed class ProviderStatusTests : IClassFixture<FakedApi>
 
     private static string Provider(string name, params string[] replicas) =>
         $$"""
-        {"name":"{{name}}","kind":"{{name}}","credentials":[{"fingerprint":"f1f1f1f1","state":"ready","status":null,"since":null,"until":null}],
+        {"name":"{{name}}","kind":"{{name}}",
+        "credentials":[{"fingerprint":"f1f1f1f1","state":"ready","status":null,"since":null,"until":null}],
         "replicas":[{{string.Join(',', replicas)}}]}
         """;
 

@@ -7,7 +7,8 @@ namespace ValueCanvas.Tests.Api.RateLimiting;
 public sealed class EventReaderTests
 {
     private const string Start =
-        """data: {"type":"message_start","message":{"id":"m","content":[],"usage":{"input_tokens":10,"cache_read_input_tokens":90,"output_tokens":1}}}""";
+        """data: {"type":"message_start","message":{"id":"m","content":[],"""
+        + """ "usage":{"input_tokens":10,"cache_read_input_tokens":90,"output_tokens":1}}}""";
 
     [Fact]
     public void Note_AnthropicsOwnStream_TakesThePromptFromTheFirstEventAndTheAnswerFromTheLast()
@@ -26,7 +27,8 @@ public sealed class EventReaderTests
     {
         var reader = Read(
             """data: {"type":"message_start","message":{"usage":{"input_tokens":0,"output_tokens":0}}}""",
-            """data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":4}}""");
+            """data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"""
+            + """ "usage":{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":4}}""");
 
         Assert.Equal((10, 4), reader.Usage);
     }

@@ -15,14 +15,15 @@ public sealed class FleetTests(ServersFixture servers)
         RedisTimeout = TimeSpan.FromSeconds(10),
     };
 
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task FourInstances_UnderLoad_AdmitNoMoreThanOneWould()
     {
         await using var fleet = await LimiterFleet.StartAsync(servers.Redis, _options);
         var loads = new[] { LimitAlgorithm.TokenBucket, LimitAlgorithm.SlidingWindow, LimitAlgorithm.FixedWindow }
-            .Select(algorithm => (Algorithm: algorithm, Load: fleet.Load(LimitTestData.Policy(algorithm, 200, TimeSpan.FromSeconds(1))))).ToArray();
+            .Select(algorithm => LimitTestData.Policy(algorithm, 200, TimeSpan.FromSeconds(1)))
+            .Select(policy => (policy.Algorithm, Load: fleet.Load(policy)))
+            .ToArray();
 
         await FleetLoad.RunAsync(2.5);
 
@@ -39,7 +40,9 @@ public sealed class FleetTests(ServersFixture servers)
     [Fact]
     public async Task Concurrency_FourInstances_NeverMoreThanTheLimitAtOnce()
     {
-        var charge = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.Concurrency, 5, TimeSpan.FromSeconds(1)), prefix: _options.Prefix);
+        var charge = LimitTestData.Charge(
+            LimitTestData.Policy(LimitAlgorithm.Concurrency, 5, TimeSpan.FromSeconds(1)),
+            prefix: _options.Prefix);
         await using var fleet = await LimiterFleet.StartAsync(servers.Redis, _options);
         var (running, worst, admitted) = (0, 0, 0);
 
@@ -70,7 +73,9 @@ public sealed class FleetTests(ServersFixture servers)
     public async Task Instance_Crashes_ItsPlacesAndReservationsComeBack()
     {
         _options.LeaseLifetime = TimeSpan.FromSeconds(1);
-        var charge = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.Concurrency, 2, TimeSpan.FromSeconds(1)), prefix: _options.Prefix);
+        var charge = LimitTestData.Charge(
+            LimitTestData.Policy(LimitAlgorithm.Concurrency, 2, TimeSpan.FromSeconds(1)),
+            prefix: _options.Prefix);
         await using var other = await LimiterInstance.StartAsync(servers.Redis, _options);
         await using var crashing = await LimiterInstance.StartAsync(servers.Redis, _options);
         var tokens = LimitTestData.Charge(

@@ -180,7 +180,9 @@ public sealed class LateAnswerTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task Requests_ThatEndWhileRedisIsAway_AreSettledWhenItIsBack()
     {
-        var places = LimitTestData.Charge(LimitTestData.Policy(LimitAlgorithm.Concurrency, 1, TimeSpan.FromSeconds(1)), prefix: _options.Prefix);
+        var places = LimitTestData.Charge(
+            LimitTestData.Policy(LimitAlgorithm.Concurrency, 1, TimeSpan.FromSeconds(1)),
+            prefix: _options.Prefix);
         foreach (var mode in Enum.GetValues<TokenMode>())
         {
             var charge = Tokens(mode, 100) with { Key = $"{Tokens(mode, 1).Key}:{mode}" };

@@ -6,7 +6,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;
 
-/// <summary>Redis answers now in time and now late, at random: a limit is exceeded by no more than a quarter, a strict one by nothing.</summary>
+/// <summary>
+/// Redis answers now in time and now late, at random: a limit is exceeded by no more than a quarter, a strict one by nothing.
+/// </summary>
 public sealed class LateRedisTests(ServersFixture servers)
 {
     private const int Limit = 200;
@@ -16,7 +18,8 @@ public sealed class LateRedisTests(ServersFixture servers)
 
     private readonly RateLimitingOptions _options = new()
     {
-        Prefix = $"jitter-{Guid.NewGuid():N}", Heartbeat = TimeSpan.FromMilliseconds(100), RedisFailures = 3, MinInstances = LimiterFleet.Size,
+        Prefix = $"jitter-{Guid.NewGuid():N}", Heartbeat = TimeSpan.FromMilliseconds(100),
+        RedisFailures = 3, MinInstances = LimiterFleet.Size,
     };
 
     [Fact]

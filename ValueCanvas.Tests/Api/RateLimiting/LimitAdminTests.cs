@@ -104,7 +104,9 @@ public sealed class LimitAdminTests(MigratedDatabase database) : IClassFixture<M
         using (var put = await PutAsync("models", $$"""
             {"limit":1,"scope":"tenant","routes":["GET /v1/models"],"overrides":[{"subject":"tenant:{{Tenants.Development}}","limit":3}]}
             """))
+        {
             Assert.Equal(HttpStatusCode.OK, put.StatusCode);
+        }
 
         var statuses = new List<int>();
         for (var i = 0; i < 4; i++)
@@ -118,8 +120,12 @@ public sealed class LimitAdminTests(MigratedDatabase database) : IClassFixture<M
         await MigratedDatabase.ExecuteAsync(database.Admin, "DELETE FROM rate_limit_logs");
         using (var put = await PutAsync("logged", """{"limit":5,"window":"01:00:00","scope":"ip","routes":["GET /v1/models"]}"""))
             Assert.Equal(HttpStatusCode.OK, put.StatusCode);
-        using (var put = await PutAsync("shadowed", """{"limit":1,"window":"01:00:00","scope":"ip","shadow":true,"routes":["GET /v1/models"]}"""))
+        using (var put = await PutAsync(
+            "shadowed", """{"limit":1,"window":"01:00:00","scope":"ip","shadow":true,"routes":["GET /v1/models"]}"""))
+        {
             Assert.Equal(HttpStatusCode.OK, put.StatusCode);
+        }
+
         for (var i = 0; i < 8; i++)
             await StatusAsync(_one);
 
@@ -158,7 +164,8 @@ public sealed class LimitAdminTests(MigratedDatabase database) : IClassFixture<M
     private Task<HttpResponseMessage> PutAsync(string name, string body) =>
         _one.Client.PutAsync($"/api/admin/limits/{name}", new StringContent(body, Encoding.UTF8, "application/json"), Cancel);
 
-    private static async Task<JsonElement> DataAsync(HttpResponseMessage response) => (await ApiHost.JsonAsync(response)).GetProperty("data");
+    private static async Task<JsonElement> DataAsync(HttpResponseMessage response) =>
+        (await ApiHost.JsonAsync(response)).GetProperty("data");
 
     private static async Task<int> StatusAsync(ApiHost api)
     {

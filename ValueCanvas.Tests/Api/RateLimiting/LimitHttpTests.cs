@@ -125,7 +125,9 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
         await using var api = Host(cache: true, Policy("p", ("Limit", "1"), ("Scope", "tenant+model"), ("Routes:0", "/v1")));
         foreach (var (model, status) in new[] { ("a", 200), ("b", 200), ("a", 429), ("b", 429) })
         {
-            using var response = await api.PostAsync("/v1/chat/completions", Chat.Replace("\"m\"", $"\"{model}\"", StringComparison.Ordinal));
+            using var response = await api.PostAsync(
+                "/v1/chat/completions",
+                Chat.Replace("\"m\"", $"\"{model}\"", StringComparison.Ordinal));
             Assert.Equal(status, (int)response.StatusCode);
         }
     }
@@ -233,7 +235,8 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
     {
         var services = new ServiceCollection();
         services.AddSingleton<IConfiguration>(new ConfigurationBuilder()
-            .AddInMemoryCollection(Policy("p", (key, value)).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build());
+            .AddInMemoryCollection(Policy("p", (key, value)).Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value)))
+            .Build());
         services.AddRateLimiting();
         using var provider = services.BuildServiceProvider();
 

@@ -9,7 +9,8 @@ namespace ValueCanvas.Tests.Api.RateLimiting;
 internal static class LimitTestData
 {
     public static LimitPolicy Policy(
-        LimitAlgorithm algorithm, long limit, TimeSpan window, double burst = 1, LimitUnit unit = LimitUnit.Requests, TokenMode mode = default) =>
+        LimitAlgorithm algorithm, long limit, TimeSpan window, double burst = 1,
+        LimitUnit unit = LimitUnit.Requests, TokenMode mode = default) =>
         new(algorithm.ToString().ToLowerInvariant(), algorithm, unit, LimitScope.Caller, limit, window) { Burst = burst, Mode = mode };
 
     public static Charge Charge(LimitPolicy policy, long cost = 1, string prefix = "test", string subject = "one") => new(
@@ -57,7 +58,9 @@ internal sealed class AdmittedLog
     {
         for (var i = 0; i < _admitted.Count; i++)
         {
-            var sum = _admitted.Where(entry => entry.At >= _admitted[i].At && entry.At < _admitted[i].At + window).Sum(entry => entry.Amount);
+            var sum = _admitted
+                .Where(entry => entry.At >= _admitted[i].At && entry.At < _admitted[i].At + window)
+                .Sum(entry => entry.Amount);
             Assert.True(sum <= limit, $"{sum} in one window, at most {limit}");
         }
     }

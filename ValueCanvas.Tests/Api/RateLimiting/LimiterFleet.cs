@@ -29,7 +29,9 @@ internal sealed class LimiterFleet(LimiterInstance[] instances, string prefix) :
     }
 }
 
-/// <summary>Every client asks again soon after its answer. Others beside them only wait for a timer, as long as a call to Redis may take.</summary>
+/// <summary>
+/// Every client asks again soon after its answer. Others beside them only wait for a timer, as long as a call to Redis may take.
+/// </summary>
 internal sealed class FleetLoad
 {
     private static readonly TimeSpan Breath = TimeSpan.FromMilliseconds(10);

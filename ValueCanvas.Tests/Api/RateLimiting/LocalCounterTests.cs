@@ -70,7 +70,9 @@ public sealed class LocalCounterTests
         Assert.True(told > Histories);
     }
 
-    /// <summary>What is reserved and given back later must never let more be used than if the true amount had been charged at once.</summary>
+    /// <summary>
+    /// What is reserved and given back later must never let more be used than if the true amount had been charged at once.
+    /// </summary>
     [Theory]
     [InlineData(nameof(LimitAlgorithm.TokenBucket))]
     [InlineData(nameof(LimitAlgorithm.SlidingWindow))]

@@ -121,7 +121,9 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
             [.. Enumerable.Range(0, 40).Select(i => i % 2 == 0 ? Question($"a{i}", one, many) : Question($"b{i}", many))]);
 
         // Ten of the first kind, and of the second as many as the tokens of both allow.
-        Assert.Equal(Enumerable.Range(0, 20).Select(i => i < 10), answers.Where((_, i) => i % 2 == 0).Select(answer => answer.Decision.Allowed));
+        Assert.Equal(
+            Enumerable.Range(0, 20).Select(i => i < 10),
+            answers.Where((_, i) => i % 2 == 0).Select(answer => answer.Decision.Allowed));
         Assert.All(answers.Where((_, i) => i % 2 == 1), answer => Assert.True(answer.Decision.Allowed));
         Assert.Equal(5000 - 30 * 100, answers[^1].Decision.Readings[0].Remaining);
         Assert.Equal(30, await Database.SortedSetLengthAsync(KeyNames.Records(many.Key)));
@@ -213,7 +215,8 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
     private static ChargeQuestion Question(string id, params Charge[] charges) =>
         new(charges, id, Lifetime(charges[0]), new long[charges.Length], IsAdmitted: false);
 
-    private Task<long[]> SettleAsync(Charge charge, Reading reading, long used, long epoch) => SettleAsync("id", charge, reading, used, epoch);
+    private Task<long[]> SettleAsync(Charge charge, Reading reading, long used, long epoch) =>
+        SettleAsync("id", charge, reading, used, epoch);
 
     // Without time and epoch.
     private async Task<long[]> SettleAsync(string id, Charge charge, Reading reading, long used, long epoch) => (await RedisScript.Settle.RunAsync(
@@ -225,7 +228,8 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
         ]))[2..];
 
     // Histories run longer than a crash would be noticed, and nobody renews there: only the tests of a crash have short lives.
-    private static long Lifetime(Charge charge) => charge.Subject.StartsWith('s') && charge.Subject.Length < 4 ? 3_600_000_000_000 : 30_000_000;
+    private static long Lifetime(Charge charge) =>
+        charge.Subject.StartsWith('s') && charge.Subject.Length < 4 ? 3_600_000_000_000 : 30_000_000;
 
     private async Task AdvanceAsync(long micros)
     {

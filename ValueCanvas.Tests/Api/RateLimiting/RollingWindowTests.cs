@@ -5,7 +5,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Api.RateLimiting;
 
-/// <summary>Whatever the arrival times, every window of a policy's length is looked at, wherever it begins, and holds no more than the limit.</summary>
+/// <summary>
+/// Whatever the arrival times, every window of a policy's length is looked at, wherever it begins, and holds no more than the limit.
+/// </summary>
 public sealed class RollingWindowTests(ServersFixture servers)
 {
     private const int Limit = 20;

@@ -167,7 +167,10 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
     // Each of these uses 10 tokens (or what is said) in one of the ways that there are.
     [Theory]
     [InlineData("/v1/chat/completions", """{"model":"m","max_tokens":500,"messages":[{"role":"user","content":"Hi"}]}""", 10)]
-    [InlineData("/v1/chat/completions", """{"model":"m","max_tokens":500,"stream":true,"stream_options":{"include_usage":true},"messages":[]}""", 9)]
+    [InlineData(
+        "/v1/chat/completions",
+        """{"model":"m","max_tokens":500,"stream":true,"stream_options":{"include_usage":true},"messages":[]}""",
+        9)]
     [InlineData("/v1/completions", """{"model":"m","prompt":"Hi","max_tokens":500}""", 10)]
     [InlineData("/v1/embeddings", """{"model":"m","input":"Hi"}""", 10)]
     [InlineData("/api/llm/chat", """{"prompt":"Hi","maxTokens":500}""", 10)]
@@ -278,7 +281,8 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
     {
         _inference.Answer = context => FakeInference.Text(context, 200, FakeInference.Completion("Hello."));
         await using var api = Host(Tokens("estimate", 1_000_000));
-        var body = Encoding.UTF8.GetBytes("{ \"model\" : \"m\",\n\"messages\":[{\"role\":\"user\",\"content\":\"" + new string('é', 40_000) + "\"}] }");
+        var body = Encoding.UTF8.GetBytes(
+            "{ \"model\" : \"m\",\n\"messages\":[{\"role\":\"user\",\"content\":\"" + new string('é', 40_000) + "\"}] }");
         using var response = await api.PostAsync("/v1/chat/completions", body);
         using var garbage = await api.PostAsync("/v1/chat/completions", [0, 255, 7], type: null);
 

@@ -11,7 +11,8 @@ public sealed class SecretBoxTests
     private readonly SecretBox _box = With("the first secret of this installation");
 
     [Fact]
-    public void Open_WhatWasSealed_IsTheSecret() => Assert.Equal(Secret, _box.Open("provider-key", "row 1", _box.Seal("provider-key", "row 1", Secret)));
+    public void Open_WhatWasSealed_IsTheSecret() =>
+        Assert.Equal(Secret, _box.Open("provider-key", "row 1", _box.Seal("provider-key", "row 1", Secret)));
 
     [Fact]
     public void Seal_Twice_IsNeverTheSame() => Assert.NotEqual(_box.Seal("p", "r", Secret), _box.Seal("p", "r", Secret));
@@ -49,7 +50,8 @@ public sealed class SecretBoxTests
 
     [Fact]
     public void Open_SealedUnderAnotherSecret_IsRefused() =>
-        Assert.ThrowsAny<CryptographicException>(() => With("the second secret of this installation").Open("p", "r", _box.Seal("p", "r", Secret)));
+        Assert.ThrowsAny<CryptographicException>(
+            () => With("the second secret of this installation").Open("p", "r", _box.Seal("p", "r", Secret)));
 
     [Fact]
     public void DeriveKey_DiffersByPurposeAndSecretAlone()

@@ -204,7 +204,6 @@ public sealed class BooksTests(ServersFixture servers) : IAsyncLifetime
     private Task<HttpResponseMessage> PutAsync(string path, string json) =>
         _api.Client.PutAsync(path, new StringContent(json, Encoding.UTF8, "application/json"), Cancellation);
 
-    private Task<double> ProducedAsync() => _simulator.MetricAsync("vllm:generation_tokens_total");
 
     private async Task<T> ScalarAsync<T>(string sql)
     {

@@ -89,7 +89,9 @@ public sealed class KilledApiTests(ServersFixture servers)
                 var text = await response.Content.ReadAsStringAsync(cancellationToken);
                 if (response.StatusCode == HttpStatusCode.OK && (stream.Length == 0 || text.EndsWith("data: [DONE]\n\n",
                     StringComparison.Ordinal)))
+                {
                     whole.Enqueue(model);
+                }
             }
             catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
             {

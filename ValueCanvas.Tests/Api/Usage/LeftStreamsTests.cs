@@ -10,8 +10,8 @@ using ValueCanvas.Tests.VllmSimulator;
 namespace ValueCanvas.Tests.Api.Usage;
 
 /// <summary>
-/// Streams that are left, through Api, proxy and simulator as they are. The simulator's steps are long beside the way that a word of it takes on
-/// a busy machine, so that what is asked can be held to the step.
+/// Streams that are left, through Api, proxy and simulator as they are. The simulator's steps are long beside the way that a word of it
+/// takes on a busy machine, so that what is asked can be held to the step.
 /// </summary>
 public sealed class LeftStreamsTests(ServersFixture servers) : IAsyncLifetime
 {
@@ -20,7 +20,8 @@ public sealed class LeftStreamsTests(ServersFixture servers) : IAsyncLifetime
 
     private static readonly string Stream =
         $$"""
-        {"model":"default","stream":true,"max_tokens":{{Tokens}},"ignore_eos":true,"messages":[{"role":"user","content":"Tell me about tea."}]}
+        {"model":"default","stream":true,"max_tokens":{{Tokens}},"ignore_eos":true,
+        "messages":[{"role":"user","content":"Tell me about tea."}]}
         """;
 
     private SimulatorServer _simulator = null!;
@@ -35,7 +36,8 @@ public sealed class LeftStreamsTests(ServersFixture servers) : IAsyncLifetime
         _simulator = SimulatorServer.Start(("ZeroDelay", "false"), ("StepBaseMilliseconds", "400"));
         _proxy = ProxyHost.Start(
             [_simulator.Address.ToString().TrimEnd('/')],
-            ("Inference:DefaultModel", SimulatorServer.Model), ("Inference:InternalKey", InternalKey), ("Inference:Hedging:Enabled", "false"));
+            ("Inference:DefaultModel", SimulatorServer.Model), ("Inference:InternalKey", InternalKey),
+            ("Inference:Hedging:Enabled", "false"));
         _admin = await servers.CreateDatabaseAsync("left");
         _api = new ApiHost(
             _proxy.Client.BaseAddress!.ToString().TrimEnd('/'), await ApiDatabase.MigrateAsync(_admin), servers.Redis,
@@ -67,7 +69,9 @@ public sealed class LeftStreamsTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(
             "cancelled running, completed reported",
             await ScalarAsync<string>("SELECT string_agg(DISTINCT status || ' ' || usage_source, ', ') FROM llm_usage"));
-        Assert.Equal((streams - left) * Tokens, await ScalarAsync<long>("SELECT sum(output_tokens) FROM llm_usage WHERE status = 'completed'"));
+        Assert.Equal(
+            (streams - left) * Tokens,
+            await ScalarAsync<long>("SELECT sum(output_tokens) FROM llm_usage WHERE status = 'completed'"));
         Assert.InRange(produced - await ScalarAsync<long>("SELECT sum(output_tokens) FROM llm_usage"), 0, left);
 
         // 2. All that run are left at once.

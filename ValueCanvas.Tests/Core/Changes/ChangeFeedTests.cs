@@ -7,7 +7,9 @@ using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Changes;
 
-/// <summary>Whoever remembers something of the database is told of changes at once, and asks besides. Time stands still unless it is moved.</summary>
+/// <summary>
+/// Whoever remembers something of the database is told of changes at once, and asks besides. Time stands still unless it is moved.
+/// </summary>
 public sealed class ChangeFeedTests(MigratedDatabase database) : IClassFixture<MigratedDatabase>
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);

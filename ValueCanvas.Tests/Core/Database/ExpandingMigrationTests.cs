@@ -7,8 +7,8 @@ using ValueCanvas.Core.Database;
 namespace ValueCanvas.Tests.Core.Database;
 
 /// <summary>
-/// While a new build replaces the old one both use the database, so a migration adds and takes nothing away that the build before it needs. One
-/// that does, when no such build runs any more, has a name that ends in <c>Contract</c>, and does nothing else.
+/// While a new build replaces the old one both use the database, so a migration adds and takes nothing away that the build before it needs.
+/// One that does, when no such build runs any more, has a name that ends in <c>Contract</c>, and does nothing else.
 /// </summary>
 public sealed partial class ExpandingMigrationTests
 {
@@ -23,9 +23,11 @@ public sealed partial class ExpandingMigrationTests
         Assert.NotEmpty(migrations);
 
         foreach (var migration in migrations.Where(Counts))
+        {
             Assert.True(
                 Breach(SqlOf(migration)) is not { } breach,
                 $"{migration.Name} would break the build before it: {Breach(SqlOf(migration))}. See docs/rolling-updates.md.");
+        }
     }
 
     [Theory]
@@ -55,7 +57,10 @@ public sealed partial class ExpandingMigrationTests
         && !migration.Name.EndsWith("Contract", StringComparison.Ordinal);
 
     private static string SqlOf(Type migration) => string.Join(
-        ";\n", ((Migration)Activator.CreateInstance(migration, nonPublic: true)!).UpOperations.Cast<SqlOperation>().Select(operation => operation.Sql));
+        ";\n",
+        ((Migration)Activator.CreateInstance(migration, nonPublic: true)!).UpOperations
+            .Cast<SqlOperation>()
+            .Select(operation => operation.Sql));
 
     /// <summary>The first piece of a text that takes something away; null where none does.</summary>
     private static string? Breach(string sql)
@@ -68,9 +73,13 @@ public sealed partial class ExpandingMigrationTests
             if (AlterTakesAway().Match(alter.Value) is { Success: true } inside)
                 return inside.Value;
             foreach (Match added in AddsColumn().Matches(alter.Value))
+            {
                 if (added.Value.Contains("NOT NULL", StringComparison.OrdinalIgnoreCase)
                     && !added.Value.Contains("DEFAULT", StringComparison.OrdinalIgnoreCase))
+                {
                     return added.Value.Trim();
+                }
+            }
         }
 
         return null;
@@ -86,11 +95,15 @@ public sealed partial class ExpandingMigrationTests
     private static partial Regex AlterTable();
 
     [GeneratedRegex(
-        @"(\bALTER\s+(COLUMN\s+)?\w+\s+(SET\s+NOT\s+NULL|(SET\s+DATA\s+)?TYPE)\b)|((?<=\w\s+|,\s*)DROP\s+(?!NOT\b|DEFAULT\b|CONSTRAINT\b|EXPRESSION\b|IDENTITY\b)\w+)",
+        @"(\bALTER\s+(COLUMN\s+)?\w+\s+(SET\s+NOT\s+NULL|(SET\s+DATA\s+)?TYPE)\b)"
+        + @"|((?<=\w\s+|,\s*)DROP\s+(?!NOT\b|DEFAULT\b|CONSTRAINT\b|EXPRESSION\b|IDENTITY\b)\w+)",
         RegexOptions.IgnoreCase)]
     private static partial Regex AlterTakesAway();
 
     // A comma within parentheses or quotes does not end it, where it is balanced.
-    [GeneratedRegex(@"\bADD\s+(COLUMN\s+)?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b|EXCLUDE\b)\w+([^,(';]|\([^)]*\)|'[^']*')*", RegexOptions.IgnoreCase)]
+    [GeneratedRegex(
+        @"\bADD\s+(COLUMN\s+)?(?!CONSTRAINT\b|CHECK\b|UNIQUE\b|PRIMARY\b|FOREIGN\b|EXCLUDE\b)\w+"
+        + @"([^,(';]|\([^)]*\)|'[^']*')*",
+        RegexOptions.IgnoreCase)]
     private static partial Regex AddsColumn();
 }

@@ -106,7 +106,8 @@ internal sealed class FakeInference : IAsyncDisposable
     public static string Chunk(string? content, string? finishReason = null) =>
         $$$"""
         {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"fake-model","choices":[{"index":0,"delta":{"content":
-        {{{System.Text.Json.JsonSerializer.Serialize(content)}}}},"finish_reason":{{{(finishReason is null ? "null" : $"\"{finishReason}\"")}}}}],"usage":null}
+        {{{System.Text.Json.JsonSerializer.Serialize(content)}}}},
+        "finish_reason":{{{(finishReason is null ? "null" : $"\"{finishReason}\"")}}}}],"usage":null}
         """.ReplaceLineEndings("");
 
     public static string UsageChunk() =>

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
@@ -7,30 +5,11 @@ using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Core.Jobs;
 
-/// <summary>Successes in groups. Each test has a database of its own: a claim takes whatever is due.</summary>
-public sealed class JobCompletionsTests(Infrastructure.ServersFixture servers) : IAsyncLifetime
+/// <summary>Successes in groups.</summary>
+public sealed class JobCompletionsTests(Infrastructure.ServersFixture servers) : QueueTests(servers)
 {
     private const int Jobs = 40;
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(5);
-
-    private readonly MigratedDatabase _database = new(servers);
-    private IHost _host = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private JobLeases Leases => _host.Services.GetRequiredService<JobLeases>();
-
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _host = _database.Services();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _host.Dispose();
-        await _database.DisposeAsync();
-    }
 
     [Fact]
     public async Task CompleteAsync_ManyAtOnceAndSomeLostTheirLease_TheOthersCountWithTheirOwnResults()
@@ -39,7 +18,10 @@ public sealed class JobCompletionsTests(Infrastructure.ServersFixture servers) :
         var lost = jobs.Where((_, index) => index % 7 == 3).ToArray();
         await MigratedDatabase.ExecuteAsync(
             _database.Admin,
-            $"UPDATE llm_jobs SET lease_expires_at = now() - interval '1 s' WHERE id IN ({string.Join(", ", lost.Select(job => $"'{job.Id}'"))})");
+            $"""
+             UPDATE llm_jobs SET lease_expires_at = now() - interval '1 s'
+             WHERE id IN ({string.Join(", ", lost.Select(job => $"'{job.Id}'"))})
+             """);
         await Leases.RescueAsync(Jobs, 3, Cancel);
 
         var held = await Task.WhenAll(jobs.Select(job => Leases.CompleteAsync(job, $$"""{"of":"{{job.Id}}"}""", null, Cancel)));
@@ -89,7 +71,8 @@ public sealed class JobCompletionsTests(Infrastructure.ServersFixture servers) :
         async Task<bool?> EarlierAsync(long lease)
         {
             await using var source = NpgsqlDataSource.Create(_database.Admin);
-            await using var command = source.CreateCommand($"SELECT earlier FROM complete_llm_jobs(ARRAY['{job.Id}'::uuid], ARRAY[{lease}], ARRAY['1'])");
+            await using var command = source.CreateCommand(
+                $"SELECT earlier FROM complete_llm_jobs(ARRAY['{job.Id}'::uuid], ARRAY[{lease}], ARRAY['1'])");
             return (bool?)await command.ExecuteScalarAsync(Cancel);
         }
     }

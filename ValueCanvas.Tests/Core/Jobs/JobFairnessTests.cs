@@ -1,38 +1,17 @@
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Core.Jobs;
 
-/// <summary>Whose job is next. Each test has a database of its own: a claim takes whatever is due.</summary>
-public sealed class JobFairnessTests(Infrastructure.ServersFixture servers) : IAsyncLifetime
+/// <summary>Whose job is next.</summary>
+public sealed class JobFairnessTests(Infrastructure.ServersFixture servers) : QueueTests(servers)
 {
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(5);
-
-    private readonly MigratedDatabase _database = new(servers);
-    private IHost _host = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private JobLeases Leases => _host.Services.GetRequiredService<JobLeases>();
 
     private static Guid A => Tenants.Development;
 
     private Guid B => _database.OtherTenant;
-
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _host = _database.Services();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _host.Dispose();
-        await _database.DisposeAsync();
-    }
 
     [Fact]
     public async Task ClaimAsync_OneTenantHasManyWaiting_AnothersFewAreNextTurnForTurn()
@@ -93,7 +72,8 @@ public sealed class JobFairnessTests(Infrastructure.ServersFixture servers) : IA
             {
                 var jobs = await Leases.ClaimAsync($"w{worker}", 4, Long, Cancel);
                 idle = jobs.Count == 0 ? idle + 1 : 0;
-                await using var count = source.CreateCommand($"SELECT count(*) FROM llm_jobs WHERE state = 'running' AND tenant_id = '{A}'");
+                await using var count = source.CreateCommand(
+                    $"SELECT count(*) FROM llm_jobs WHERE state = 'running' AND tenant_id = '{A}'");
                 InterlockedMax(ref most, (long)(await count.ExecuteScalarAsync(Cancel))!);
                 foreach (var job in jobs)
                     Assert.True(await Leases.CompleteAsync(job, "{}", null, Cancel));
@@ -187,7 +167,8 @@ public sealed class JobFairnessTests(Infrastructure.ServersFixture servers) : IA
 
     private Task<IReadOnlyList<Job>> ClaimAsync(int count) => Leases.ClaimAsync("w", count, Long, Cancel);
 
-    private Task SubmitAsync(Guid tenant, int count, string priority = "3", string runAt = "now()", string type = "t") => MigratedDatabase.ExecuteAsync(
+    private Task SubmitAsync(
+        Guid tenant, int count, string priority = "3", string runAt = "now()", string type = "t") => MigratedDatabase.ExecuteAsync(
         _database.Admin,
         $$"""
           INSERT INTO llm_jobs (id, tenant_id, type, args, priority, run_at)

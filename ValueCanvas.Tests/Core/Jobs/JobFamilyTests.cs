@@ -1,5 +1,4 @@
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Core.Database;
@@ -9,30 +8,11 @@ using ValueCanvas.Tests.Core.Database;
 namespace ValueCanvas.Tests.Core.Jobs;
 
 /// <summary>Parents and children where several ends come at once; <see cref="JobModelTests"/> has them one after another.</summary>
-public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : IAsyncLifetime
+public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : QueueTests(servers)
 {
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(30);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private static readonly JobError Error = new("some_code", "Some message.");
-
-    private readonly MigratedDatabase _database = new(servers);
-    private IHost _host = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private JobLeases Leases => _host.Services.GetRequiredService<JobLeases>();
-
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _host = _database.Services();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _host.Dispose();
-        await _database.DisposeAsync();
-    }
 
     [Fact]
     public async Task Parent_ItsLastChildrenEndAtOnce_StartsOnce()
@@ -63,7 +43,8 @@ public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : IAsy
             var parents = new[] { await SubmitAsync(ChildFailures.Fail, 3), await SubmitAsync(ChildFailures.Continue, 3) };
             var children = await Leases.ClaimAsync("w", 4, Long, Cancel);
             await MigratedDatabase.ExecuteAsync(
-                _database.Admin, "UPDATE llm_jobs SET lease_expires_at = now() - interval '1 s' WHERE state = 'running' AND id::text < '8'");
+                _database.Admin,
+                "UPDATE llm_jobs SET lease_expires_at = now() - interval '1 s' WHERE state = 'running' AND id::text < '8'");
 
             // Ends of every kind: one's own, a rescue, a call-off, while leases are renewed.
             await Task.WhenAll(
@@ -94,7 +75,11 @@ public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : IAsy
             await busy.OpenAsync(Cancel);
             await using var transaction = await busy.BeginTransactionAsync(Cancel);
             await using var hold = new NpgsqlCommand(
-                $"SELECT 1 FROM llm_jobs WHERE id = (SELECT max(id::text)::uuid FROM llm_jobs WHERE parent_id = '{parent}') FOR UPDATE", busy);
+                $"""
+                 SELECT 1 FROM llm_jobs
+                 WHERE id = (SELECT max(id::text)::uuid FROM llm_jobs WHERE parent_id = '{parent}') FOR UPDATE
+                 """,
+                busy);
             await hold.ExecuteNonQueryAsync(Cancel);
 
             await control.CancelAsync(Tenants.Development, parent, (_, _) => Task.CompletedTask, Cancel).WaitAsync(Patience, Cancel);
@@ -104,18 +89,23 @@ public sealed class JobFamilyTests(Infrastructure.ServersFixture servers) : IAsy
 
         Assert.Equal(1, await Leases.CancelOrphansAsync(100, Cancel));
         Assert.Equal("cancelled,cancelled", await ChildrenAsync(parent));
-        Assert.Equal("parent_ended", await _database.ScalarAsync<string>($"SELECT min(error_code) FROM llm_jobs WHERE parent_id = '{parent}'"));
+        Assert.Equal(
+            "parent_ended",
+            await _database.ScalarAsync<string>($"SELECT min(error_code) FROM llm_jobs WHERE parent_id = '{parent}'"));
     }
 
     [Fact]
     public async Task Parent_DeadlinePassesWhileItWaits_FailsWithItsChildren()
     {
         var parent = await SubmitAsync(ChildFailures.Continue, 2);
-        await MigratedDatabase.ExecuteAsync(_database.Admin, $"UPDATE llm_jobs SET deadline_at = now() - interval '1 s' WHERE id = '{parent}'");
+        await MigratedDatabase.ExecuteAsync(
+            _database.Admin, $"UPDATE llm_jobs SET deadline_at = now() - interval '1 s' WHERE id = '{parent}'");
 
         Assert.Equal(1, await Leases.ExpireAsync(100, Cancel));
 
-        Assert.Equal("failed deadline_exceeded", await _database.ScalarAsync<string>($"SELECT state || ' ' || error_code FROM llm_jobs WHERE id = '{parent}'"));
+        Assert.Equal(
+            "failed deadline_exceeded",
+            await _database.ScalarAsync<string>($"SELECT state || ' ' || error_code FROM llm_jobs WHERE id = '{parent}'"));
         Assert.Equal("cancelled,cancelled", await ChildrenAsync(parent));
     }
 

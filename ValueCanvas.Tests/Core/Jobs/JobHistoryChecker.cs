@@ -21,8 +21,10 @@ internal static class JobHistoryChecker
             IsolationLevel.RepeatableRead, TestContext.Current.CancellationToken);
         var events = await ReadAsync(
             connection, "SELECT job_id, event, state, attempt, run_lease, worker_id FROM llm_job_events ORDER BY job_id, id",
-            row => (Job: row.GetGuid(0), Event: row.GetString(1), State: row.GetString(2), Attempt: row.GetInt32(3), Lease: row.GetInt64(4)));
-        var results = (await ReadAsync(connection, "SELECT job_id, run_lease FROM llm_job_results", row => (row.GetGuid(0), row.GetInt64(1))))
+            row => (
+                Job: row.GetGuid(0), Event: row.GetString(1), State: row.GetString(2), Attempt: row.GetInt32(3), Lease: row.GetInt64(4)));
+        var results = (await ReadAsync(
+            connection, "SELECT job_id, run_lease FROM llm_job_results", row => (row.GetGuid(0), row.GetInt64(1))))
             .ToDictionary(row => row.Item1, row => row.Item2);
         var states = (await ReadAsync(connection, "SELECT id, state FROM llm_jobs", row => (row.GetGuid(0), row.GetString(1))))
             .ToDictionary(row => row.Item1, row => row.Item2);
@@ -33,7 +35,9 @@ internal static class JobHistoryChecker
             var steps = history.ToList();
             Check(steps[0].Event == "submitted" && steps.Count(step => step.Event == "submitted") == 1, "is not submitted first and once");
             Check(steps.Count(step => Ended.Contains(step.State)) <= 1, "ended more than once");
-            Check(steps.FindIndex(step => Ended.Contains(step.State)) is var end && (end < 0 || end == steps.Count - 1), "changed after its end");
+            Check(
+                steps.FindIndex(step => Ended.Contains(step.State)) is var end && (end < 0 || end == steps.Count - 1),
+                "changed after its end");
             Check(states.GetValueOrDefault(history.Key) == steps[^1].State, "is in a state that its history does not tell");
             for (var i = 1; i < steps.Count; i++)
             {
@@ -68,8 +72,8 @@ internal static class JobHistoryChecker
     }
 
     /// <summary>
-    /// What is wrong with the bill of jobs that asked one question each: whoever succeeded pays one answer, nobody pays two, and the daily sums
-    /// are those of the rows.
+    /// What is wrong with the bill of jobs that asked one question each: whoever succeeded pays one answer, nobody pays two, and the daily
+    /// sums are those of the rows.
     /// </summary>
     /// <param name="connectionString">As superuser.</param>
     /// <param name="ended">Jobs whose rows must be there by now.</param>

@@ -25,7 +25,9 @@ public sealed class JobHistoryCheckerTests(MigratedDatabase database) : IClassFi
     [InlineData(Event + " 'claimed', 'running', 3, 3 FROM llm_jobs", "changed after its end")]
     [InlineData("UPDATE llm_jobs SET state = 'cancelled'", "is in a state that its history does not tell")]
     [InlineData("DELETE FROM llm_job_events WHERE event = 'rescued'", "was claimed while it ran")]
-    [InlineData("UPDATE llm_job_events SET run_lease = 1 WHERE event IN ('claimed', 'succeeded')", "under a lease that was given out before")]
+    [InlineData(
+        "UPDATE llm_job_events SET run_lease = 1 WHERE event IN ('claimed', 'succeeded')",
+        "under a lease that was given out before")]
     [InlineData("UPDATE llm_job_events SET run_lease = 9 WHERE event = 'succeeded'", "was succeeded under a lease that nobody had")]
     [InlineData("DELETE FROM llm_job_events WHERE event = 'claimed'", "was succeeded while it did not run")]
     [InlineData("DELETE FROM llm_job_results", "has a result without a success, or a success without a result")]
@@ -33,7 +35,9 @@ public sealed class JobHistoryCheckerTests(MigratedDatabase database) : IClassFi
     [InlineData("DELETE FROM llm_usage", "pays nothing")]
     [InlineData("UPDATE llm_usage SET cost = 0", "pays nothing")]
     [InlineData("UPDATE llm_usage SET cost = 7 WHERE cost > 0", "the daily sums are not those of the rows")]
-    [InlineData("DROP INDEX llm_usage_one_charge; UPDATE llm_usage SET cost = 0.25; UPDATE llm_usage SET job_id = (SELECT id FROM llm_jobs)",
+    [InlineData(
+        "DROP INDEX llm_usage_one_charge; UPDATE llm_usage SET cost = 0.25; "
+        + "UPDATE llm_usage SET job_id = (SELECT id FROM llm_jobs)",
         "pays 2 answers")]
     public async Task Checker_HistoryWasDoctored_SaysSo(string how, string? found)
     {
@@ -70,9 +74,11 @@ public sealed class JobHistoryCheckerTests(MigratedDatabase database) : IClassFi
         await database.ScalarAsync<int>(
             $"""
              SELECT record_usage(jsonb_agg(jsonb_build_object(
-                 'id', gen_random_uuid(), 'tenant_id', '{Tenants.Development}', 'created_at', now(), 'job_id', '{job.Id}', 'job_question', 0,
+                 'id', gen_random_uuid(), 'tenant_id', '{Tenants.Development}', 'created_at', now(),
+                 'job_id', '{job.Id}', 'job_question', 0,
                  'route', 'worker/t', 'streamed', true, 'status', 'completed', 'cache', 'bypass', 'input_tokens', 1, 'cached_tokens', 0,
-                 'output_tokens', 1, 'reasoning_tokens', 0, 'usage_source', 'reported', 'cost', 0.5, 'replica_seconds', 0, 'latency_ms', 1)))
+                 'output_tokens', 1, 'reasoning_tokens', 0, 'usage_source', 'reported', 'cost', 0.5,
+                 'replica_seconds', 0, 'latency_ms', 1)))
              FROM generate_series(1, 2)
              """);
         return job.Id;

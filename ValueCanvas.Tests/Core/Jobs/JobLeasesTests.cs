@@ -1,6 +1,5 @@
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
 using ValueCanvas.Core.Canvases;
 using ValueCanvas.Core.Database;
@@ -9,34 +8,13 @@ using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Core.Jobs;
 
-/// <summary>Each test has a database of its own: a claim takes whatever is due.</summary>
-public sealed class JobLeasesTests(Infrastructure.ServersFixture servers) : IAsyncLifetime
+/// <summary>What a lease grants, and how it ends.</summary>
+public sealed class JobLeasesTests(Infrastructure.ServersFixture servers) : QueueTests(servers)
 {
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(5);
     // Over by the time the next statement runs, by the database's own clock.
     private static readonly TimeSpan Over = TimeSpan.FromMicroseconds(1);
     private static readonly JobError Error = new("some_code", "Some message.");
-
-    private readonly MigratedDatabase _database = new(servers);
-    private IHost _host = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private JobLeases Leases => _host.Services.GetRequiredService<JobLeases>();
-
-    private JobStore Store => _host.Services.GetRequiredService<JobStore>();
-
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _host = _database.Services();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _host.Dispose();
-        await _database.DisposeAsync();
-    }
 
     [Fact]
     public async Task ClaimAsync_ManyWorkersAtOnce_GiveEveryJobToExactlyOne()

@@ -1,6 +1,5 @@
 using System.Globalization;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Npgsql;
 using ValueCanvas.Api.Jobs;
 using ValueCanvas.Core.Database;
@@ -13,30 +12,13 @@ namespace ValueCanvas.Tests.Core.Jobs;
 /// Random sequences of what clients, workers and rescuers do, on PostgreSQL and on a model of a dozen lines; after each step both must have
 /// answered the same and be in the same state. Workers remember every lease that they ever had, and use old ones as gladly as new ones.
 /// </summary>
-public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyncLifetime
+public sealed class JobModelTests(Infrastructure.ServersFixture servers) : QueueTests(servers)
 {
     private const int MaxCrashes = 3;
     private const int Steps = 120;
 
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(30);
     private static readonly JobError Error = new("some_code", "Some message.");
-
-    private readonly MigratedDatabase _database = new(servers);
-    private IHost _host = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _host = _database.Services();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _host.Dispose();
-        await _database.DisposeAsync();
-    }
 
     [Theory]
     [InlineData(1)]
@@ -90,7 +72,8 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
                 14 when model.Count > 0 => await CancelAsync(model.ElementAt(random.Next(model.Count))),
                 <= 5 => await ClaimAsync(),
                 6 when job is not null => await WriteAsync("complete", model[job.Id].End(job, "succeeded"), () => CompleteAsync(job)),
-                7 when job is not null => await WriteAsync("fail", model[job.Id].End(job, "failed"), () => leases.FailAsync(job, Error, Cancel)),
+                7 when job is not null => await WriteAsync(
+                    "fail", model[job.Id].End(job, "failed"), () => leases.FailAsync(job, Error, Cancel)),
                 8 when job is not null => await WriteAsync(
                     "retry", model[job.Id].Wait(job, "retryable", 0), () => leases.RetryAsync(job, Error, TimeSpan.Zero, Cancel)),
                 9 when job is not null => await WriteAsync(
@@ -186,13 +169,17 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         {
             await using var command = admin.CreateCommand(
                 """
-                SELECT coalesce(string_agg(id || ' ' || state || ' ' || attempt || ' ' || run_lease || ' ' || crash_count, E'\n' ORDER BY id), '')
+                SELECT coalesce(
+                    string_agg(id || ' ' || state || ' ' || attempt || ' ' || run_lease || ' ' || crash_count, E'\n' ORDER BY id),
+                    '')
                 FROM llm_jobs
                 """);
             return (string)(await command.ExecuteScalarAsync(Cancel))!;
         }
 
-        string Told() => string.Join('\n', model.OrderBy(pair => pair.Key, Comparer<Guid>.Create(Compare)).Select(pair => $"{pair.Key} {pair.Value}"));
+        string Told() => string.Join(
+            '\n',
+            model.OrderBy(pair => pair.Key, Comparer<Guid>.Create(Compare)).Select(pair => $"{pair.Key} {pair.Value}"));
     }
 
     /// <summary>Puts what a careless change might make of the functions in their place.</summary>
@@ -207,7 +194,8 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : IAsyn
         var changed = name == "claim_llm_jobs"
             ? source.Replace("run_lease = j.run_lease + 1", "run_lease = greatest(j.run_lease, 1)", StringComparison.Ordinal)
             : name == "rescue_llm_jobs" ? source.Replace("AND j.lease_expires_at < clock_timestamp()", "", StringComparison.Ordinal)
-            : broken.Contains("starts", StringComparison.Ordinal) ? source.Replace("c.parent_id = NEW.parent_id", "false", StringComparison.Ordinal)
+            : broken.Contains("starts", StringComparison.Ordinal)
+                ? source.Replace("c.parent_id = NEW.parent_id", "false", StringComparison.Ordinal)
             : source.Replace("IF NEW.on_child_failure IS NOT NULL", "IF false", StringComparison.Ordinal);
         Assert.NotEqual(source, changed);
         await MigratedDatabase.ExecuteAsync(_database.Admin, changed);

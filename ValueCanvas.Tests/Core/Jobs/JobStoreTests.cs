@@ -1,33 +1,12 @@
 using System.Diagnostics;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using ValueCanvas.Core.Database;
 using ValueCanvas.Core.Jobs;
 using ValueCanvas.Tests.Core.Database;
 
 namespace ValueCanvas.Tests.Core.Jobs;
 
-public sealed class JobStoreTests(Infrastructure.ServersFixture servers) : IAsyncLifetime
+public sealed class JobStoreTests(Infrastructure.ServersFixture servers) : QueueTests(servers)
 {
-    private readonly MigratedDatabase _database = new(servers);
-    private IHost _host = null!;
-
-    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
-
-    private JobStore Store => _host.Services.GetRequiredService<JobStore>();
-
-    public async ValueTask InitializeAsync()
-    {
-        await _database.InitializeAsync();
-        _host = _database.Services();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _host.Dispose();
-        await _database.DisposeAsync();
-    }
-
     [Fact]
     public async Task EnqueueAsync_Job_IsCommittedWhenItReturns()
     {

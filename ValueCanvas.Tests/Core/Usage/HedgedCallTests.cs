@@ -47,7 +47,10 @@ public sealed class HedgedCallTests(MigratedDatabase database) : IClassFixture<M
         Assert.Equal(
             "false false outrun, true true none",
             await database.ScalarAsync<string>(
-                $"SELECT string_agg(concat_ws(' ', hedge::text, answer::text, ended), ', ' ORDER BY number) FROM llm_attempts WHERE call_id = '{id}'"));
+                $"""
+                 SELECT string_agg(concat_ws(' ', hedge::text, answer::text, ended), ', ' ORDER BY number)
+                 FROM llm_attempts WHERE call_id = '{id}'
+                 """));
         Assert.Equal(
             "completed 7 2 0.0002000000",
             await database.ScalarAsync<string>(

@@ -38,7 +38,9 @@ public sealed class LeftAnswerTests(MigratedDatabase database) : IClassFixture<M
             "coalesced 0 0, coalesced 0 0, miss 2 1",
             await database.ScalarAsync<string>(
                 $"""
-                 SELECT string_agg(concat_ws(' ', cache, CASE WHEN cost > 0 THEN output_tokens ELSE 0 END, (cost > 0)::int), ', ' ORDER BY cache, cost)
+                 SELECT string_agg(
+                     concat_ws(' ', cache, CASE WHEN cost > 0 THEN output_tokens ELSE 0 END, (cost > 0)::int),
+                     ', ' ORDER BY cache, cost)
                  FROM llm_usage WHERE tenant_id = '{tenant}'
                  """));
         Assert.Single(inference.Seen);

@@ -82,7 +82,10 @@ public sealed class RestartedDatabaseTests : IAsyncLifetime
             // A call that has begun is read to its end: what is left in the middle is another matter.
             await foreach (var delta in client.StreamChatAsync(new([new("user", "Hi")]) { Call = call, Model = "fake-model",
                 MaxTokens = 5 }, CancellationToken.None))
+            {
                 Assert.NotNull(delta.Text);
+            }
+
             done.Enqueue(call.Id);
         }
     }

@@ -37,8 +37,10 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
     {
         await using var host = await UsageHost.StartAsync(database.App);
         foreach (var cache in (string[])["hit", "hit", "hit", "miss"])
+        {
             await host.Require<UsageWriter>().CommitAsync(UsageHost.Row(Guid.NewGuid(), cache: cache)).WaitAsync(TimeSpan.FromSeconds(30),
                 Cancellation);
+        }
 
         var rate = await database.ScalarAsync<double>(
             """
@@ -127,7 +129,8 @@ public sealed class UsageWriterTests(MigratedDatabase database) : IClassFixture<
 
         await using var next = await UsageHost.StartAsync(database.App, directory);
         await UntilAsync(async () =>
-            await CountAsync($"id = '{lost.Id}' AND status = 'written_off' AND cost = 0") == 1 && await CountAsync(In(many)) == many.Length);
+            await CountAsync($"id = '{lost.Id}' AND status = 'written_off' AND cost = 0") == 1
+            && await CountAsync(In(many)) == many.Length);
         Assert.Equal(1, await CountAsync($"id = '{written.Id}' AND status = 'completed' AND cost = 0.5"));
         Assert.Equal(0, await CountAsync($"id = '{Guid.Empty}'"));
         Assert.Equal(many.Length, await CountAsync($"{In(many)} AND status = 'written_off'"));

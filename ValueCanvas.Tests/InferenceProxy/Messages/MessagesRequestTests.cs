@@ -28,7 +28,8 @@ public sealed class MessagesRequestTests
                 {"role": "user", "content": [
                   {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,BBBB"}}, {"type": "text", "text": "And now?"}]}],
               "tools": [
-                {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object"}, "strict": true}},
+                {"type": "function", "function": {
+                  "name": "look", "description": "Looks.", "parameters": {"type": "object"}, "strict": true}},
                 {"type": "function", "function": {"name": "listen", "parameters": {"type": "object"}}}],
               "tool_choice": "required", "parallel_tool_calls": false,
               "response_format": {"type": "json_schema", "json_schema": {"name": "output", "strict": true, "schema": {"type": "object"}}}
@@ -37,7 +38,9 @@ public sealed class MessagesRequestTests
             {
               "model": "m", "max_tokens": 300, "temperature": 0.5, "top_p": 0.9, "top_k": 7, "stop_sequences": ["END"], "stream": true,
               "metadata": {"user_id": "u-1"}, "thinking": {"type": "enabled", "budget_tokens": 8000}, "service_tier": "auto",
-              "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "Answer in German."}],
+              "system": [
+                {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}},
+                {"type": "text", "text": "Answer in German."}],
               "messages": [
                 {"role": "user", "content": [
                   {"type": "text", "text": "What is \"this\"?", "cache_control": {"type": "ephemeral"}},
@@ -50,7 +53,8 @@ public sealed class MessagesRequestTests
                   {"type": "tool_use", "id": "t2", "name": "listen", "input": {}}]},
                 {"role": "user", "content": [
                   {"type": "tool_result", "tool_use_id": "t1", "content": [
-                    {"type": "text", "text": "a cat"}, {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "BBBB"}}]},
+                    {"type": "text", "text": "a cat"},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": "BBBB"}}]},
                   {"type": "tool_result", "tool_use_id": "t2", "content": "no ears", "is_error": true},
                   {"type": "text", "text": "And now?"}]}],
               "tools": [
@@ -69,7 +73,8 @@ public sealed class MessagesRequestTests
     public void Request_ToolChoice_IsTranslated(string choice, string expected)
     {
         var chat = Translate($$"""
-            {"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"look","input_schema":{ } }],"tool_choice":{{choice}} }
+            {"model":"m","max_tokens":1,"messages":[{"role":"user","content":"Hi"}],
+             "tools":[{"name":"look","input_schema":{ } }],"tool_choice":{{choice}} }
             """);
 
         AssertJson(expected, chat["tool_choice"]!);
@@ -91,7 +96,8 @@ public sealed class MessagesRequestTests
     {
         var chat = Translate("""
             {"model":"m","max_tokens":9,"messages":[{"role":"user","content":[
-              {"type":"document","title":"Notes","source":{"type":"text","media_type":"text/plain","data":"Buy tea."}},{"type":"text","text":"What now?"}]}]}
+              {"type":"document","title":"Notes","source":{"type":"text","media_type":"text/plain","data":"Buy tea."}},
+              {"type":"text","text":"What now?"}]}]}
             """);
 
         Assert.Equal("Notes\n\nBuy tea.\n\nWhat now?", (string?)chat["messages"]![0]!["content"]);
@@ -113,7 +119,10 @@ public sealed class MessagesRequestTests
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"\ud800"}]}""", null)]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"look"}]}""", "tools")]
     [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[7]}""", "tools")]
-    [InlineData("""{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"a","input_schema":{}}],"tool_choice":{"type":"some"}}""", "tool_choice")]
+    [InlineData(
+        """{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"a","input_schema":{}}]"""
+        + ""","tool_choice":{"type":"some"}}""",
+        "tool_choice")]
     public void Request_ThatIsWrong_Is400ThatNamesTheField(string body, string? param)
     {
         var error = MessagesRequest.TryTranslate(Encoding.UTF8.GetBytes(body), counting: false, out _, out _);
@@ -125,7 +134,10 @@ public sealed class MessagesRequestTests
     [Theory]
     [InlineData("""[{"role":"user","content":[{"type":"document","source":{"type":"base64","data":"AA"}}]}]""", "[]")]
     [InlineData("""[{"role":"user","content":[{"type":"image","source":{"type":"file","file_id":"f"}}]}]""", "[]")]
-    [InlineData("""[{"role":"assistant","content":[{"type":"server_tool_use","id":"a","name":"web_search","input":{}}]},{"role":"user","content":"x"}]""", "[]")]
+    [InlineData(
+        """[{"role":"assistant","content":[{"type":"server_tool_use","id":"a","name":"web_search","input":{}}]},"""
+        + """{"role":"user","content":"x"}]""",
+        "[]")]
     [InlineData("""[{"role":"user","content":"x"}]""", """[{"type":"web_search_20250305","name":"web_search"}]""")]
     public void Request_ForAnthropicAlone_IsNoted(string messages, string tools)
     {

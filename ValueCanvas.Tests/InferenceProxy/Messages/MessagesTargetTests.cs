@@ -17,8 +17,9 @@ public sealed class MessagesTargetTests
         """;
 
     private const string Message = """
-        {"id":"msg_1","type":"message","role":"assistant","model":"claude-large","content":[{"type":"thinking","thinking":"Hm.","signature":"signed"},
-          {"type":"text","text":"Hi.","citations":null}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":9,"service_tier":"standard"}}
+        {"id":"msg_1","type":"message","role":"assistant","model":"claude-large",
+         "content":[{"type":"thinking","thinking":"Hm.","signature":"signed"},{"type":"text","text":"Hi.","citations":null}],
+         "stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":5,"output_tokens":9,"service_tier":"standard"}}
         """;
 
     private const string Chat = """{"id":"x","model":"m","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}""";
@@ -133,7 +134,9 @@ public sealed class MessagesTargetTests
     {
         await using var provider = await FakeReplica.StartAsync(context => AnswerAsync(context, """{"input_tokens":17}"""));
         await using var proxy = Start(provider);
-        var asked = """{"model":"claude","messages":[{"role":"user","content":[{"type":"text","text":"Hi","cache_control":{"type":"ephemeral"}}]}]}""";
+        var asked =
+            """{"model":"claude","messages":[{"role":"user","content":["""
+            + """{"type":"text","text":"Hi","cache_control":{"type":"ephemeral"}}]}]}""";
 
         using var response = await proxy.PostAsync(asked, "/v1/messages/count_tokens");
 
@@ -172,7 +175,8 @@ public sealed class MessagesTargetTests
             ("Inference:Models:gpt:Targets:0", $"{kind}/gpt-\u00e4-large"));
 
         using var response = await proxy.PostAsync($$$"""
-            {"model":"gpt","max_tokens":99,{{{(stream ? "\"stream\":true," : "")}}}"messages":[{"role":"user","content":"\"max_tokens\":1"}],
+            {"model":"gpt","max_tokens":99,{{{(stream ? "\"stream\":true," : "")}}}
+             "messages":[{"role":"user","content":"\"max_tokens\":1"}],
              "tools":[{"name":"t","input_schema":{"type":"object","properties":{"max_tokens":{"type":"integer"} } } }]}
             """, "/v1/messages");
 

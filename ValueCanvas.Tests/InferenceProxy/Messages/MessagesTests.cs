@@ -9,7 +9,8 @@ namespace ValueCanvas.Tests.InferenceProxy.Messages;
 public sealed class MessagesTests
 {
     private const string Ask = """{"model":"small-model","max_tokens":99,"messages":[{"role":"user","content":"Hi"}]}""";
-    private const string AskStream = """{"model":"small-model","max_tokens":99,"stream":true,"messages":[{"role":"user","content":"Hi"}]}""";
+    private const string AskStream =
+        """{"model":"small-model","max_tokens":99,"stream":true,"messages":[{"role":"user","content":"Hi"}]}""";
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -90,25 +91,30 @@ public sealed class MessagesTests
 
         Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.MediaType);
         Assert.Equal(
-            """
-            {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}
-            {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
-            {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm."}}
-            {"type":"content_block_stop","index":0}
-            {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
-            {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"I "}}
-            {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"look."}}
-            {"type":"content_block_stop","index":1}
-            {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"c1","name":"look","input":{}}}
-            {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"at\":"}}
-            {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"1}"}}
-            {"type":"content_block_stop","index":2}
-            {"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"c2","name":"listen","input":{}}}
-            {"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{}"}}
-            {"type":"content_block_stop","index":3}
-            {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":9,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":5}}
-            {"type":"message_stop"}
-            """,
+            string.Join(
+                '\n',
+                """{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[]"""
+                + ""","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0"""
+                + ""","cache_read_input_tokens":0,"output_tokens":0}}}""",
+                """
+                {"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}
+                {"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Hm."}}
+                {"type":"content_block_stop","index":0}
+                {"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}
+                {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"I "}}
+                {"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"look."}}
+                {"type":"content_block_stop","index":1}
+                {"type":"content_block_start","index":2,"content_block":{"type":"tool_use","id":"c1","name":"look","input":{}}}
+                {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"{\"at\":"}}
+                {"type":"content_block_delta","index":2,"delta":{"type":"input_json_delta","partial_json":"1}"}}
+                {"type":"content_block_stop","index":2}
+                {"type":"content_block_start","index":3,"content_block":{"type":"tool_use","id":"c2","name":"listen","input":{}}}
+                {"type":"content_block_delta","index":3,"delta":{"type":"input_json_delta","partial_json":"{}"}}
+                {"type":"content_block_stop","index":3}
+                """,
+                """{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":9"""
+                + ""","cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":5}}""",
+                """{"type":"message_stop"}"""),
             string.Join('\n', Events(await response.Content.ReadAsStringAsync(Cancel))));
         var asked = JsonNode.Parse(Assert.Single(replica.Received).Body)!;
         Assert.True((bool)asked["stream_options"]!["include_usage"]!);

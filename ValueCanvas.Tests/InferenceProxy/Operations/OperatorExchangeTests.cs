@@ -100,7 +100,8 @@ public sealed class OperatorExchangeTests(ServersFixture servers)
         proxy.Freeze();
         var started = Stopwatch.GetTimestamp();
         Assert.Equal("this proxy", await one.OperateAsync($"{name}/open"));
-        Assert.InRange(Stopwatch.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(2)); // the bound is 100 ms, the machine may be busy
+        // The bound is 100 ms, the machine may be busy.
+        Assert.InRange(Stopwatch.GetElapsedTime(started), TimeSpan.Zero, TimeSpan.FromSeconds(2));
         Assert.Equal("forced_open", await StateAsync(one));
         Assert.Equal("closed", await StateAsync(two));
 

@@ -7,7 +7,9 @@ using ValueCanvas.InferenceProxy.Providers;
 
 namespace ValueCanvas.Tests.InferenceProxy.Providers;
 
-/// <summary>When a stream's reader may wait on the connection: only where something must still come and nothing is left in between.</summary>
+/// <summary>
+/// When a stream's reader may wait on the connection: only where something must still come and nothing is left in between.
+/// </summary>
 public sealed class UpstreamConnectionTests : IAsyncLifetime
 {
     private const string Head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -31,9 +33,12 @@ public sealed class UpstreamConnectionTests : IAsyncLifetime
         };
         var answering = _client.SendAsync(request, Stopped);
         _server = new NetworkStream(await _listener.AcceptSocketAsync(Stopped), ownsSocket: true);
-        while (!Encoding.ASCII.GetString(_buffer.AsSpan(0, await _server.ReadAsync(_buffer, Stopped))).EndsWith("{}", StringComparison.Ordinal))
+        string received;
+        do
         {
+            received = Encoding.ASCII.GetString(_buffer.AsSpan(0, await _server.ReadAsync(_buffer, Stopped)));
         }
+        while (!received.EndsWith("{}", StringComparison.Ordinal));
 
         await SendAsync(Head + Chunk("data: 1\n\n"));
         _answer = await (await answering).Content.ReadAsStreamAsync(Stopped);

@@ -76,7 +76,8 @@ public sealed class FaultTableTests
     {
         var (fault, client, attempts, _, limit, cause, usage) = row.Data;
         var added = limit == 0 ? $"≤ {AddedMilliseconds} ms" : $"{limit} s";
-        AssertDocumented($"| {fault} | {client} | {attempts} | {added} | {Breaker(fault, cause)} | {(usage == "0" ? "none" : "the second's")} |");
+        var billed = usage == "0" ? "none" : "the second's";
+        AssertDocumented($"| {fault} | {client} | {attempts} | {added} | {Breaker(fault, cause)} | {billed} |");
     });
 
     internal static void AssertDocumented(string row)

@@ -43,7 +43,9 @@ public sealed class CutPositionTests
         var chat = path == "/v1/chat/completions";
         var prompt = chat ? "\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]" : "\"prompt\":\"Hi\"";
         using var response = await proxy.PostAsync(
-            $$"""{"model":"small-model","stream":true,"stream_options":{"include_usage":true},"max_tokens":50,{{prompt}},"user":"{{cuts}}"}""", path);
+            $$"""{"model":"small-model","stream":true,"stream_options":{"include_usage":true}"""
+            + $$""","max_tokens":50,{{prompt}},"user":"{{cuts}}"}""",
+            path);
         var read = ReadStream.Of(await response.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(20), Cancel));
 
         // Of a text completion that tells no ids usage is told at the end, and here that is missing: then there is no bill.

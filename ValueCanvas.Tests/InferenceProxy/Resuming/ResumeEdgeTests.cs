@@ -238,7 +238,8 @@ public sealed class ResumeEdgeTests
                 + Completion.Bill(6, 2) + VllmEvents.Done));
 
         var read = await servers.AskAsync(
-            """{"model":"small-model","stream":true,"prompt":"Hi","max_tokens":9,"stream_options":{"include_usage":true,"continuous_usage_stats":true}}""",
+            """{"model":"small-model","stream":true,"prompt":"Hi","max_tokens":9"""
+            + ""","stream_options":{"include_usage":true,"continuous_usage_stats":true}}""",
             "/v1/completions");
 
         Assert.Equal((" w0 w1 w2 w3", (3, 5)), (read.Text, read.Usage));

@@ -13,19 +13,26 @@ public sealed class StreamAdditionsTests
 
     [Theory]
     [InlineData("""{"model":"small-model","stream":true}""",
-        """{"return_token_ids":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"model":"small-model","stream":true}""")]
+        """{"return_token_ids":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}"""
+        + ""","model":"small-model","stream":true}""")]
     [InlineData("""{ "model":"small-model","stream":true,"stream_options":null,"return_token_ids":null}""",
-        """{ "model":"small-model","stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true},"return_token_ids":true}""")]
+        """{ "model":"small-model","stream":true,"stream_options":{"include_usage":true,"continuous_usage_stats":true}"""
+        + ""","return_token_ids":true}""")]
     [InlineData("""{"stream_options":{ },"stream":true,"model":"default","return_token_ids":true}""",
-        """{"stream_options":{"include_usage":true,"continuous_usage_stats":true },"stream":true,"model":"small-model","return_token_ids":true}""")]
+        """{"stream_options":{"include_usage":true,"continuous_usage_stats":true }"""
+        + ""","stream":true,"model":"small-model","return_token_ids":true}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_usage":false,"x":1},"n":2}""",
         """{"stream":true,"model":"small-model","stream_options":{"continuous_usage_stats":true,"include_usage":true,"x":1},"n":2}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_obfuscation":false},"n":2}""",
-        """{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true,"include_obfuscation":false},"n":2}""")]
-    [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true},"tools":[{}]}""",
+        """{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true"""
+        + ""","include_obfuscation":false},"n":2}""")]
+    [InlineData(
+        """{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true},"tools":[{}]}""",
         """{"stream":true,"model":"small-model","stream_options":{"include_usage":true,"continuous_usage_stats":true},"tools":[{}]}""")]
-    [InlineData("""{"stream":true,"model":"small-model","stream_options":{"include_usage":false},"stream_options":{"include_usage":true},"n":2}""",
-        """{"stream":true,"model":"small-model","stream_options":{"include_usage":false},"stream_options":{"continuous_usage_stats":true,"include_usage":true},"n":2}""")]
+    [InlineData(
+        """{"stream":true,"model":"small-model","stream_options":{"include_usage":false},"stream_options":{"include_usage":true},"n":2}""",
+        """{"stream":true,"model":"small-model","stream_options":{"include_usage":false}"""
+        + ""","stream_options":{"continuous_usage_stats":true,"include_usage":true},"n":2}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":"x","echo":true}""",
         """{"stream":true,"model":"small-model","stream_options":"x","echo":true}""")]
     [InlineData("""{"stream":true,"model":"small-model","stream_options":{"continuous_usage_stats":true},"logprobs":true}""",
@@ -92,7 +99,9 @@ public sealed class StreamAdditionsTests
     [Theory]
     [InlineData("/v1/chat/completions", "")]
     [InlineData("/v1/chat/completions", ",\"stream_options\":{\"include_usage\":true}")]
-    [InlineData("/v1/chat/completions", ",\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":true},\"return_token_ids\":true")]
+    [InlineData(
+        "/v1/chat/completions",
+        ",\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":true},\"return_token_ids\":true")]
     [InlineData("/v1/chat/completions", ",\"n\":3")]
     [InlineData("/v1/completions", "")]
     [InlineData("/v1/completions", ",\"stream_options\":{\"include_usage\":true},\"echo\":true")]
@@ -132,7 +141,9 @@ public sealed class StreamAdditionsTests
 
         string Options() => $"{{{string.Join(',', (string[])
         [
-            .. Some("\"include_usage\":", "true", "false", "null"), .. Some("\"continuous_usage_stats\":", "true", "false"), .. Some("\"x\":", "1"),
+            .. Some("\"include_usage\":", "true", "false", "null"),
+            .. Some("\"continuous_usage_stats\":", "true", "false"),
+            .. Some("\"x\":", "1"),
         ])}}}";
 
         string[] Some(string name, params string[] values) => random.Next(2) == 0 ? [] : [name + values[random.Next(values.Length)]];
@@ -147,7 +158,8 @@ public sealed class StreamAdditionsTests
         var options = root.TryGetProperty("stream_options", out var given) && given.ValueKind == JsonValueKind.Object ? given : default;
         var (ids, usage) = (Is(root, "return_token_ids"), Is(options, "include_usage"));
         var running = usage && Is(options, "continuous_usage_stats");
-        var head = $"{{\"id\":\"x\",\"object\":\"{(chat ? "chat.completion.chunk" : "text_completion")}\",\"created\":7,\"model\":\"m\",\"choices\":[";
+        var type = chat ? "chat.completion.chunk" : "text_completion";
+        var head = $"{{\"id\":\"x\",\"object\":\"{type}\",\"created\":7,\"model\":\"m\",\"choices\":[";
         var stream = new StringBuilder();
         if (chat)
         {
@@ -164,7 +176,8 @@ public sealed class StreamAdditionsTests
 
             Event(chat
                 ? $"{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}},\"logprobs\":null,\"finish_reason\":{end},\"token_ids\":{told}}}]"
-                : $"{{\"index\":0,\"text\":\"{text}\",\"logprobs\":null,\"finish_reason\":{end},\"prompt_token_ids\":{(ids && i == 1 ? "[5,6,7]" : "null")},\"token_ids\":{told}}}]",
+                    : $"{{\"index\":0,\"text\":\"{text}\",\"logprobs\":null,\"finish_reason\":{end}"
+                        + $",\"prompt_token_ids\":{(ids && i == 1 ? "[5,6,7]" : "null")},\"token_ids\":{told}}}]",
                 i, "");
         }
 

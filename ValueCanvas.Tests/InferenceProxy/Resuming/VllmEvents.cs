@@ -20,7 +20,10 @@ internal sealed record VllmEvents(bool Chat)
 
     /// <summary>The chunk with nothing but the role; the prompt's ids come with it.</summary>
     public string Role(int[]? prompt = null, string? usage = null) =>
-        Event($$"""{{Ids("prompt_token_ids", prompt)}}"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]""", usage);
+        Event(
+            $$"""{{Ids("prompt_token_ids", prompt)}}"choices":[{"index":0,"delta":{"role":"assistant","content":""}"""
+            + $$""","finish_reason":null}]""",
+            usage);
 
     public string Text(string text, int[]? ids = null, string? finish = null, string? usage = null)
     {
@@ -28,7 +31,8 @@ internal sealed record VllmEvents(bool Chat)
         var reason = finish is null ? "null" : $"\"{finish}\"";
         // A text completion tells the prompt's ids with its first token.
         var prompt = Chat || ids is null ? "" : Ids("prompt_token_ids", [7, 8, 9]);
-        return Event($$"""{{prompt}}"choices":[{"index":0,{{said}},"finish_reason":{{reason}}{{(ids is null ? "" : $",\"token_ids\":[{string.Join(',', ids)}]")}}}]""", usage);
+        var told = ids is null ? "" : $",\"token_ids\":[{string.Join(',', ids)}]";
+        return Event($$"""{{prompt}}"choices":[{"index":0,{{said}},"finish_reason":{{reason}}{{told}}}]""", usage);
     }
 
     public string Bill(int prompt, int completion) => Event("\"choices\":[]", Usage(prompt, completion));

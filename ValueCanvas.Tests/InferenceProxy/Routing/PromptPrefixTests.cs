@@ -32,7 +32,8 @@ public sealed class PromptPrefixTests
 
     [Theory]
     [InlineData("""{"model":"m","messages":[{"role":"user","content":"$"}],"tools":[{"type":"function"}],"temperature":0.5}""")]
-    [InlineData("""{ "stream": true, "tools" : [ { "type" : "function" } ] , "messages": [ {"role": "user", "content": "$"} ], "model": "m" }""")]
+    [InlineData(
+        """{ "stream": true, "tools" : [ { "type" : "function" } ] , "messages": [ {"role": "user", "content": "$"} ], "model": "m" }""")]
     public void Body_SpacedAndOrderedOtherwise_IsTheSamePrompt(string body)
     {
         var plain = """{"model":"m","tools":[{"type":"function"}],"messages":[{"role":"user","content":"$"}]}""";

@@ -42,7 +42,8 @@ public sealed class RoutingTests
     [Theory]
     [InlineData("")]
     [InlineData("<html>nothing here</html>")]
-    [InlineData("vllm:\nvllm:num_requests_running\nvllm:num_requests_running{\nvllm:num_requests_running{} NaN\nvllm:num_requests_waiting x")]
+    [InlineData(
+        "vllm:\nvllm:num_requests_running\nvllm:num_requests_running{\nvllm:num_requests_running{} NaN\nvllm:num_requests_waiting x")]
     public void Metrics_OfSomethingElse_AreNone(string text) => Assert.Null(Parse(text, own: 0));
 
     [Theory]

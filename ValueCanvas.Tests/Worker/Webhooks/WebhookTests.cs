@@ -59,7 +59,9 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         var delivery = await DeliveryAsync(id, "delivered");
         Assert.Equal(message.Id, delivery.GetProperty("id").GetString());
         Assert.Equal((1, 200), (delivery.GetProperty("attempts").GetInt32(), delivery.GetProperty("lastStatus").GetInt32()));
-        Assert.Equal(0, await Database.ScalarAsync<long>($"SELECT count(*) FROM webhook_endpoints WHERE sealed::text LIKE '%{secret[6..20]}%'"));
+        Assert.Equal(
+            0,
+            await Database.ScalarAsync<long>($"SELECT count(*) FROM webhook_endpoints WHERE sealed::text LIKE '%{secret[6..20]}%'"));
     }
 
     [Fact]
@@ -148,7 +150,8 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         var calls = 0;
         _receiver.Answer = context => Interlocked.Increment(ref calls) > 1
             ? Task.CompletedTask
-            : Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted).ContinueWith(_ => { }, TaskScheduler.Default);
+            : Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted)
+                .ContinueWith(_ => { }, TaskScheduler.Default);
         await using var worker = await StartAsync(("Webhooks:Timeout", "00:00:00.5"));
         var (id, _) = await RegisterAsync(_receiver.Url());
 
@@ -183,7 +186,9 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             $"/api/queue/webhooks/{id}", new StringContent($$"""{"url":"{{_receiver.Url()}}"}"""), Cancel);
         var data = (await ApiHost.JsonAsync(enabled)).GetProperty("data");
         Assert.True(data.GetProperty("enabled").GetBoolean());
-        Assert.Equal((JsonValueKind.Null, JsonValueKind.Null), (data.GetProperty("disabledReason").ValueKind, data.GetProperty("failingSince").ValueKind));
+        Assert.Equal(
+            (JsonValueKind.Null, JsonValueKind.Null),
+            (data.GetProperty("disabledReason").ValueKind, data.GetProperty("failingSince").ValueKind));
     }
 
     [Fact]
@@ -247,9 +252,9 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         _receiver.Answer = async context =>
         {
             var now = Interlocked.Increment(ref under);
-            for (var seen = Volatile.Read(ref most); now > seen && Interlocked.CompareExchange(ref most, now, seen) != seen; seen = Volatile.Read(ref most))
-            {
-            }
+            var seen = Volatile.Read(ref most);
+            while (now > seen && Interlocked.CompareExchange(ref most, now, seen) != seen)
+                seen = Volatile.Read(ref most);
 
             await context.Response.StartAsync(context.RequestAborted);
             Interlocked.Decrement(ref under);
@@ -277,8 +282,13 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         await RegisterAsync(_receiver.Url());
         await MigratedDatabase.ExecuteAsync(
             Database.Admin,
-            "INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event, payload) SELECT id, tenant_id, id, 'job.failed', '{}' FROM webhook_endpoints");
-        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
+            """
+            INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, event, payload)
+            SELECT id, tenant_id, id, 'job.failed', '{}' FROM webhook_endpoints
+            """);
+        await using var worker = await WorkerHost.StartAsync(
+            Database,
+            builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
         var outbox = worker.Services.GetRequiredService<WebhookOutbox>();
         var frozen = Assert.Single(await outbox.ClaimAsync(10, Cancel));
         Assert.Empty(await outbox.ClaimAsync(10, Cancel));
@@ -302,7 +312,9 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
             (gen_random_uuid(), '{{Tenants.Development}}', '{{id}}', 'new', '{}', 'dead', now() - interval '13 days', now()),
             (gen_random_uuid(), '{{Tenants.Development}}', gen_random_uuid(), 'removed', '{}', 'pending', NULL, now() - interval '2 days')
             """);
-        await using var worker = await WorkerHost.StartAsync(Database, builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
+        await using var worker = await WorkerHost.StartAsync(
+            Database,
+            builder => builder.Services.AddSecrets(isRequired: false).AddWebhookDelivery());
 
         Assert.Equal(1, await worker.Services.GetRequiredService<WebhookOutbox>().PruneAsync(100, Cancel));
 
@@ -322,7 +334,8 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
         Assert.Equal(0, await Database.ScalarAsync<long>("SELECT count(*) FROM webhook_deliveries"));
         Assert.Equal(
             "webhook.created webhook.tested webhook.removed",
-            await Database.ScalarAsync<string>($"SELECT string_agg(event, ' ' ORDER BY occurred_at) FROM audit_log WHERE subject_id = '{id}'"));
+            await Database.ScalarAsync<string>(
+                $"SELECT string_agg(event, ' ' ORDER BY occurred_at) FROM audit_log WHERE subject_id = '{id}'"));
         using var gone = await Api.GetAsync($"/api/queue/webhooks/{id}");
         await ApiHost.ProblemAsync(gone, 404);
     }

@@ -18,7 +18,10 @@ internal sealed partial class BusinessReader
             if (breaks || Lexicon.Articles.Contains(word.Lower) || Lexicon.Pronouns.Contains(word.Lower)
                 || Lexicon.Relatives.Contains(word.Lower) || Lexicon.Adverbs.Contains(word.Lower)
                 || (Lexicon.Connectors.Contains(word.Lower) && !(word.Lower == "of" && parts.Count > 0 && JoinsOf(_at, parts.Count))))
+            {
                 break;
+            }
+
             parts.Add(word.Inner);
         }
         if (parts.Count == 0)
@@ -33,9 +36,14 @@ internal sealed partial class BusinessReader
         var text = string.Join(' ', parts);
         if ((!_aside || _doing is not null) && text.Length is > 1 and <= MaxPhraseLength
             && !(parts.Count == 1 && Lexicon.Empty.Contains(text)))
+        {
             Assign(text, first, article);
+        }
         else if (_role == Role.CustomerOrOffer)
+        {
             _role = Role.Customer;
+        }
+
         // After customers a verb may follow: "helps bakeries cut waste".
         _verbExpected = _lastRole == Role.Customer && _role is Role.Customer or Role.Place && !_aside && _at < _words.Count
             && Lexicon.IsVerb(_words[_at].Lower) && !_words[_at].AfterComma && !_words[_at].StartsSentence;
@@ -93,7 +101,10 @@ internal sealed partial class BusinessReader
                         _profile.Customers[^1] += " in need";
                 }
                 else if (!Lexicon.Empty.Contains(text))
+                {
                     Add(_profile.Topics, text);
+                }
+
                 break;
             case Role.Means:
                 if (_delivering && !Lexicon.TimeUnits.Contains(text))

@@ -160,7 +160,10 @@ internal sealed partial class BusinessReader
         }
         if (_profile.Venture is null && _role == Role.Venture && word.Lower is "open" or "start" or "run" or "own" or "launch" or "found"
             or "operate" or "opening" or "running" or "operating")
+        {
             return;
+        }
+
         _delivering = word.Lower.StartsWith("deliver", StringComparison.Ordinal) || word.Lower.StartsWith("ship", StringComparison.Ordinal);
         if (_lastRole == Role.Customer && !_aside && _doing is null && !word.Lower.EndsWith('s')
             && !word.Lower.EndsWith("ing", StringComparison.Ordinal))

@@ -36,9 +36,8 @@ internal static class Lexicon
     public static readonly FrozenSet<string> Doing =
         Verbs("cut reduce save find get buy learn improve book order compare choose increase avoid meet share use lower earn win keep "
             + "understand detect prevent replace control speed start hire recruit schedule simplify file pay settle apply reuse trade "
-            + "exchange tutor drink eat rest fight explore discover enjoy practise practice send pass store need want look live work stay travel visit "
-            + "rent "
-            + "protect prepare");
+            + "exchange tutor drink eat rest fight explore discover enjoy practise practice send pass store need want look live work stay "
+            + "travel visit rent protect prepare");
 
     private static readonly FrozenSet<string> MakingPlainForms = Words(
         "designs plans rents hosts markets stores ships prints records shows runs brews builds tours supplies repairs processes packs "

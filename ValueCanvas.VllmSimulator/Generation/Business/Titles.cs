@@ -19,14 +19,23 @@ internal static partial class Titles
 
         var title = venture;
         if (profile is { VentureHasPlace: true, Place: { } place })
+        {
             title = $"{venture} {place}";
+        }
         else if (profile.Name is null && profile.Customers.Count > 0 && !Lexicon.IsPeople(venture)
             && venture.Length + profile.Customers[0].Length < 50)
+        {
             title = $"{venture} for {profile.Customers[0]}";
+        }
         else if (profile.Name is null && profile.Topics.Count > 0 && profile.Offers.Count == 0 && !venture.Contains(' '))
+        {
             title = $"{venture} for {profile.Topics[0]}";
+        }
         else if (profile is { Name: null, Place: { } elsewhere } && !venture.Contains(elsewhere, StringComparison.Ordinal))
+        {
             title = $"{venture} {elsewhere}";
+        }
+
         if (title.Length > MaxLength)
             title = venture;
         return profile.Name is { } name && name.Length + title.Length + 2 <= MaxLength ? $"{name}: {title}" : Shortened(title);

@@ -33,7 +33,10 @@ internal static partial class WordReader
             var start = i;
             while (i < text.Length && (IsPart(text[i]) || (i > start && text[i] is '\'' or '’' or '-' && i + 1 < text.Length
                 && IsPart(text[i + 1]))))
+            {
                 i++;
+            }
+
             if (i > start)
             {
                 var word = text[start..i];

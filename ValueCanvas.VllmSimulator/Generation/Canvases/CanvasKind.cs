@@ -23,7 +23,9 @@ internal sealed class CanvasKind
         foreach (var line in text.Split('\n').Select(line => line.TrimEnd('\r')).Append("end"))
         {
             if (line.Split(": ") is [var key, var value] && char.IsLower(line[0]))
+            {
                 Head[key] = value;
+            }
             else if (line.Length > 0 && line.All(char.IsAsciiLetterLower))
             {
                 if (block.Length > 0)
@@ -31,7 +33,9 @@ internal sealed class CanvasKind
                 (block, lines) = (line, []);
             }
             else if (line.Length > 0)
+            {
                 lines.Add(line);
+            }
         }
     }
 

@@ -78,13 +78,21 @@ internal sealed class PatternText
         {
             var c = _pattern[i];
             if (c == '\\')
+            {
                 i++;
+            }
             else if (c == '[')
+            {
                 i = EndOfClass(i);
+            }
             else if (c == '(')
+            {
                 depth++;
+            }
             else if (c == ')' && depth-- == 0)
+            {
                 break;
+            }
             else if (c == '|' && depth == 0)
             {
                 branches.Add((start, i));

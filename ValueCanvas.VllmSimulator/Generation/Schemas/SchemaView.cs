@@ -119,7 +119,10 @@ internal sealed class SchemaView
             option = Resolve(reference, root);
         if (option.ValueKind != JsonValueKind.Object || !option.TryGetProperty("type", out var type)
             || type.ValueKind != JsonValueKind.String)
+        {
             return simplest ? 1 : 0;
+        }
+
         return type.GetString() switch
         {
             "null" => simplest ? 0 : 9,

@@ -25,7 +25,10 @@ internal sealed class StringValues(Subject subject, ulong variant)
             return PatternText.Of(pattern.GetString()!, least, most, place.Index);
         if (view.TryGet("format", out var format) && format.ValueKind == JsonValueKind.String
             && Formatted(format.GetString()!, place) is { } text)
+        {
             return text;
+        }
+
         return Fit(Free(place), least, most, place);
     }
 

@@ -10,23 +10,11 @@ internal static class ChatEndpoints
 {
     public static void MapChatEndpoints(this IEndpointRouteBuilder routes) => routes.MapPost("/v1/chat/completions", HandleAsync);
 
-    private static async Task HandleAsync(HttpContext context, ReplyWriter writer, IOptions<SimulatorOptions> options, TimeProvider time)
-    {
-        var (request, error) = await JsonBody.ReadAsync(context.Request, OpenAiJson.Default.ChatRequest, context.RequestAborted);
-        if (request is not null)
-        {
-            (var reply, var shape, error) = Prepare(request, options.Value, time);
-            if (reply is not null)
-            {
-                await writer.SendAsync(context, request, reply, shape!);
-                return;
-            }
-        }
-        await ErrorWriter.WriteAsync(context.Response, error!, context.RequestAborted);
-    }
+    private static Task HandleAsync(HttpContext context, ReplyWriter writer, IOptions<SimulatorOptions> options, TimeProvider time) =>
+        writer.AnswerAsync(context, OpenAiJson.Default.ChatRequest, request => Prepare(request, options.Value, time));
 
-    private static (Reply? Reply, ChatShape? Shape, ApiError? Error) Prepare(ChatRequest request, SimulatorOptions options,
-        TimeProvider time)
+    private static (Reply? Reply, IReplyShape? Shape, ApiError? Error) Prepare(
+        ChatRequest request, SimulatorOptions options, TimeProvider time)
     {
         if (RequestRules.Check(request, options) is { } wrong)
             return (null, null, wrong);

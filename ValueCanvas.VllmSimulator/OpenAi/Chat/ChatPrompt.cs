@@ -17,8 +17,10 @@ internal sealed record ChatPrompt(string Text, Question Question)
         var continued = request.ContinueFinalMessage == true;
         var generation = request.AddGenerationPrompt ?? true;
         if (continued && generation)
+        {
             return (null, ApiError.BadRequest("Cannot set both `continue_final_message` and `add_generation_prompt` to True.",
                 "continue_final_message"));
+        }
 
         var (tools, toolError) = ReadTools(request);
         if (toolError is not null)
@@ -60,8 +62,10 @@ internal sealed record ChatPrompt(string Text, Question Question)
     private static (ChatTurn Turn, ApiError? Error) ReadMessage(ChatMessage message, int index)
     {
         if (string.IsNullOrWhiteSpace(message.Role) || message.Role.Length > 64)
+        {
             return (default, ApiError.BadRequest(
                 $"messages[{index}].role is required: 'system', 'developer', 'user', 'assistant' or 'tool'.", "messages"));
+        }
 
         var calls = message.ToolCalls is { ValueKind: JsonValueKind.Array } list ? list.GetRawText() : "";
         switch (message.Content?.ValueKind)
@@ -76,8 +80,11 @@ internal sealed record ChatPrompt(string Text, Question Question)
                 {
                     var content = part.ValueKind == JsonValueKind.String ? part.GetString() : TextOf(part);
                     if (content is null)
+                    {
                         return (default, ApiError.BadRequest(
                             $"messages[{index}].content has a part that is not text: this model takes text only.", "messages"));
+                    }
+
                     if (text.Length > 0)
                         text.Append('\n');
                     text.Append(content);

@@ -23,7 +23,8 @@ internal sealed class BodyLoad(Target target, Func<int, byte[]> body, int connec
     public async Task<JsonObject> RunAsync(int requests, CancellationToken cancellationToken)
     {
         var started = Stopwatch.GetTimestamp();
-        var latencies = await Task.WhenAll(Enumerable.Range(0, connections).Select(_ => Task.Run(() => SendAsync(requests, cancellationToken))));
+        var latencies = await Task.WhenAll(
+            Enumerable.Range(0, connections).Select(_ => Task.Run(() => SendAsync(requests, cancellationToken))));
         var elapsed = Stopwatch.GetElapsedTime(started).TotalSeconds;
         var all = new Samples();
         foreach (var one in latencies)

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace ValueCanvas.GatewayBench.LoadTest;
 
-/// <summary>What a run has come to; shares are of all requests. What the mix allows: every request but the first of each prompt is a hit.</summary>
+/// <summary>
+/// What a run has come to; shares are of all requests. What the mix allows: every request but the first of each prompt is a hit.
+/// </summary>
 internal sealed record LoadFigures(
     int Requests, double AnsweredPerSecond, double P50Milliseconds, double P95Milliseconds, double P99Milliseconds, double ErrorShare,
     double HitShare, double AllowedHitShare)

@@ -23,9 +23,7 @@ internal static class LoadRun
         for (var i = 0; i < requests; i++)
         {
             while (Stopwatch.GetElapsedTime(started).TotalSeconds < i / mix.RequestsPerSecond)
-            {
                 await tick.WaitForNextTickAsync(cancellationToken);
-            }
 
             var body = mix.Body(i);
             running.Add(Task.Run(async () => results.Add(await SendAsync(client, body, cancellationToken)), cancellationToken));
@@ -45,7 +43,8 @@ internal static class LoadRun
             1 - ((double)Enumerable.Range(0, requests).Select(mix.Rank).Distinct().Count() / requests));
     }
 
-    private static async Task<(double Milliseconds, bool Answered, bool Hit)> SendAsync(HttpClient client, string body, CancellationToken cancellationToken)
+    private static async Task<(double Milliseconds, bool Answered, bool Hit)> SendAsync(
+        HttpClient client, string body, CancellationToken cancellationToken)
     {
         var sent = Stopwatch.GetTimestamp();
         var (answered, hit) = (false, false);

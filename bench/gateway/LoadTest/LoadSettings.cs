@@ -17,7 +17,9 @@ internal sealed record LoadSettings(string Root, Uri? Url, string? Key, double? 
                 "--root" => settings with { Root = Path.GetFullPath(value) },
                 "--url" => settings with
                 {
-                    Url = Uri.TryCreate(value, UriKind.Absolute, out var url) ? url : throw new ArgumentException("--url needs an address."),
+                    Url = Uri.TryCreate(value, UriKind.Absolute, out var url)
+                        ? url
+                        : throw new ArgumentException("--url needs an address."),
                 },
                 "--key" => settings with { Key = value },
                 "--seconds" => settings with { Seconds = Number(value) },

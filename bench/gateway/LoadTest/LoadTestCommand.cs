@@ -24,7 +24,8 @@ internal static class LoadTestCommand
         mix = mix with { Seconds = settings.Seconds ?? mix.Seconds, RequestsPerSecond = settings.Rate ?? mix.RequestsPerSecond };
         if (settings.Url is { } url)
         {
-            return await ReportAsync(settings, mix, await LoadRun.RunAsync(mix, url, settings.Key!, cancellationToken), null, cancellationToken);
+            var there = await LoadRun.RunAsync(mix, url, settings.Key!, cancellationToken);
+            return await ReportAsync(settings, mix, there, null, cancellationToken);
         }
 
         var common = Settings.Parse(["--root", settings.Root, "--no-doc"]);
@@ -34,7 +35,9 @@ internal static class LoadTestCommand
         using var servers = new ProxyServers(common);
         var gateway = new GatewayServers(common, servers, data, telemetry: null);
         await gateway.MigrateAsync(cancellationToken);
-        var simulators = await Task.WhenAll(SimulatorAsync(common, servers, 0, cancellationToken), SimulatorAsync(common, servers, 1, cancellationToken));
+        var simulators = await Task.WhenAll(
+            SimulatorAsync(common, servers, 0, cancellationToken),
+            SimulatorAsync(common, servers, 1, cancellationToken));
         var proxy = await servers.ProxyAsync("proxy", simulators, null, new()
         {
             ["Inference__InternalKey"] = GatewayServers.InternalKey, ["Inference__DefaultModel"] = Model, ["LOG_LEVEL"] = "Warning",
@@ -42,18 +45,22 @@ internal static class LoadTestCommand
         var api = await gateway.ApiAsync("api", proxy, cancellationToken);
         var address = new Uri($"http://127.0.0.1:{api.Port}");
         // A moment on other prompts: the first requests of a process are slow, and the test is not about those.
-        await LoadRun.RunAsync(mix with { Seed = mix.Seed + 1, Seconds = 3, RequestsPerSecond = 50, Prompts = 10 }, address, GatewayServers.Key, cancellationToken);
-        return await ReportAsync(settings, mix, await LoadRun.RunAsync(mix, address, GatewayServers.Key, cancellationToken), machine, cancellationToken);
+        var warm = mix with { Seed = mix.Seed + 1, Seconds = 3, RequestsPerSecond = 50, Prompts = 10 };
+        await LoadRun.RunAsync(warm, address, GatewayServers.Key, cancellationToken);
+        var run = await LoadRun.RunAsync(mix, address, GatewayServers.Key, cancellationToken);
+        return await ReportAsync(settings, mix, run, machine, cancellationToken);
     }
 
     // A step of 30 ms is a token's time; what a request costs beside makes 200 ms to the first one.
-    private static async Task<string> SimulatorAsync(Settings settings, ProxyServers servers, int index, CancellationToken cancellationToken)
+    private static async Task<string> SimulatorAsync(
+        Settings settings, ProxyServers servers, int index, CancellationToken cancellationToken)
     {
         var port = ProxyServers.FreePort();
         var process = servers.Start($"simulator-{index}", settings.Binary("ValueCanvas.VllmSimulator"), [], new()
         {
             ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}", ["Simulator__Model"] = Model, ["Simulator__StepBaseMilliseconds"] = "30",
-            ["Simulator__DecodeMillisecondsPerSequence"] = "0", ["Simulator__RequestOverheadMilliseconds"] = "170", ["LOG_LEVEL"] = "Warning",
+            ["Simulator__DecodeMillisecondsPerSequence"] = "0", ["Simulator__RequestOverheadMilliseconds"] = "170",
+            ["LOG_LEVEL"] = "Warning",
         });
         await servers.ReadyAsync(process, port, "/health", cancellationToken);
         return $"127.0.0.1:{port}";

@@ -17,8 +17,9 @@ internal static class GatewayTables
             .Append((bool)result["quick"]! ? " with `--quick`: a check of the harness, not a measurement" : "")
             .Append(result["label"] is { } label ? $" ({label})" : "")
             .Append($".\n{machine["cores"]} cores ({machine["cpu"]}), {machine["memory_gb"]} GB; load average before the run ")
-            .Append($"{machine["load_before"]}; {Number(result["rounds"])} rounds of {Number(result["seconds"])} s.\n.NET {machine["dotnet"]}, ")
-            .Append($"Portkey {machine["portkey"]} on Node {machine["node"]}. Raw figures: `bench/results/{file}`.\n");
+            .Append($"{machine["load_before"]}; {Number(result["rounds"])} rounds of {Number(result["seconds"])} s.\n")
+            .Append($".NET {machine["dotnet"]}, Portkey {machine["portkey"]} on Node {machine["node"]}. ")
+            .Append($"Raw figures: `bench/results/{file}`.\n");
         GatewayGoals.Append(text, result);
         Uncached(text, result["uncached"]);
         Half(text, result["half"]);
@@ -37,13 +38,12 @@ internal static class GatewayTables
     private static void Uncached(StringBuilder text, JsonNode? stage)
     {
         if (stage is null)
-        {
             return;
-        }
 
         var cells = stage["cells"]!.AsArray().Select(cell => cell!.AsObject()).ToArray();
         var direct = cells.First(cell => (string)cell["target"]! == Target.Direct && (int)cell["connections"]! == 1);
-        text.Append("\n### Requests that no cache answers, 1 kB\n\n| target | connections | requests/s | p50 | p99 | added p50 | CPU µs/request | errors |\n")
+        text.Append("\n### Requests that no cache answers, 1 kB\n\n")
+            .Append("| target | connections | requests/s | p50 | p99 | added p50 | CPU µs/request | errors |\n")
             .Append("|---|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var cell in cells.OrderBy(cell => (int)cell["connections"]!))
         {
@@ -56,12 +56,11 @@ internal static class GatewayTables
     private static void Half(StringBuilder text, JsonNode? stage)
     {
         if (stage is null)
-        {
             return;
-        }
 
-        text.Append("\n### At half of the gateway's maximum, open loop\n\n"
-            + "| target | requests/s | p50 | p90 | p99 | p99.9 | p99, median second | unanswered |\n|---|---:|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### At half of the gateway's maximum, open loop\n\n")
+            .Append("| target | requests/s | p50 | p90 | p99 | p99.9 | p99, median second | unanswered |\n")
+            .Append("|---|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var row in stage.AsArray())
         {
             var latency = row!["latency_us"]!;
@@ -73,9 +72,7 @@ internal static class GatewayTables
     private static void Hits(StringBuilder text, JsonNode? stage)
     {
         if (stage is null)
-        {
             return;
-        }
 
         text.Append("\n### Hits\n\n| level | connections | requests/s | p50 | p99 | hits |\n|---|---:|---:|---:|---:|---|\n");
         foreach (var (name, field) in new[] { ("first, in process", "first_level"), ("second, Redis", "second_level") })
@@ -98,14 +95,13 @@ internal static class GatewayTables
     private static void Accounting(StringBuilder text, JsonNode? stage)
     {
         if (stage is null)
-        {
             return;
-        }
 
         var killed = stage["killed"]!;
-        text.Append($"\n### Accounting\n\n{Number(stage["rows_per_second"])} rows a second at full load ({Number(stage["load"]!["requests_per_second"])} ")
-            .Append($"answers a second, {stage["answers_without_row"]} without a row). SIGKILL under load: {Number(killed["answered"])} answers received ")
-            .Append($"whole, {Number(killed["rows"])} rows, {killed["lost"]} lost.\n");
+        text.Append($"\n### Accounting\n\n{Number(stage["rows_per_second"])} rows a second at full load ")
+            .Append($"({Number(stage["load"]!["requests_per_second"])} answers a second, {stage["answers_without_row"]} without a row). ")
+            .Append($"SIGKILL under load: {Number(killed["answered"])} answers received whole, {Number(killed["rows"])} rows, ")
+            .Append($"{killed["lost"]} lost.\n");
     }
 
     public static string Time(JsonNode? micros) => (double?)micros switch

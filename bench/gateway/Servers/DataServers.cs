@@ -60,7 +60,8 @@ internal sealed class DataServers : IAsyncDisposable
         var postgres = await application.GetConnectionStringAsync("postgres", cancellationToken) ?? "";
         await ExecuteAsync(new NpgsqlConnectionStringBuilder(postgres) { Database = "postgres", Pooling = false }.ConnectionString,
             "CREATE DATABASE bench", cancellationToken);
-        return new DataServers(application, directory, await application.GetConnectionStringAsync("cache", cancellationToken) ?? "", postgres);
+        var cache = await application.GetConnectionStringAsync("cache", cancellationToken) ?? "";
+        return new DataServers(application, directory, cache, postgres);
     }
 
     /// <summary>A number that a statement gives, asked as superuser.</summary>
@@ -82,9 +83,11 @@ internal sealed class DataServers : IAsyncDisposable
         await connection.OpenAsync(cancellationToken);
         await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        return await reader.ReadAsync(cancellationToken)
-            ? [.. Enumerable.Range(0, reader.FieldCount).Select(i => Convert.ToString(reader.GetValue(i), CultureInfo.InvariantCulture) ?? "")]
-            : [];
+        if (!await reader.ReadAsync(cancellationToken))
+            return [];
+        var row = new object[reader.FieldCount];
+        reader.GetValues(row);
+        return [.. row.Select(value => Convert.ToString(value, CultureInfo.InvariantCulture) ?? "")];
     }
 
     public async ValueTask DisposeAsync()

@@ -25,7 +25,8 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
     public async Task MigrateAsync(CancellationToken cancellationToken) => _ = await Shell.RunAsync(
         "env",
         [
-            $"ConnectionStrings__valuecanvas={data.Admin}", $"Database__AppPassword={AppPassword}", "Database__OperatorPassword=operator-password",
+            $"ConnectionStrings__valuecanvas={data.Admin}",
+            $"Database__AppPassword={AppPassword}", "Database__OperatorPassword=operator-password",
             "LOG_LEVEL=Warning", settings.Binary("ValueCanvas.Worker"), "migrate",
         ],
         cancellationToken) ?? throw new InvalidOperationException("The database could not be migrated.");
@@ -34,7 +35,8 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
         name, upstreams, telemetry, new() { ["Inference__InternalKey"] = InternalKey, ["LOG_LEVEL"] = "Warning" }, cancellationToken);
 
     /// <summary>An instance of the Api before that proxy.</summary>
-    public async Task<Target> ApiAsync(string name, Target proxy, CancellationToken cancellationToken, params (string Key, string Value)[] more)
+    public async Task<Target> ApiAsync(
+        string name, Target proxy, CancellationToken cancellationToken, params (string Key, string Value)[] more)
     {
         var port = ProxyServers.FreePort();
         var environment = new Dictionary<string, string>
@@ -66,9 +68,7 @@ internal sealed class GatewayServers(Settings settings, ProxyServers servers, Da
         }
 
         foreach (var (key, value) in more)
-        {
             environment[key] = value;
-        }
 
         var process = servers.Start(name, settings.Binary("ValueCanvas.Api"), [], environment);
         await servers.ReadyAsync(process, port, "/ready", cancellationToken);

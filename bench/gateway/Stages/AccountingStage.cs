@@ -19,7 +19,8 @@ internal static class AccountingStage
     private const int Unlimited = int.MaxValue - 1;
 
     public static async Task<JsonObject> RunAsync(
-        Settings settings, ProxyServers processes, GatewayServers gateway, DataServers data, Target proxy, CancellationToken cancellationToken)
+        Settings settings, ProxyServers processes, GatewayServers gateway, DataServers data, Target proxy,
+        CancellationToken cancellationToken)
     {
         var api = await gateway.ApiAsync("api-accounted", proxy, cancellationToken);
         await new BodyLoad(api, Bodies.Fresh, 16).RunAsync(settings.Quick ? 200 : 4000, cancellationToken);

@@ -7,8 +7,8 @@ using ValueCanvas.ProxyBench.Processes;
 namespace ValueCanvas.GatewayBench.Stages;
 
 /// <summary>
-/// Hits of the first level (one chat, again and again, at one instance) and of the second (chats that the other instance has kept, each asked
-/// once here), and the first level's at half of its maximum, open loop.
+/// Hits of the first level (one chat, again and again, at one instance) and of the second (chats that the other instance has kept, each
+/// asked once here), and the first level's at half of its maximum, open loop.
 /// </summary>
 internal static class HitStage
 {

@@ -10,7 +10,9 @@ internal static class HttpBytes
 {
     public static byte[] Request(Target target, byte[] body)
     {
-        var head = new StringBuilder($"POST {target.Route} HTTP/1.1\r\nHost: 127.0.0.1:{target.Port}\r\nContent-Type: application/json\r\n");
+        var head = new StringBuilder(
+            $"POST {target.Route} HTTP/1.1\r\nHost: 127.0.0.1:{target.Port}\r\n"
+            + "Content-Type: application/json\r\n");
         foreach (var (name, value) in target.Headers)
         {
             head.Append(name).Append(": ").Append(value).Append("\r\n");

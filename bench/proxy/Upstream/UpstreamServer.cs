@@ -50,7 +50,8 @@ internal sealed class UpstreamServer : IDisposable
 
                 var (length, answer, chat) = Read(buffer.AsSpan(0, end + 2));
                 end += 4;
-                var wanted = Math.Min(end + length, end + 4096); // holds the whole body of a stream, whose fields a gateway may have put in another order
+                // Holds the whole body of a stream, whose fields a gateway may have put in another order.
+                var wanted = Math.Min(end + length, end + 4096);
                 while (held < wanted)
                     held += await ReadAsync(socket, buffer.AsMemory(held));
 

@@ -4,7 +4,9 @@ using static ValueCanvas.ProxyBench.Reports.Tables;
 
 namespace ValueCanvas.QueueBench.Reports;
 
-/// <summary>What the queue wants to reach, and what this run found: the worst setup counts, but for jobs/s, which are of the best.</summary>
+/// <summary>
+/// What the queue wants to reach, and what this run found: the worst setup counts, but for jobs/s, which are of the best.
+/// </summary>
 internal static class QueueGoals
 {
     public static void Append(StringBuilder text, JsonObject result)
@@ -29,7 +31,10 @@ internal static class QueueGoals
         if (result["fairness"] is { } fairness)
         {
             var (last, service) = ((double)fairness["ten"]!["last_start_us"]!, (double)fairness["ten"]!["service_ms"]!);
-            rows.Add(("each of ten jobs beside a backlog of 10,000 starts within 2 service times", QueueTables.Time(last), last <= 2000 * service));
+            rows.Add((
+                "each of ten jobs beside a backlog of 10,000 starts within 2 service times",
+                QueueTables.Time(last),
+                last <= 2000 * service));
             var ratio = (double)fairness["weights"]!["ratio"]!;
             rows.Add(("weights 3:1 give 3.0 ± 5 %", Number(ratio, "0.000"), Math.Abs(ratio - 3) <= 0.15));
         }
@@ -39,7 +44,12 @@ internal static class QueueGoals
             if (result["enqueue"]?["library"] is { } library)
                 AddPeer("submissions", (double)library["jobs_per_second"]!, (double)run["enqueue"]!["jobs_per_second"]!);
             if (result["jobs"] is JsonArray ours)
-                AddPeer("jobs", ours.Max(one => (double)one!["jobs_per_second"]!), run["setups"]!.AsArray().Max(one => (double)one!["jobs_per_second"]!));
+            {
+                AddPeer(
+                    "jobs",
+                    ours.Max(one => (double)one!["jobs_per_second"]!),
+                    run["setups"]!.AsArray().Max(one => (double)one!["jobs_per_second"]!));
+            }
 
             void AddPeer(string what, double we, double they) =>
                 rows.Add(($"more {what} a second than {name}", $"{we / they:0.00} ×", we >= they));

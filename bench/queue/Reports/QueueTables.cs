@@ -21,8 +21,9 @@ internal static class QueueTables
             .Append($"{machine["load_before"]}; {Number(result["seconds"])} s a figure, {result["callers"]} callers, ")
             .Append($"{result["concurrency"]} jobs at a time in each worker.\n.NET {machine["dotnet"]}");
         if (result["postgres"] is { } postgres)
-            text.Append($", PostgreSQL {postgres["version"]} with fsync {postgres["fsync"]}, synchronous_commit {postgres["synchronous_commit"]}, ")
-                .Append($"shared_buffers {postgres["shared_buffers"]}; {Number(result["finished_jobs"])} jobs that had ended in `llm_jobs` ")
+            text.Append($", PostgreSQL {postgres["version"]} with fsync {postgres["fsync"]}, ")
+                .Append($"synchronous_commit {postgres["synchronous_commit"]}, shared_buffers {postgres["shared_buffers"]}; ")
+                .Append($"{Number(result["finished_jobs"])} jobs that had ended in `llm_jobs` ")
                 .Append($"({Number(postgres["llm_jobs_mb"])} MB with its indexes)");
         if (result["bullmq"]?["runs"]?[0] is { } peer)
             text.Append($"; BullMQ {peer["version"]} on Node {peer["node"]}");
@@ -48,7 +49,8 @@ internal static class QueueTables
 
     private static void Enqueue(StringBuilder text, JsonObject result)
     {
-        text.Append("\n### Submissions\n\n| queue | jobs/s | p50 | p99 | at half: jobs/s | p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### Submissions\n\n")
+            .Append("| queue | jobs/s | p50 | p99 | at half: jobs/s | p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|\n");
         if (result["enqueue"] is { } ours)
         {
             Row($"{Ours}, over HTTP", ours["http"]!["requests_per_second"], ours["http"]!["latency_us"]!, ours["half"]);
@@ -65,11 +67,13 @@ internal static class QueueTables
 
     private static void Jobs(StringBuilder text, JsonObject result)
     {
-        text.Append("\n### Jobs that do nothing\n\n| queue | workers | hints | jobs/s | worker CPU µs/job | WAL bytes/job | machine busy |\n")
+        text.Append("\n### Jobs that do nothing\n\n")
+            .Append("| queue | workers | hints | jobs/s | worker CPU µs/job | WAL bytes/job | machine busy |\n")
             .Append("|---|---:|---|---:|---:|---:|---:|\n");
         foreach (var run in result["jobs"]?.AsArray() ?? [])
-            text.Append($"| {Ours} | {run!["workers"]} | {Hints(run)} | {Number(run["jobs_per_second"])} | {Number(run["worker_cpu_us_per_job"])} | ")
-                .Append($"{Number(run["wal_bytes_per_job"])} | {(double)run["machine_busy"]! * 100:0} % |\n");
+            text.Append($"| {Ours} | {run!["workers"]} | {Hints(run)} | {Number(run["jobs_per_second"])} | ")
+                .Append($"{Number(run["worker_cpu_us_per_job"])} | {Number(run["wal_bytes_per_job"])} | ")
+                .Append($"{(double)run["machine_busy"]! * 100:0} % |\n");
         foreach (var (name, setup) in Setups(result))
             text.Append($"| {name} | {setup["workers"]} | | {Number(setup["jobs_per_second"])} | | | |\n");
     }
@@ -99,10 +103,13 @@ internal static class QueueTables
         if (stage is null)
             return;
         var (ten, weights) = (stage["ten"]!, stage["weights"]!);
-        text.Append($"\n### Fairness\n\nThree workers with 8 jobs at a time each. One tenant has {Number(ten["backlog"])} jobs waiting that take ")
-            .Append($"{ten["service_ms"]} ms each; another submits 10: the last of them starts after {Time(ten["last_start_us"])}, on average they ")
-            .Append($"start after {Time(ten["mean_start_us"])}. With weights 3 and 1 {Number(weights["heavy"])} jobs of the one start while ")
-            .Append($"{Number(weights["light"])} of the other do: {Number(weights["ratio"], "0.000")} to 1.\n");
+        text.Append("\n### Fairness\n\nThree workers with 8 jobs at a time each. One tenant has ")
+            .Append($"{Number(ten["backlog"])} jobs waiting that take {ten["service_ms"]} ms each; another submits 10: ")
+            .Append($"the last of them starts after {Time(ten["last_start_us"])}, ")
+            .Append($"on average they start after {Time(ten["mean_start_us"])}. ")
+            .Append($"With weights 3 and 1 {Number(weights["heavy"])} jobs of the one start ")
+            .Append($"while {Number(weights["light"])} of the other do: ")
+            .Append($"{Number(weights["ratio"], "0.000")} to 1.\n");
     }
 
     private static IEnumerable<(string Name, JsonNode Setup)> Setups(JsonObject result) =>

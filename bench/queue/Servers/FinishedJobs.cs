@@ -20,7 +20,8 @@ internal static class FinishedJobs
                          t.at,
                          CASE WHEN i % 50 = 0 THEN 'failed' WHEN i % 101 = 0 THEN 'cancelled' ELSE 'succeeded' END AS state
                   FROM generate_series(1, {{count}}) AS i
-                  CROSS JOIN LATERAL (SELECT now() - (interval '20 days' * ({{count}} - i + 1) / {{count}}) AS at, md5(i || 'x') AS hex) AS t;
+                  CROSS JOIN LATERAL (
+                      SELECT now() - (interval '20 days' * ({{count}} - i + 1) / {{count}}) AS at, md5(i || 'x') AS hex) AS t;
 
                   INSERT INTO llm_jobs (id, tenant_id, type, args, state, attempt, run_lease, worker_id, created_at, run_at, deadline_at,
                                         started_at, finished_at, error_code, error_message)

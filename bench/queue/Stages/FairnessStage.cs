@@ -76,7 +76,8 @@ internal static class FairnessStage
             cancellationToken);
         return new JsonObject
         {
-            ["wanted"] = 3, ["heavy"] = Number(row[0]), ["light"] = Number(row[1]), ["ratio"] = Math.Round(Number(row[0]) / Number(row[1]), 3),
+            ["wanted"] = 3, ["heavy"] = Number(row[0]), ["light"] = Number(row[1]),
+            ["ratio"] = Math.Round(Number(row[0]) / Number(row[1]), 3),
         };
     }
 

@@ -39,7 +39,8 @@ internal static class JobsStage
              WHERE tenant_id IN ('{queue.Tenant}', '{queue.OtherTenant}') AND created_at >= {begun} AND state = 'succeeded'
              """,
             cancellationToken);
-        var (count, seconds) = (double.Parse(figures[0], CultureInfo.InvariantCulture), double.Parse(figures[1], CultureInfo.InvariantCulture));
+        var count = double.Parse(figures[0], CultureInfo.InvariantCulture);
+        var seconds = double.Parse(figures[1], CultureInfo.InvariantCulture);
         return new JsonObject
         {
             ["workers"] = workers,

@@ -35,7 +35,8 @@ internal static class PickupStage
             // 2. Half of it.
             var most = Math.Min((double)load["requests_per_second"]!, finished / settings.Time.TotalSeconds);
             begun = await queue.NowAsync(cancellationToken);
-            var half = await new RateLoad(queue.Api, most / 2, QueueSettings.Callers, QueueServers.Body).RunAsync(settings.Time, cancellationToken);
+            var half = await new RateLoad(queue.Api, most / 2, QueueSettings.Callers, QueueServers.Body)
+                .RunAsync(settings.Time, cancellationToken);
             await queue.DrainAsync(cancellationToken);
             runs.Add(new JsonObject
             {
@@ -65,7 +66,8 @@ internal static class PickupStage
         var figures = row.Select(text => double.Parse(text, CultureInfo.InvariantCulture)).ToArray();
         return new JsonObject
         {
-            ["n"] = figures[0], ["p50"] = figures[1], ["p90"] = figures[2], ["p99"] = figures[3], ["p999"] = figures[4], ["max"] = figures[5],
+            ["n"] = figures[0], ["p50"] = figures[1], ["p90"] = figures[2],
+            ["p99"] = figures[3], ["p999"] = figures[4], ["max"] = figures[5],
         };
     }
 }

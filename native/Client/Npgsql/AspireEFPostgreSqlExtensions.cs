@@ -47,14 +47,10 @@ public static class AspireEFPostgreSqlExtensions
             options.UseNpgsql(settings.ConnectionString, npgsql =>
             {
                 if (!settings.DisableRetry)
-                {
                     npgsql.EnableRetryOnFailure();
-                }
 
                 if (settings.CommandTimeout is { } seconds)
-                {
                     npgsql.CommandTimeout(seconds);
-                }
             });
             configureDbContextOptions?.Invoke(options);
         });
@@ -63,7 +59,8 @@ public static class AspireEFPostgreSqlExtensions
 
     /// <summary>Gives a context registered before this call retries, the configured command timeout and a health check.</summary>
     /// <exception cref="InvalidOperationException">
-    /// The context is not registered; or, on first use, it has a retry strategy or a command timeout of its own that contradicts the settings.
+    /// The context is not registered; or, on first use, it has a retry strategy or a command
+    /// timeout of its own that contradicts the settings.
     /// </exception>
     public static void EnrichNpgsqlDbContext<TContext>(
         this IHostApplicationBuilder builder,
@@ -89,15 +86,14 @@ public static class AspireEFPostgreSqlExtensions
         AddHealthCheck<TContext>(builder, settings);
     }
 
-    private static NpgsqlEntityFrameworkCorePostgreSQLSettings ReadSettings<TContext>(IHostApplicationBuilder builder, string? connectionName)
+    private static NpgsqlEntityFrameworkCorePostgreSQLSettings ReadSettings<TContext>(
+        IHostApplicationBuilder builder, string? connectionName)
     {
         var settings = new NpgsqlEntityFrameworkCorePostgreSQLSettings();
         var section = builder.Configuration.GetSection(Section);
         section.Bind(settings);
         if (connectionName is not null)
-        {
             section.GetSection(connectionName).Bind(settings);
-        }
 
         section.GetSection(typeof(TContext).Name).Bind(settings);
         return settings;
@@ -110,8 +106,6 @@ public static class AspireEFPostgreSqlExtensions
         where TContext : DbContext
     {
         if (!settings.DisableHealthChecks)
-        {
             builder.TryAddHealthCheck<DbContextHealthCheck<TContext>>(typeof(TContext).Name);
-        }
     }
 }

@@ -14,9 +14,7 @@ internal static class NpgsqlEnrichment
         {
             var extension = options.Options.Extensions.OfType<RelationalOptionsExtension>().FirstOrDefault();
             if (!settings.DisableRetry && NeedsRetries(extension, options.Options))
-            {
                 npgsql.EnableRetryOnFailure();
-            }
 
             if (settings.CommandTimeout is { } seconds)
             {

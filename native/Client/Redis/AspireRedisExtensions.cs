@@ -49,7 +49,8 @@ public static class AspireRedisExtensions
 
             var connection = RedisConnection.Open(options, services.GetRequiredService<ILoggerFactory>());
             // When it is disposed this client waits a second for the server's goodbye; by then nothing is under way that matters.
-            services.GetService<IHostApplicationLifetime>()?.ApplicationStopped.Register(() => connection.Close(allowCommandsToComplete: false));
+            services.GetService<IHostApplicationLifetime>()?.ApplicationStopped
+                .Register(() => connection.Close(allowCommandsToComplete: false));
             return connection;
         });
 

@@ -1,6 +1,8 @@
 namespace Aspire.StackExchange.Redis;
 
-/// <summary>How the Redis client is added; read from <c>Aspire:StackExchange:Redis</c> and <c>Aspire:StackExchange:Redis:NAME</c>.</summary>
+/// <summary>
+/// How the Redis client is added; read from <c>Aspire:StackExchange:Redis</c> and <c>Aspire:StackExchange:Redis:NAME</c>.
+/// </summary>
 public sealed class StackExchangeRedisSettings
 {
     /// <summary>StackExchange.Redis connection string; <c>ConnectionStrings:NAME</c> beats the section.</summary>

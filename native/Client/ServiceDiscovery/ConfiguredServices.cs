@@ -23,27 +23,19 @@ internal sealed class ConfiguredServices : IDisposable
     public ServiceAddress? Resolve(ServiceName name)
     {
         if (!_services.TryGetValue(name.Service, out var endpoints))
-        {
             return null;
-        }
 
         if (name.Endpoint is not null)
-        {
             return endpoints.GetValueOrDefault(name.Endpoint)?.Next(name.Schemes);
-        }
 
         // Without a name, an endpoint called "default" comes first, then those called like the schemes.
         if (endpoints.TryGetValue("default", out var addresses))
-        {
             return addresses.Next(name.Schemes);
-        }
 
         foreach (var scheme in name.Schemes)
         {
             if (endpoints.TryGetValue(scheme, out addresses))
-            {
                 return addresses.Next(name.Schemes);
-            }
         }
 
         return null;
@@ -62,9 +54,7 @@ internal sealed class ConfiguredServices : IDisposable
         foreach (var value in values)
         {
             if (ServiceAddress.Parse(value.Value) is not { } address)
-            {
                 return new Addresses([], $"'{value.Path}' is not an address; give a URI such as http://host:port, or host:port.");
-            }
 
             addresses.Add(address);
         }
@@ -79,9 +69,7 @@ internal sealed class ConfiguredServices : IDisposable
         public ServiceAddress? Next(string[] schemes)
         {
             if (Error is not null)
-            {
                 throw new KeyNotFoundException(Error);
-            }
 
             var best = Array.Find(schemes, scheme => Array.Exists(All, address => Is(address, scheme)));
             var usable = Array.FindAll(All, address => address.Scheme is null || Is(address, best));

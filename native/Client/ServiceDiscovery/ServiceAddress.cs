@@ -11,15 +11,11 @@ internal sealed record ServiceAddress(string? Scheme, string Host, int Port, str
     public static ServiceAddress? Parse(string? text)
     {
         if (string.IsNullOrWhiteSpace(text))
-        {
             return null;
-        }
 
         var hasScheme = text.Contains("://", StringComparison.Ordinal);
         if (!Uri.TryCreate(hasScheme ? text : $"any://{text}", UriKind.Absolute, out var uri) || uri.Host.Length == 0)
-        {
             return null;
-        }
 
         return new ServiceAddress(hasScheme ? uri.Scheme : null, uri.Host, Math.Max(uri.Port, 0), hasScheme ? uri.AbsolutePath : "");
     }

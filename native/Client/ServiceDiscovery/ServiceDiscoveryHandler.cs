@@ -7,9 +7,7 @@ internal sealed class ServiceDiscoveryHandler(ConfiguredServices services) : Del
     {
         var asked = request.RequestUri;
         if (asked is { IsAbsoluteUri: true })
-        {
             request.RequestUri = services.Resolve(ServiceName.Of(asked)) is { } address ? Join(asked, address) : PassThrough(asked);
-        }
 
         try
         {
@@ -25,23 +23,15 @@ internal sealed class ServiceDiscoveryHandler(ConfiguredServices services) : Del
     {
         var result = new UriBuilder(asked) { Host = address.Host };
         if (address.Scheme is not null)
-        {
             result.Scheme = address.Scheme;
-        }
         else
-        {
             result.Scheme = ServiceName.Of(asked).Schemes[0];
-        }
 
         if (address.Port > 0)
-        {
             result.Port = address.Port;
-        }
 
         if (address.Path.Length > 1)
-        {
             result.Path = $"{address.Path.TrimEnd('/')}/{asked.AbsolutePath.TrimStart('/')}";
-        }
 
         return result.Uri;
     }

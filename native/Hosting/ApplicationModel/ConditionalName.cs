@@ -40,8 +40,10 @@ internal static class ConditionalName
         {
             Span<uint> lanes = [unchecked(Prime1 + Prime2), Prime2, 0, unchecked(0u - Prime1)];
             for (; rest.Length >= 16; rest = rest[16..])
+            {
                 for (var i = 0; i < 4; i++)
                     lanes[i] = Round(lanes[i], BinaryPrimitives.ReadUInt32LittleEndian(rest[(4 * i)..]));
+            }
 
             hash = BitOperations.RotateLeft(lanes[0], 1) + BitOperations.RotateLeft(lanes[1], 7)
                 + BitOperations.RotateLeft(lanes[2], 12) + BitOperations.RotateLeft(lanes[3], 18);

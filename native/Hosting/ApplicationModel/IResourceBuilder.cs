@@ -27,8 +27,10 @@ internal sealed class ResourceBuilder<T>(IDistributedApplicationBuilder applicat
         where TAnnotation : IResourceAnnotation
     {
         if (behavior == ResourceAnnotationMutationBehavior.Replace)
+        {
             foreach (var existing in resource.Annotations.OfType<TAnnotation>().ToArray())
                 resource.Annotations.Remove(existing);
+        }
 
         resource.Annotations.Add(annotation);
         return this;

@@ -8,9 +8,11 @@ public abstract partial class Resource : IResource
     protected Resource(string name)
     {
         if (name.Length > 64 || !NamePattern().IsMatch(name))
+        {
             throw new ArgumentException(
                 $"Resource name '{name}' is invalid: 1 to 64 ASCII letters, digits and single hyphens, starting with a letter.",
                 nameof(name));
+        }
 
         Name = name;
     }

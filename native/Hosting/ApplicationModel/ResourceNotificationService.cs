@@ -40,8 +40,10 @@ public class ResourceNotificationService
         string resourceName, Func<ResourceEvent, bool> predicate, CancellationToken cancellationToken = default)
     {
         await foreach (var next in WatchAsync(cancellationToken).ConfigureAwait(false))
+        {
             if (IsOf(next, resourceName) && predicate(next))
                 return next;
+        }
 
         throw new OperationCanceledException(cancellationToken);
     }

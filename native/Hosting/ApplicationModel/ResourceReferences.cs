@@ -14,8 +14,10 @@ internal static class ResourceReferences
             if (next is IResource resource)
                 yield return resource;
             if (next is IValueWithReferences composite)
+            {
                 foreach (var reference in composite.References)
                     pending.Push(reference);
+            }
         }
     }
 }

@@ -41,8 +41,10 @@ internal sealed class LaunchProfile
             return settings.Profiles.TryGetValue(name, out var named) ? (name, named) : throw Missing();
 
         foreach (var (key, profile) in settings.Profiles)
+        {
             if (profile.CommandName == "Project")
                 return (key, profile);
+        }
 
         return null;
 

@@ -52,11 +52,13 @@ public static class ProjectResourceBuilderExtensions
         var project = builder.AddResource(new ProjectResource(name)).WithAnnotation(metadata);
         project.WithEnvironment("OTEL_DOTNET_EXPERIMENTAL_OTLP_RETRY", "in_memory");
         if (builder.ExecutionContext.IsPublishMode)
+        {
             project.WithEnvironment(context =>
             {
                 if (project.Resource.GetEndpoints().Any())
                     context.EnvironmentVariables["ASPNETCORE_FORWARDEDHEADERS_ENABLED"] = "true";
             });
+        }
 
         var found = options.ExcludeLaunchProfile ? null : LaunchProfile.Read(metadata.ProjectPath, options.LaunchProfileName);
         if (found is { } launch)

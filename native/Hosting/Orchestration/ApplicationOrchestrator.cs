@@ -36,8 +36,10 @@ internal sealed class ApplicationOrchestrator(
         if (Dashboard is { } dashboard)
             _log.Say($"Dashboard: {dashboard.GetEndpoint("http").Url}");
         foreach (var resource in model.Resources)
+        {
             foreach (var endpoint in resource.Annotations.OfType<EndpointAnnotation>().Where(e => e.IsExternal))
                 _log.Say($"{resource.Name}: {endpoint.AllocatedEndpoint?.UriString}");
+        }
 
         await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancellationToken).ConfigureAwait(false);
     }
@@ -113,7 +115,9 @@ internal sealed class ApplicationOrchestrator(
             throw new DistributedApplicationException($"There is no resource '{id}' in the running application.");
         if (!Same(command, KnownResourceCommands.StartCommand) && !Same(command, KnownResourceCommands.StopCommand)
             && !Same(command, KnownResourceCommands.RestartCommand))
+        {
             throw new DistributedApplicationException($"There is no command '{command}': start, stop and restart are known.");
+        }
 
         await Task.WhenAll(wanted.Select(async instance =>
         {
@@ -170,8 +174,10 @@ internal sealed class ApplicationOrchestrator(
         if (DashboardResource.Find(configuration, mode.IsTest) is { } dashboard)
             model.Resources.Insert(0, dashboard);
         else
+        {
             _log.Say(
                 "No dashboard: it is in the Aspire CLI (npm install @microsoft/aspire-cli-linux-x64; VALUECANVAS_ASPIRE_CLI is its path).");
+        }
     }
 
     private async Task StartAsync(IResource resource, CancellationToken cancellationToken)
@@ -219,8 +225,10 @@ internal sealed class ApplicationOrchestrator(
         var end = await notifications
             .WaitForResourceAsync(wait.Resource.Name, e => e.Snapshot.IsTerminal, cancellationToken).ConfigureAwait(false);
         if (end.Snapshot.State?.Text == KnownResourceStates.FailedToStart || end.Snapshot.ExitCode != wait.ExitCode)
+        {
             throw new DistributedApplicationException(
                 $"'{wait.Resource.Name}' should have completed with exit code {wait.ExitCode}, but is {end.Snapshot.Describe()}");
+        }
     }
 
     // For people and scripts: where to find what has a port that nobody chose.

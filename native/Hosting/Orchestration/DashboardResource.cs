@@ -9,7 +9,8 @@ namespace Aspire.Hosting.Orchestration;
 internal sealed class DashboardResource : Resource, IResourceWithEndpoints
 {
     private static readonly string Cli =
-        $"node_modules/@microsoft/aspire-cli-linux-{(RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "arm64" : "x64")}/bin/aspire";
+        "node_modules/@microsoft/aspire-cli-linux-"
+        + $"{(RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "arm64" : "x64")}/bin/aspire";
 
     private readonly string _cli;
 

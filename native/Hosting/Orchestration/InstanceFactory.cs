@@ -67,8 +67,10 @@ internal sealed class InstanceFactory(
         var arguments = new List<string>();
         var values = await ResourceConfiguration.ArgumentsAsync(project, executionContext, cancellationToken).ConfigureAwait(false);
         foreach (var value in values)
+        {
             if (await ResourceConfiguration.ValueAsync(value, project, cancellationToken).ConfigureAwait(false) is { } argument)
                 arguments.Add(argument);
+        }
 
         return ProjectCommand.Create(
             project, environment, arguments, endpoints.Of(project, replica), $"{project.Name}-{replica}-{runId[..8]}");

@@ -41,8 +41,10 @@ internal sealed record UnixUser(string Name, int UserId, int GroupId)
                 fields[0], int.Parse(fields[2], CultureInfo.InvariantCulture), int.Parse(fields[3], CultureInfo.InvariantCulture)))
             .ToArray();
         foreach (var name in names)
+        {
             if (known.FirstOrDefault(u => u.Name == name) is { } user)
                 return user;
+        }
 
         throw new DistributedApplicationException(
             $"No unprivileged user to run a server as: {string.Join(", ", names)} are not in /etc/passwd.");

@@ -5,8 +5,9 @@ using System.Net.Sockets;
 namespace Aspire.Hosting.Orchestration;
 
 /// <summary>
-/// The one address of a project's replicas, as Aspire's orchestrator has it. A new connection goes to the healthy replica that has the fewest;
-/// where none is healthy, to one that runs. A replica that is stopping gets no more, and keeps those that it has for as long as it lives.
+/// The one address of a project's replicas, as Aspire's orchestrator has it. A new connection goes to the healthy
+/// replica that has the fewest; where none is healthy, to one that runs. A replica that is stopping gets no more, and
+/// keeps those that it has for as long as it lives.
 /// </summary>
 internal sealed class ReplicaFront : IDisposable
 {

@@ -118,9 +118,11 @@ internal sealed class ResourceInstance(
         await health.ConfigureAwait(false);
         Ended(code, asked ? KnownResourceStates.Exited : KnownResourceStates.Finished);
         if (!asked && code != 0)
+        {
             log.Problem(
                 $"[{id}] ended with exit code {code} and stays down. Its last lines:" +
                 string.Concat(child.LastLines.Select(line => $"{Environment.NewLine}[{id}]   {line}")));
+        }
     }
 
     private void Ended(int? exitCode, string state)

@@ -11,9 +11,11 @@ internal static class ServerFiles
         await RunAsync(launcher, "install", [.. Owner(user), "-d", "-m", "0700", path], user: null).ConfigureAwait(false);
         var enter = new ProcessCommand { FileName = "test", Arguments = ["-x", path], User = user };
         if ((await EndAsync(launcher, enter).ConfigureAwait(false)).Code != 0)
+        {
             throw new DistributedApplicationException(
                 $"The user '{user?.Name}' cannot enter {path}: a directory above it is closed to others. "
                 + $"Open it (chmod o+x), or set {DataDirectory.Variable} to another directory.");
+        }
     }
 
     /// <summary>A file that only that user reads.</summary>
@@ -27,8 +29,10 @@ internal static class ServerFiles
         var command = new ProcessCommand { FileName = fileName, Arguments = arguments, User = user, Input = input };
         var (code, lastLines) = await EndAsync(launcher, command).ConfigureAwait(false);
         if (code != 0)
+        {
             throw new DistributedApplicationException(
                 $"{Path.GetFileName(fileName)} failed with exit code {code}: {string.Join(" | ", lastLines.TakeLast(5))}");
+        }
     }
 
     private static async Task<(int Code, IReadOnlyList<string> LastLines)> EndAsync(ProcessLauncher launcher, ProcessCommand command)

@@ -39,8 +39,11 @@ internal sealed class StartOrder
         foreach (var wait in resource.Annotations.OfType<WaitAnnotation>())
             yield return wait.Resource;
         foreach (var relationship in resource.Annotations.OfType<ResourceRelationshipAnnotation>())
+        {
             if (relationship.Type == ResourceBuilderExtensions.ReferenceRelationship)
                 yield return relationship.Resource;
+        }
+
         if (resource is IResourceWithParent child)
             yield return child.Parent;
         if (resource is ProjectResource && dashboard is not null)

@@ -26,12 +26,15 @@ public class PostgresDatabaseResource(string name, string databaseName, Postgres
     IEnumerable<KeyValuePair<string, ReferenceExpression>> IResourceWithConnectionString.GetConnectionProperties()
     {
         foreach (var (key, value) in ((IResourceWithConnectionString)Parent).GetConnectionProperties())
+        {
             yield return new(key, key switch
             {
                 "Uri" => UriExpression,
                 "JdbcConnectionString" => JdbcConnectionString,
                 _ => value,
             });
+        }
+
         yield return new("DatabaseName", ReferenceExpression.Create($"{DatabaseName}"));
     }
 }

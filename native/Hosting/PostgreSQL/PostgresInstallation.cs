@@ -15,9 +15,11 @@ internal sealed record PostgresInstallation(int Major, string Binaries)
     {
         PostgresInstallation[] found = [.. All().OrderByDescending(i => i.Major)];
         if (found.Length == 0)
+        {
             throw new DistributedApplicationException(
                 $"Resource '{resource}' needs PostgreSQL's server (postgres, initdb), which is not on this machine: neither on the PATH " +
                 "nor in /usr/lib/postgresql. On Debian or Ubuntu: apt-get install postgresql");
+        }
 
         return wanted is null
             ? found[0]
@@ -31,10 +33,16 @@ internal sealed record PostgresInstallation(int Major, string Binaries)
     {
         const string debian = "/usr/lib/postgresql";
         if (Directory.Exists(debian))
+        {
             foreach (var directory in Directory.EnumerateDirectories(debian))
+            {
                 if (int.TryParse(Path.GetFileName(directory), CultureInfo.InvariantCulture, out var major)
                     && Complete(Path.Combine(directory, "bin")))
+                {
                     yield return new(major, Path.Combine(directory, "bin"));
+                }
+            }
+        }
 
         if (Executables.Find("initdb") is { } initdb)
         {

@@ -93,8 +93,11 @@ internal static class PostgresServer
         while (WorkingIn(cluster) is { } process)
         {
             if (patience.IsCancellationRequested)
+            {
                 throw new DistributedApplicationException(
                     $"The data of resource '{server.Name}' in {cluster} are in use by process {process}. Stop it first.");
+            }
+
             await Task.Delay(LeftoverInterval, TimeProvider.System, cancellationToken).ConfigureAwait(false);
         }
 

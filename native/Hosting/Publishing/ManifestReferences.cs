@@ -76,7 +76,9 @@ internal sealed class ManifestReferences
     private void AddConditionals(ReferenceExpression expression)
     {
         foreach (var conditional in expression.ValueProviders.OfType<ReferenceExpression>().Prepend(expression).Where(e => e.IsConditional))
+        {
             if (_conditionals.TrueForAll(known => known.Name != conditional.Name))
                 _conditionals.Add(conditional);
+        }
     }
 }

@@ -13,8 +13,11 @@ internal static class RedisProbe
         await client.ConnectAsync("127.0.0.1", redis.PrimaryEndpoint.Port, cancellationToken).ConfigureAwait(false);
         var stream = client.GetStream();
         if (redis.PasswordParameter is not null)
+        {
             await SendAsync(
                 stream, ["AUTH", await redis.PasswordParameter.GetValueAsync(cancellationToken) ?? ""], "+OK", cancellationToken);
+        }
+
         await SendAsync(stream, ["PING"], "+PONG", cancellationToken).ConfigureAwait(false);
     }
 

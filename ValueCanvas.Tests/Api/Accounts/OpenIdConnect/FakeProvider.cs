@@ -150,8 +150,16 @@ internal sealed class FakeProvider : IAsyncDisposable
         return new JsonObject
         {
             ["keys"] = new JsonArray(
-                new JsonObject { ["kty"] = "RSA", ["kid"] = "rsa", ["use"] = "sig", ["n"] = Base64Url.Encode(rsa.Modulus), ["e"] = Base64Url.Encode(rsa.Exponent) },
-                new JsonObject { ["kty"] = "EC", ["kid"] = "ec", ["crv"] = "P-256", ["x"] = Base64Url.Encode(ec.Q.X), ["y"] = Base64Url.Encode(ec.Q.Y) }),
+                new JsonObject
+                {
+                    ["kty"] = "RSA", ["kid"] = "rsa", ["use"] = "sig",
+                    ["n"] = Base64Url.Encode(rsa.Modulus), ["e"] = Base64Url.Encode(rsa.Exponent),
+                },
+                new JsonObject
+                {
+                    ["kty"] = "EC", ["kid"] = "ec", ["crv"] = "P-256",
+                    ["x"] = Base64Url.Encode(ec.Q.X), ["y"] = Base64Url.Encode(ec.Q.Y),
+                }),
         };
     }
 }

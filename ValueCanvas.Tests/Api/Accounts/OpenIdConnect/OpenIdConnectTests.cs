@@ -178,7 +178,8 @@ public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
             "wrong-algorithm" => FakeProvider.Compact(new JsonObject { ["alg"] = "ES256", ["kid"] = "rsa" }, claims, _provider.SignRsa),
             "unknown-key" => FakeProvider.Compact(new JsonObject { ["alg"] = "RS256", ["kid"] = "none such" }, claims, _provider.SignRsa),
             "own-key" => FakeProvider.Compact(
-                new JsonObject { ["alg"] = "RS256", ["kid"] = "rsa", ["jwk"] = new JsonObject { ["kty"] = "RSA" } }, claims, _provider.SignRsa),
+                new JsonObject { ["alg"] = "RS256", ["kid"] = "rsa", ["jwk"] = new JsonObject { ["kty"] = "RSA" } },
+                claims, _provider.SignRsa),
             _ => FakeProvider.Compact(new JsonObject { ["alg"] = "RS256", ["kid"] = "rsa", ["typ"] = "at+jwt" }, claims, _provider.SignRsa),
         };
 
@@ -221,7 +222,9 @@ public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
             QueryHelpers.AddQueryString(callback.GetLeftPart(UriPartial.Path), query.Where(pair => pair.Value is not null)), cookie);
 
         await ApiHost.ProblemAsync(answer, name == "code" && value is not null ? 502 : 401);
-        Assert.False(answer.Headers.TryGetValues("Set-Cookie", out var cookies) && cookies.Any(set => set.Contains("vc-access=eyJ", StringComparison.Ordinal)));
+        Assert.False(
+            answer.Headers.TryGetValues("Set-Cookie", out var cookies)
+                && cookies.Any(set => set.Contains("vc-access=eyJ", StringComparison.Ordinal)));
     }
 
     /// <summary>What one instance has sealed every other opens, and so is the token that belongs to the session.</summary>
@@ -240,7 +243,8 @@ public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
         Assert.Equal(await CsrfAsync(other, cookies), await CsrfAsync(_api, cookies));
 
         static async Task<string?> CsrfAsync(AccountsApi api, string cookies) =>
-            (await AccountsApi.DataAsync(await api.SendAsync(HttpMethod.Get, "/api/auth/csrf", cookie: cookies))).GetProperty("token").GetString();
+            (await AccountsApi.DataAsync(await api.SendAsync(HttpMethod.Get, "/api/auth/csrf", cookie: cookies)))
+            .GetProperty("token").GetString();
     }
 
     /// <summary>The browser began at an honest provider; the answer comes from one that somebody else controls.</summary>
@@ -332,19 +336,25 @@ public sealed class OpenIdConnectTests : IClassFixture<OpenIdConnectFixture>
 
     private async Task<(string Location, string Cookie)> BeginAsync(string? returnTo = null)
     {
-        using var begun = await _api.GetAsync("/api/auth/oidc/fake" + (returnTo is null ? "" : $"?returnTo={Uri.EscapeDataString(returnTo)}"));
+        using var begun = await _api.GetAsync(
+            "/api/auth/oidc/fake" + (returnTo is null ? "" : $"?returnTo={Uri.EscapeDataString(returnTo)}"));
         Assert.Equal(HttpStatusCode.Found, begun.StatusCode);
         return (begun.Headers.Location!.OriginalString, Cookies(begun));
     }
 
-    private Task<HttpResponseMessage> CallbackAsync(string address, string? cookie) => _api.SendAsync(HttpMethod.Get, address, cookie: cookie);
+    private Task<HttpResponseMessage> CallbackAsync(string address, string? cookie) =>
+        _api.SendAsync(HttpMethod.Get, address, cookie: cookie);
 
     private async Task<System.Text.Json.JsonElement> MeAsync(HttpResponseMessage signedIn)
     {
-        Assert.True(signedIn.StatusCode == HttpStatusCode.Found, await signedIn.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        Assert.True(
+            signedIn.StatusCode == HttpStatusCode.Found,
+            await signedIn.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
         return await AccountsApi.DataAsync(await _api.SendAsync(HttpMethod.Get, "/api/auth/me", cookie: Cookies(signedIn)));
     }
 
     private static string Cookies(HttpResponseMessage response) =>
-        string.Join("; ", response.Headers.GetValues("Set-Cookie").Select(cookie => cookie.Split(';')[0]).Where(cookie => !cookie.EndsWith('=')));
+        string.Join(
+            "; ",
+            response.Headers.GetValues("Set-Cookie").Select(cookie => cookie.Split(';')[0]).Where(cookie => !cookie.EndsWith('=')));
 }

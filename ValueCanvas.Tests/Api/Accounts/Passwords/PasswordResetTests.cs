@@ -19,7 +19,9 @@ public sealed class PasswordResetTests(AccountsFixture fixture) : IClassFixture<
         var issued = await AccountsApi.DataAsync(issuing);
         var code = issued.GetProperty("token").GetString()!;
         Assert.Equal(ann.User, issued.GetProperty("userId").GetGuid());
-        Assert.Equal(0, await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM password_resets r WHERE r::text LIKE '%{code[4..20]}%'"));
+        Assert.Equal(
+            0,
+            await fixture.Database.ScalarAsync<long>($"SELECT count(*) FROM password_resets r WHERE r::text LIKE '%{code[4..20]}%'"));
 
         using (var weak = await RedeemAsync(code, "password1"))
             await ApiHost.ProblemAsync(weak, 400);

@@ -36,7 +36,10 @@ public sealed class PasswordRulesTests
     [InlineData("annabelle99")]
     [InlineData("northwind-trading1")]
     public void Problem_AmongTheFirstThatAnybodyTries_IsRefused(string password) =>
-        Assert.Contains("first that anybody would try", PasswordRules.Problem(password, "annabelle.moore@northwind-trading.example"), StringComparison.Ordinal);
+        Assert.Contains(
+            "first that anybody would try",
+            PasswordRules.Problem(password, "annabelle.moore@northwind-trading.example"),
+            StringComparison.Ordinal);
 
     [Theory]
     [InlineData("a quiet harbour at noon")]
@@ -48,7 +51,8 @@ public sealed class PasswordRulesTests
     [InlineData("mywifepassword keeps a garden")]
     [InlineData("        eight spaces first")]
     [InlineData("83910274658120")]
-    public void Problem_HardToGuess_IsTaken(string password) => Assert.Null(PasswordRules.Problem(password, "annabelle.moore@northwind.example"));
+    public void Problem_HardToGuess_IsTaken(string password) =>
+        Assert.Null(PasswordRules.Problem(password, "annabelle.moore@northwind.example"));
 
     [Theory]
     [InlineData(7, false)]

@@ -26,7 +26,9 @@ public sealed class AccessTokensTests(MigratedDatabase database) : IClassFixture
         var token = await _bench.ValidateAsync(await _bench.IssueAsync(who));
 
         Assert.NotNull(token);
-        Assert.Equal((who.User, who.Tenant, who.Session, Role.Admin, false), (token.UserId, token.TenantId, token.SessionId, token.Role, token.IsOperator));
+        Assert.Equal(
+            (who.User, who.Tenant, who.Session, Role.Admin, false),
+            (token.UserId, token.TenantId, token.SessionId, token.Role, token.IsOperator));
         Assert.InRange((token.ExpiresAt - TimeProvider.System.GetUtcNow()).TotalMinutes, 9, 10);
     }
 
@@ -109,7 +111,8 @@ public sealed class AccessTokensTests(MigratedDatabase database) : IClassFixture
     {
         var who = await TokenBench.SignInAsync(database);
         var own = await _bench.Keys.CurrentAsync(TestContext.Current.CancellationToken);
-        var input = Base64Url.Encode(Header.Replace("KID", own.Id, StringComparison.Ordinal).Replace("ES256", "HS256", StringComparison.Ordinal))
+        var input = Base64Url.Encode(
+            Header.Replace("KID", own.Id, StringComparison.Ordinal).Replace("ES256", "HS256", StringComparison.Ordinal))
             + "." + Base64Url.Encode(who.Payload(Now, Now + 600));
         foreach (var key in new[] { own.Jwk.X, own.Jwk.Y, own.Id, $"{own.Jwk.X}{own.Jwk.Y}" })
         {
@@ -126,8 +129,8 @@ public sealed class AccessTokensTests(MigratedDatabase database) : IClassFixture
 
         foreach (var other in new[]
         {
-            "", Base64Url.Encode(new byte[64]), Base64Url.Encode(new byte[70]), signature[..^2], signature + "AA", signature + "=", signature + ".",
-            $" {signature}", $"{signature}.{signature}",
+            "", Base64Url.Encode(new byte[64]), Base64Url.Encode(new byte[70]), signature[..^2],
+            signature + "AA", signature + "=", signature + ".", $" {signature}", $"{signature}.{signature}",
         })
         {
             Assert.Null(await _bench.ValidateAsync($"{input}.{other}"));
@@ -184,7 +187,9 @@ public sealed class AccessTokensTests(MigratedDatabase database) : IClassFixture
         var token = await _bench.IssueAsync(who);
         Assert.NotNull(await _bench.ValidateAsync(token));
 
-        await MigratedDatabase.ExecuteAsync(database.Admin, string.Format(System.Globalization.CultureInfo.InvariantCulture, sql, who.User));
+        await MigratedDatabase.ExecuteAsync(
+            database.Admin,
+            string.Format(System.Globalization.CultureInfo.InvariantCulture, sql, who.User));
 
         await ForgetChangedAsync();
         Assert.Null(await _bench.ValidateAsync(token));
@@ -222,7 +227,9 @@ public sealed class AccessTokensTests(MigratedDatabase database) : IClassFixture
     {
         await using var connection = new Npgsql.NpgsqlConnection(database.App);
         await connection.OpenAsync(TestContext.Current.CancellationToken);
-        await using var command = new Npgsql.NpgsqlCommand("SELECT session_id, user_id, tenant_id FROM changed_access(interval '30 s')", connection);
+        await using var command = new Npgsql.NpgsqlCommand(
+            "SELECT session_id, user_id, tenant_id FROM changed_access(interval '30 s')",
+            connection);
         await using var reader = await command.ExecuteReaderAsync(TestContext.Current.CancellationToken);
         var changes = new ChangedAccess();
         while (await reader.ReadAsync(TestContext.Current.CancellationToken))

@@ -91,6 +91,9 @@ public sealed class SigningKeysTests(MigratedDatabase database) : IClassFixture<
     private async Task<string> EmptyAsync()
     {
         var admin = await database.CreateAsync();
-        return new NpgsqlConnectionStringBuilder(admin) { Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword, Pooling = true }.ConnectionString;
+        return new NpgsqlConnectionStringBuilder(admin)
+        {
+            Username = DatabaseRoles.App, Password = MigratedDatabase.AppPassword, Pooling = true,
+        }.ConnectionString;
     }
 }

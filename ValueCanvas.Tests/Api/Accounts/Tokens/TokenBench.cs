@@ -13,7 +13,9 @@ internal sealed class TokenBench : IAsyncDisposable
 {
     private readonly NpgsqlDataSource _dataSource;
 
-    public TokenBench(string app, TimeProvider? time = null, string secret = "a-secret-of-tests-that-is-long-enough", int maxRemembered = 20_000)
+    public TokenBench(
+        string app, TimeProvider? time = null,
+        string secret = "a-secret-of-tests-that-is-long-enough", int maxRemembered = 20_000)
     {
         time ??= TimeProvider.System;
         var options = Options.Create(new TokenOptions { MaxRemembered = maxRemembered });
@@ -51,7 +53,8 @@ internal sealed class TokenBench : IAsyncDisposable
              INSERT INTO users (id, user_name, normalized_user_name, email, normalized_email)
              VALUES ('{who.User}', '{who.User}', '{who.User}', '{who.User}', '{who.User}');
              INSERT INTO memberships (tenant_id, user_id, role) VALUES ('{who.Tenant}', '{who.User}', '{role}');
-             INSERT INTO sessions (id, user_id, tenant_id, expires_at) VALUES ('{who.Session}', '{who.User}', '{who.Tenant}', now() + interval '1 day');
+             INSERT INTO sessions (id, user_id, tenant_id, expires_at)
+             VALUES ('{who.Session}', '{who.User}', '{who.Tenant}', now() + interval '1 day');
              """);
         return who;
     }
@@ -67,6 +70,7 @@ internal sealed record Who(Guid User, Guid Tenant, Guid Session)
 {
     public string Payload(long from, long until) =>
         $$"""
-          {"iss":"valuecanvas","aud":"valuecanvas-api","sub":"{{User}}","tid":"{{Tenant}}","sid":"{{Session}}","iat":{{from}},"nbf":{{from}},"exp":{{until}}}
+          {"iss":"valuecanvas","aud":"valuecanvas-api","sub":"{{User}}","tid":"{{Tenant}}","sid":"{{Session}}",
+          "iat":{{from}},"nbf":{{from}},"exp":{{until}}}
           """;
 }

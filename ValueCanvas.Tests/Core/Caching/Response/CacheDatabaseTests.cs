@@ -124,7 +124,12 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
         foreach (var owner in (string[])[$"'{database.OtherTenant}'", "NULL"])
         {
             var refused = await Assert.ThrowsAsync<PostgresException>(() => MigratedDatabase.ExecuteAsync(
-                database.App, $"BEGIN; SELECT set_config('app.tenant_id', '{CacheInstance.Tenant}', true); SELECT invalidate_llm_cache({owner}, ARRAY['*'])"));
+                database.App,
+                $"""
+                 BEGIN;
+                 SELECT set_config('app.tenant_id', '{CacheInstance.Tenant}', true);
+                 SELECT invalidate_llm_cache({owner}, ARRAY['*'])
+                 """));
             Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
         }
     }

@@ -16,10 +16,12 @@ namespace ValueCanvas.Tests.Core.Caching.Response;
 public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
 {
     private const string Body = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
-    private const string Streamed = """{"stream":true,"stream_options":{"include_usage":true},"model":"m","messages":[{"role":"user","content":"hi"}]}""";
+    private const string Streamed =
+        """{"stream":true,"stream_options":{"include_usage":true},"model":"m","messages":[{"role":"user","content":"hi"}]}""";
 
     // A machine with other work must not make an answer of Redis late where it is not about that.
-    private static readonly (string Key, string Value)[] Patient = [("ResponseCache:RedisTimeout", "00:00:02"), ("ResponseCache:FlightSilence", "00:00:10")];
+    private static readonly (string Key, string Value)[] Patient =
+        [("ResponseCache:RedisTimeout", "00:00:02"), ("ResponseCache:FlightSilence", "00:00:10")];
 
     private readonly string _prefix = $"cache-{Guid.NewGuid():N}";
     private readonly TaskCompletionSource _go = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -86,10 +88,10 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         await one.AskAsync(Body, tenant: mine);
         await UntilStoredAsync();
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
-        var from = (await KeysAsync(redis)).Single(key => !key.EndsWith(":flight", StringComparison.Ordinal));
+        var from = Assert.Single(await AnswersAsync(redis));
         await one.AskAsync(Body, tenant: foreign);
-        await CacheInstance.UntilAsync(async () => (await KeysAsync(redis)).Count(key => !key.EndsWith(":flight", StringComparison.Ordinal)) == 2);
-        var to = (await KeysAsync(redis)).Single(key => key != from && !key.EndsWith(":flight", StringComparison.Ordinal));
+        await CacheInstance.UntilAsync(async () => (await AnswersAsync(redis)).Count == 2);
+        var to = (await AnswersAsync(redis)).Single(key => key != from);
         await redis.GetDatabase().StringSetAsync(to, await redis.GetDatabase().StringGetAsync(from));
 
         await using var other = await StartAsync(servers.Redis);
@@ -109,8 +111,10 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         var read = format.Read(value, answer.TenantId, answer.Key);
         Assert.NotNull(read);
         Assert.Equal(
-            (answer.Id, answer.Model, answer.CreatedAt, answer.ExpiresAt, answer.Epoch, Encoding.UTF8.GetString(answer.Json), answer.IdPlace, answer.Usage),
-            (read.Id, read.Model, read.CreatedAt, read.ExpiresAt, read.Epoch, Encoding.UTF8.GetString(read.Json), read.IdPlace, read.Usage));
+            (answer.Id, answer.Model, answer.CreatedAt, answer.ExpiresAt, answer.Epoch, Encoding.UTF8.GetString(answer.Json),
+                answer.IdPlace, answer.Usage),
+            (read.Id, read.Model, read.CreatedAt, read.ExpiresAt, read.Epoch, Encoding.UTF8.GetString(read.Json),
+                read.IdPlace, read.Usage));
         Assert.Equal(answer.TagHashes, read.TagHashes);
         Assert.Null(format.Read(value, Guid.NewGuid(), answer.Key));
         Assert.Null(format.Read(value, answer.TenantId, new CacheKey(1, 3)));
@@ -152,7 +156,9 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
 
         Assert.EndsWith("data: [DONE]\n\n", text, StringComparison.Ordinal);
         Assert.Contains("\"one\"", text, StringComparison.Ordinal);
-        Assert.Equal((CacheStatus.Miss, 2, true), (following.Outcome.Cache, following.Outcome.Usage!.OutputTokens, following.Outcome.IsComplete));
+        Assert.Equal(
+            (CacheStatus.Miss, 2, true),
+            (following.Outcome.Cache, following.Outcome.Usage!.OutputTokens, following.Outcome.IsComplete));
         Assert.Single(_model.Seen);
     }
 
@@ -187,7 +193,9 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         Assert.Equal(await leader.Content.ReadAsStringAsync(bound.Token), text);
         Assert.Equal(3, text.Split("chatcmpl-1").Length - 1);
         // Each has paid for a call of its own.
-        Assert.Equal((CacheStatus.Miss, CacheStatus.Miss, true), (leading.Outcome.Cache, following.Outcome.Cache, following.Outcome.IsComplete));
+        Assert.Equal(
+            (CacheStatus.Miss, CacheStatus.Miss, true),
+            (leading.Outcome.Cache, following.Outcome.Cache, following.Outcome.IsComplete));
         proxy.Thaw();
     }
 
@@ -290,7 +298,10 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
             _ = first.AskAsync(Body).ContinueWith(_ => { }, Cancel, TaskContinuationOptions.None, TaskScheduler.Default);
             await CacheInstance.UntilAsync(() => _model.Seen.Count == 1);
             var flight = (await KeysAsync(redis)).Single(key => key.EndsWith(":flight", StringComparison.Ordinal));
-            await redis.GetDatabase().StringSetAsync(flight, new FlightName(Guid.NewGuid(), Guid.NewGuid()).ToBytes(), TimeSpan.FromSeconds(1));
+            await redis.GetDatabase().StringSetAsync(
+                flight,
+                new FlightName(Guid.NewGuid(), Guid.NewGuid()).ToBytes(),
+                TimeSpan.FromSeconds(1));
 
             var reply = await other.AskAsync(Body);
             Assert.Equal((200, CacheStatus.Miss), (reply.Status, reply.Outcome.Cache));
@@ -366,7 +377,9 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
     [Fact]
     public async Task WithoutRedis_ByVariable_EachInstanceKeepsItsOwn()
     {
-        await using var one = await CacheInstance.StartAsync(_model.Address, settings: [("REDIS_ENABLED", "false"), ("ConnectionStrings:cache", servers.Redis)]);
+        await using var one = await CacheInstance.StartAsync(
+            _model.Address,
+            settings: [("REDIS_ENABLED", "false"), ("ConnectionStrings:cache", servers.Redis)]);
         Assert.Equal("MISS", (await one.AskAsync(Body)).Cache);
         Assert.Equal("HIT", (await one.AskAsync(Body)).Cache);
         Assert.Null(one.Find<IConnectionMultiplexer>());
@@ -380,8 +393,12 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
     private async Task UntilStoredAsync()
     {
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
-        await CacheInstance.UntilAsync(async () => await KeysAsync(redis) is [.., _] keys && !keys.Exists(key => key.EndsWith(":flight", StringComparison.Ordinal)));
+        await CacheInstance.UntilAsync(async () =>
+            await KeysAsync(redis) is [.., _] keys && !keys.Exists(key => key.EndsWith(":flight", StringComparison.Ordinal)));
     }
+
+    private async Task<List<string>> AnswersAsync(ConnectionMultiplexer redis) =>
+        (await KeysAsync(redis)).FindAll(key => !key.EndsWith(":flight", StringComparison.Ordinal));
 
     private async Task<List<string>> KeysAsync(ConnectionMultiplexer redis)
     {

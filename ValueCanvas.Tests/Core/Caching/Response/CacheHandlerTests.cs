@@ -9,7 +9,8 @@ namespace ValueCanvas.Tests.Core.Caching.Response;
 public sealed class CacheHandlerTests : IAsyncLifetime
 {
     private const string Body = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
-    private const string Streamed = """{"stream":true,"stream_options":{"include_usage":true},"model":"m","messages":[{"role":"user","content":"hi"}]}""";
+    private const string Streamed =
+        """{"stream":true,"stream_options":{"include_usage":true},"model":"m","messages":[{"role":"user","content":"hi"}]}""";
 
     private FakeInference _model = null!;
     private CacheInstance _cache = null!;
@@ -270,19 +271,36 @@ public sealed class CacheHandlerTests : IAsyncLifetime
                 await FakeInference.Text(context, 200, FakeInference.Completion("x", what));
                 break;
             case "one of two":
-                await FakeInference.Text(context, 200, """{"id":"1","model":"fake-model","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"},{"index":1,"message":{"content":"b"},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}""");
+                await FakeInference.Text(
+                    context, 200,
+                    """
+                    {"id":"1","model":"fake-model","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"},
+                    {"index":1,"message":{"content":"b"},"finish_reason":"length"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}
+                    """);
                 break;
             case "no finish":
-                await FakeInference.Text(context, 200, """{"id":"1","model":"fake-model","choices":[{"index":0,"message":{"content":"a"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}""");
+                await FakeInference.Text(
+                    context, 200,
+                    """
+                    {"id":"1","model":"fake-model","choices":[{"index":0,"message":{"content":"a"}}],
+                    "usage":{"prompt_tokens":1,"completion_tokens":1}}
+                    """);
                 break;
             case "no usage":
-                await FakeInference.Text(context, 200, """{"id":"1","model":"fake-model","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}""");
+                await FakeInference.Text(
+                    context, 200,
+                    """{"id":"1","model":"fake-model","choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}]}""");
                 break;
             case "error 500" or "error 429":
                 await FakeInference.Error(context, what == "error 500" ? 500 : 429, "no");
                 break;
             case "error in 200":
-                await FakeInference.Text(context, 200, """{"error":{"message":"no"},"model":"m","choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}""");
+                await FakeInference.Text(
+                    context, 200,
+                    """
+                    {"error":{"message":"no"},"model":"m","choices":[{"finish_reason":"stop"}],
+                    "usage":{"prompt_tokens":1,"completion_tokens":1}}
+                    """);
                 break;
             case "error event":
                 await FakeInference.Event(context, FakeInference.Chunk("x"));

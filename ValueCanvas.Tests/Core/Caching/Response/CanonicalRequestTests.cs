@@ -10,12 +10,14 @@ public sealed class CanonicalRequestTests
     private const string Request =
         """
         {"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Häng \"on\"\n😀"},
-        {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}}]}],"temperature":0,"top_p":0.9,"n":1,"max_tokens":100,
-        "max_completion_tokens":50,"seed":7,"stop":["a","b"],"logit_bias":{"50256":-100},"logprobs":true,"top_logprobs":2,"presence_penalty":0.1,
-        "frequency_penalty":0.2,"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","required":[]},"strict":true}},
-        "tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"tool_choice":"auto","parallel_tool_calls":false,
-        "reasoning_effort":"low","chat_template_kwargs":{"enable_thinking":false},"structured_outputs":{"regex":"a+"},"min_p":0.01,"top_k":5,
-        "repetition_penalty":1.05,"ignore_eos":false,"risk_level":"low","cache_salt":null,"service_tier":"auto","unknown_one":{"deep":[1,[2,{"x":null}]]}}
+        {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"low"}}]}],"temperature":0,"top_p":0.9,"n":1,
+        "max_tokens":100,"max_completion_tokens":50,"seed":7,"stop":["a","b"],"logit_bias":{"50256":-100},"logprobs":true,"top_logprobs":2,
+        "presence_penalty":0.1,"frequency_penalty":0.2,
+        "response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","required":[]},"strict":true}},
+        "tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}],"tool_choice":"auto",
+        "parallel_tool_calls":false,"reasoning_effort":"low","chat_template_kwargs":{"enable_thinking":false},
+        "structured_outputs":{"regex":"a+"},"min_p":0.01,"top_k":5,"repetition_penalty":1.05,"ignore_eos":false,"risk_level":"low",
+        "cache_salt":null,"service_tier":"auto","unknown_one":{"deep":[1,[2,{"x":null}]]}}
         """;
 
     private static readonly string?[] Context = ["1", "tenant", "chat", "", null, null, null];
@@ -133,7 +135,10 @@ public sealed class CanonicalRequestTests
         var (pairs, alike) = (0, 0);
         while (pairs < 1_000_000)
         {
-            var text = $$"""{"model":"m{{random.Next(3)}}","messages":[{"role":"user","content":"{{random.Next(2000)}}"}],"seed":{{random.Next(200)}}}""";
+            var text =
+                $$"""
+                {"model":"m{{random.Next(3)}}","messages":[{"role":"user","content":"{{random.Next(2000)}}"}],"seed":{{random.Next(200)}}}
+                """;
             var bytes = Encoding.UTF8.GetBytes(text);
             Assert.True(CanonicalRequest.TryHash(contexts[0], bytes, out var one));
             Assert.True(CanonicalRequest.TryHash(contexts[1], bytes, out var other));

@@ -12,7 +12,8 @@ namespace ValueCanvas.Tests.Core.Caching.Response;
 public sealed class FlightTests : IAsyncLifetime
 {
     private const string Body = """{"model":"m","messages":[{"role":"user","content":"hi"}]}""";
-    private const string Streamed = """{"stream":true,"stream_options":{"include_usage":true},"model":"m","messages":[{"role":"user","content":"hi"}]}""";
+    private const string Streamed =
+        """{"stream":true,"stream_options":{"include_usage":true},"model":"m","messages":[{"role":"user","content":"hi"}]}""";
 
     private readonly TaskCompletionSource _go = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _aborted = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -164,7 +165,8 @@ public sealed class FlightTests : IAsyncLifetime
         _go.SetResult();
 
         var (plain, stream) = (await whole, await withoutUsage);
-        Assert.Equal("onetwo", JsonDocument.Parse(plain.Text).RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
+        var message = JsonDocument.Parse(plain.Text).RootElement.GetProperty("choices")[0].GetProperty("message");
+        Assert.Equal("onetwo", message.GetProperty("content").GetString());
         Assert.DoesNotContain("prompt_tokens", stream.Text, StringComparison.Ordinal);
         Assert.Single(_model.Seen);
     }
@@ -215,7 +217,10 @@ public sealed class FlightTests : IAsyncLifetime
         using var here = new Flight(key, CacheInstance.Tenant, default, budget);
         FlightPart[] parts =
         [
-            new() { Head = new FlightHead(200, [], []) }, new() { Bytes = "Hel"u8.ToArray() }, new() { Bytes = "lo."u8.ToArray() }, new() { IsEnd = true },
+            new() { Head = new FlightHead(200, [], []) },
+            new() { Bytes = "Hel"u8.ToArray() },
+            new() { Bytes = "lo."u8.ToArray() },
+            new() { IsEnd = true },
         ];
         var told = _cache.Require<FlightExchange>().Listen(there.Id);
         foreach (var number in (int[])[2, 0, 3, 1])

@@ -11,12 +11,14 @@ public sealed class ReplayTests
 {
     private const string Answer =
         """
-        {"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m-2026","system_fingerprint":"fp","service_tier":null,"choices":[
-        {"index":0,"message":{"role":"assistant","content":"Grüße \"an\"\\ alle 😀\n, LONG","reasoning_content":"First, think.","refusal":null,
+        {"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m-2026","system_fingerprint":"fp",
+        "service_tier":null,"choices":[{"index":0,"message":{
+        "role":"assistant","content":"Grüße \"an\"\\ alle 😀\n, LONG","reasoning_content":"First, think.","refusal":null,
         "tool_calls":[{"id":"call_1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Köln\",\"n\":[1,2]}"}},
         {"id":"call_2","type":"function","function":{"name":"time","arguments":"{}"}}]},
         "logprobs":{"content":[{"token":"Gr","logprob":-0.1,"bytes":[71,114],"top_logprobs":[]},{"token":"üße","logprob":-0.2,"bytes":null,
-        "top_logprobs":[{"token":"x","logprob":-3,"bytes":[120]}]}],"refusal":null},"finish_reason":"tool_calls","stop_reason":151645,"token_ids":[1,2,3]},
+        "top_logprobs":[{"token":"x","logprob":-3,"bytes":[120]}]}],"refusal":null},
+        "finish_reason":"tool_calls","stop_reason":151645,"token_ids":[1,2,3]},
         {"index":1,"message":{"role":"assistant","content":"Second"},"logprobs":null,"finish_reason":"stop"}],
         "usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":4},
         "completion_tokens_details":{"reasoning_tokens":2}},"prompt_logprobs":[null,{"5":{"logprob":-1}}]}
@@ -40,7 +42,8 @@ public sealed class ReplayTests
     {
         const string Text =
             """
-            {"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"Once upon","logprobs":{"tokens":["Once"," upon"],
+            {"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"Once upon",
+            "logprobs":{"tokens":["Once"," upon"],
             "token_logprobs":[-1,-2],"top_logprobs":null,"text_offset":[0,4]},"finish_reason":"stop","stop_reason":null}],
             "usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}
             """;
@@ -86,22 +89,30 @@ public sealed class ReplayTests
         // Line ends of both kinds, comments, an event of two lines, an empty usage in each chunk.
         const string Stream =
             ": keep-alive\n\n"
-            + "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
-            + "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm \"},\"finish_reason\":null}]}\r\n\r\n"
+            + "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\","
+            + "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+            + "\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n"
+            + "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\","
+            + "\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm \"},\"finish_reason\":null}]}\r\n\r\n"
             + "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":5,\"model\":\"m\",\n"
             + "data: \"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"so\"},\"finish_reason\":null}]}\n\n"
             + "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Grü\"},\"logprobs\":{\"content\":[{\"token\":\"Grü\"}]}}]}\n\n"
-            + "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{\"}}]}}]}\n\n"
-            + "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"t0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}\n\n"
+            + "data: {\"choices\":[{\"index\":0,\"delta\":{"
+            + "\"tool_calls\":[{\"index\":1,\"id\":\"t1\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"{\"}}]}}]}\n\n"
+            + "data: {\"choices\":[{\"index\":0,\"delta\":{"
+            + "\"tool_calls\":[{\"index\":0,\"id\":\"t0\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}\n\n"
             + "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"}\"}}]}}]}\n\n"
-            + "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ße 😀\"},\"logprobs\":{\"content\":[{\"token\":\"ße\"}]},\"finish_reason\":\"stop\",\"stop_reason\":null}]}\n\n"
+            + "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"ße 😀\"},"
+            + "\"logprobs\":{\"content\":[{\"token\":\"ße\"}]},\"finish_reason\":\"stop\",\"stop_reason\":null}]}\n\n"
             + "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2,\"total_tokens\":9}}\n\n"
             + "data: [DONE]\n\n";
         const string Whole =
             """
-            {"id":"c","object":"chat.completion","created":5,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Grüße 😀",
+            {"id":"c","object":"chat.completion","created":5,"model":"m","choices":[{"index":0,
+            "message":{"role":"assistant","content":"Grüße 😀",
             "reasoning_content":"hm so","tool_calls":[{"id":"t0","type":"function","function":{"name":"f","arguments":""}},
-            {"id":"t1","type":"function","function":{"name":"g","arguments":"{}"}}]},"logprobs":{"content":[{"token":"Grü"},{"token":"ße"}]},
+            {"id":"t1","type":"function","function":{"name":"g","arguments":"{}"}}]},
+            "logprobs":{"content":[{"token":"Grü"},{"token":"ße"}]},
             "finish_reason":"stop","stop_reason":null}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}
             """;
         var bytes = Bytes(Stream);
@@ -123,7 +134,9 @@ public sealed class ReplayTests
     public void Stream_WithoutUsage_TakesWhatCameOnAnotherWay()
     {
         var assembler = new StreamAssembler(AnswerKind.Chat);
-        assembler.Add(Bytes("data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"));
+        assembler.Add(Bytes(
+            "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n"
+            + "data: [DONE]\n\n"));
         assembler.End();
 
         Assert.True(AnswerReading.TryRead(assembler.ToAnswer(known: null), AnswerKind.Chat, out var without));
