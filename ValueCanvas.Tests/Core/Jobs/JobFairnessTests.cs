@@ -153,6 +153,7 @@ public sealed class JobFairnessTests(Infrastructure.ServersFixture servers) : Qu
 
         Assert.Equal(2, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_jobs"));
         Assert.Equal(1, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_job_results"));
+        Assert.Equal(2, await _database.ScalarAsync<long>("SELECT count(DISTINCT job_id) FROM llm_job_events"));
         Assert.Empty(await JobHistoryChecker.ViolationsAsync(_database.Admin));
 
         Task AgeAsync(Job job, string age) => MigratedDatabase.ExecuteAsync(
