@@ -12,6 +12,7 @@ namespace ValueCanvas.Tests.Chaos.Faults;
 public abstract class FaultTest(ChaosFleet fleet)
 {
     private const double Recovered = 0.95;
+    private const int Tries = 3;
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(2.5);
     private static readonly TimeSpan Settled = TimeSpan.FromSeconds(40);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
@@ -41,17 +42,18 @@ public abstract class FaultTest(ChaosFleet fleet)
         // 3. It works again.
         var during = before is null ? 0 : await JobRate.SinceAsync(fleet, madeAt);
         var back = before is null ? 0 : await BackAsync(before);
-        var after = before is null ? null : await JobRate.MeasureAsync(fleet);
+        var after = before is null ? [] : await AfterAsync(before);
         await fleet.Database.MoreAsync(10);
 
         // 4. Whatever was accepted meanwhile ends, and the history says how.
         await EndAsync([.. accepted.Select(pair => pair.Value).Where(fleet.IsNew)]);
         var verdict = await ChaosVerdict.ReadAsync(fleet, accepted);
-        if (before is not null && after is not null)
+        if (before is not null)
         {
             await new ChaosRecord
             {
-                Fault = fault, Seconds = seconds, Before = before, During = during, Back = back, After = after, Jobs = accepted.Length,
+                Fault = fault, Seconds = seconds, Before = before, During = during, Back = back, After = after[^1],
+                Tries = [.. after.Select(rate => rate.PerSecond)], Jobs = accepted.Length,
                 Rescued = await fleet.Database.ScalarAsync<long>(
                     $"SELECT count(*) FROM llm_job_events WHERE event = 'rescued' AND at > '{madeAt}'"),
                 Verdict = verdict, Note = Note,
@@ -59,8 +61,8 @@ public abstract class FaultTest(ChaosFleet fleet)
         }
 
         Assert.Empty(verdict.All);
-        if (before is not null && after is not null)
-            Assert.True(after.PerSecond >= before.PerSecond * Recovered, $"{before.PerSecond:0.0} jobs/s before, {after.PerSecond:0.0} afterwards.");
+        if (before is not null)
+            Assert.True(IsAsBefore(after[^1], before), $"{before.PerSecond:0.0} jobs/s before, {after[^1].PerSecond:0.0} afterwards.");
     }
 
     /// <summary>Again and again, for so long.</summary>
@@ -83,6 +85,17 @@ public abstract class FaultTest(ChaosFleet fleet)
 
         return Math.Max(0, (Stopwatch.GetElapsedTime(healed) - Look).TotalSeconds);
     }
+
+    /// <summary>Measured again where it is less: what a neighbour on the machine takes passes, what the fault took does not.</summary>
+    private async Task<List<JobRate>> AfterAsync(JobRate before)
+    {
+        List<JobRate> after = [await JobRate.MeasureAsync(fleet)];
+        while (!IsAsBefore(after[^1], before) && after.Count < Tries)
+            after.Add(await JobRate.MeasureAsync(fleet));
+        return after;
+    }
+
+    private static bool IsAsBefore(JobRate after, JobRate before) => after.PerSecond >= before.PerSecond * Recovered;
 
     private Task EndAsync(Guid[] jobs) => fleet.Database.UntilAsync(
         $"""

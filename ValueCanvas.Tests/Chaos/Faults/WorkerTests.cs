@@ -26,7 +26,7 @@ public sealed class WorkerTests(ChaosFleet fleet) : FaultTest(fleet)
     public Task Worker_FrozenForAMinute_ItsLateAnswersAreRefused() => UnderAsync("a worker frozen (SIGSTOP) for 60 s", async () =>
     {
         var its = Fleet.Workers.Is(0);
-        await Fleet.Database.UntilAsync($"SELECT count(*) > 1 FROM llm_jobs WHERE state = 'running' AND {its}");
+        await Fleet.Database.UntilAsync($"SELECT count(*) > {Size.Concurrency / 2} FROM llm_jobs WHERE state = 'running' AND {its}");
         var frozenAt = Stopwatch.GetTimestamp();
         await Fleet.Workers[0].FreezeAsync();
         var held = await Fleet.Database.ScalarAsync<Guid[]>($"SELECT array_agg(id) FROM llm_jobs WHERE state = 'running' AND {its}");
@@ -69,7 +69,7 @@ public sealed class WorkerTests(ChaosFleet fleet) : FaultTest(fleet)
     public Task Rescuers_ManyAtOnce_RescueEachJobOnce() => UnderAsync("many rescuers at once", async () =>
     {
         var its = Fleet.Workers.Is(0);
-        await Fleet.Database.UntilAsync($"SELECT count(*) > 1 FROM llm_jobs WHERE state = 'running' AND {its}");
+        await Fleet.Database.UntilAsync($"SELECT count(*) > {Size.Concurrency / 2} FROM llm_jobs WHERE state = 'running' AND {its}");
         await Fleet.Workers.KillAsync(0);
         using var over = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
         var rescuers = Enumerable.Range(0, 8).Select(_ => RescueAsync(over.Token)).ToArray();

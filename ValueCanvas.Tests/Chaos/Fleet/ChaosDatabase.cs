@@ -8,6 +8,9 @@ namespace ValueCanvas.Tests.Chaos.Fleet;
 /// <summary>The fleet's database: what is in it, and when. It pools no connections, so it knows none from before a restart.</summary>
 internal sealed class ChaosDatabase
 {
+    /// <summary>Jobs that a worker could start now: not those that were put off.</summary>
+    public const string Due = "FROM llm_jobs WHERE state IN ('queued', 'retryable') AND run_at <= clock_timestamp()";
+
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
 

@@ -91,8 +91,7 @@ public sealed class ChaosFleet : IAsyncLifetime
             {
                 await using var connection = new NpgsqlConnection(Database.Admin);
                 await connection.OpenAsync(_stop.Token);
-                await using var command = new NpgsqlCommand(
-                    "SELECT count(*)::integer FROM llm_jobs WHERE state IN ('queued', 'retryable')", connection);
+                await using var command = new NpgsqlCommand($"SELECT count(*)::integer {ChaosDatabase.Due}", connection);
                 while (true)
                 {
                     _waiting = (int)(await command.ExecuteScalarAsync(_stop.Token))!;

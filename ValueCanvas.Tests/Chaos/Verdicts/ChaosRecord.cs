@@ -21,6 +21,9 @@ internal sealed record ChaosRecord
 
     public required JobRate After { get; init; }
 
+    /// <summary>Jobs a second of each time that it was measured afterwards; the last is <see cref="After"/>.</summary>
+    public required IReadOnlyList<double> Tries { get; init; }
+
     /// <summary>Accepted until its end, by which the verdict is.</summary>
     public required int Jobs { get; init; }
 

@@ -16,7 +16,6 @@ namespace ValueCanvas.Tests.Chaos.Verdicts;
 internal sealed record JobRate(IReadOnlyList<double> Windows, double Offered, double Done, double StartP50Ms, double StartP99Ms)
 {
     private const int Count = 5;
-    private const string Due = "FROM llm_jobs WHERE state IN ('queued', 'retryable') AND run_at <= clock_timestamp()";
     private static readonly TimeSpan Window = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Paced = TimeSpan.FromSeconds(10);
 
@@ -28,7 +27,7 @@ internal sealed record JobRate(IReadOnlyList<double> Windows, double Offered, do
     public static async Task<JobRate> MeasureAsync(ChaosFleet fleet)
     {
         // 1. Never empty.
-        await fleet.Database.UntilAsync($"SELECT count(*) >= {ChaosSize.Current.Backlog / 2} {Due}");
+        await fleet.Database.UntilAsync($"SELECT count(*) >= {ChaosSize.Current.Backlog / 2} {ChaosDatabase.Due}");
         var from = await WaitAsync(fleet, Count * Window);
         var windows = await fleet.Database.ScalarAsync<double[]>(
             $"""
@@ -42,11 +41,11 @@ internal sealed record JobRate(IReadOnlyList<double> Windows, double Offered, do
 
         // 2. Empty, but for what has just come.
         fleet.Load.PerSecond = MeanOf(windows) / 2;
-        await fleet.Database.UntilAsync($"SELECT count(*) <= 2 {Due}");
+        await fleet.Database.UntilAsync($"SELECT count(*) <= 2 {ChaosDatabase.Due}");
         from = await WaitAsync(fleet, Paced);
         var to = $"'{from}'::timestamptz + interval '{Seconds(Paced)} s'";
         var (offered, done) = (await CountAsync(fleet, from, "submitted"), await CountAsync(fleet, from, "succeeded"));
-        await fleet.Database.UntilAsync($"SELECT count(*) = 0 {Due} AND created_at < {to}");
+        await fleet.Database.UntilAsync($"SELECT count(*) = 0 {ChaosDatabase.Due} AND created_at < {to}");
         fleet.Load.PerSecond = 0;
         var waits = await fleet.Database.ScalarAsync<double[]>(
             $"""

@@ -70,12 +70,12 @@ internal static class ChaosTables
 
     private static void Rates(StringBuilder text, JsonObject[] rows)
     {
-        text.Append("\n### Rate\n\n| fault | jobs/s before (windows) | during | after (windows) | after ÷ before | back after | ")
-            .Append("started, before: p50 | p99 | after: p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### Rate\n\n| fault | jobs/s before (windows) | during | after (windows) | after ÷ before | measured | back after | ")
+            .Append("started, before: p50 | p99 | after: p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var row in rows.Where(row => row["before"] is not null))
         {
             text.Append($"| {row["fault"]} | {Rate(row["before"]!)} | {Number(row["during"], "0.0")} | {Rate(row["after"]!)} | ")
-                .Append($"{Number(Ratio(row), "0.00")} | {Number(row["back"], "0.0")} s |");
+                .Append($"{Number(Ratio(row), "0.00")} | {row["tries"]?.AsArray().Count ?? 1} × | {Number(row["back"], "0.0")} s |");
             foreach (var side in new[] { row["before"]!, row["after"]! })
                 text.Append($" {Number(side["start_p50_ms"], "0")} ms | {Number(side["start_p99_ms"], "0")} ms |");
             text.Append('\n');
