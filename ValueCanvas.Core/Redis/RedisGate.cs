@@ -3,9 +3,9 @@ using Microsoft.Extensions.Logging;
 namespace ValueCanvas.Core.Redis;
 
 /// <summary>
-/// Whether Redis is asked: not while it is away or slow. It opens after few calls in a row without an answer in time, and only a heartbeat that
-/// was answered in time closes it, so that no request ever pays for the trying. A row has to last as well: one short pause, of Redis or of this
-/// process, is late for all that are under way at once.
+/// Whether Redis is asked: not while it is away or slow. It opens after few calls in a row without an answer in time, and only a heartbeat
+/// that was answered in time closes it, so that no request ever pays for the trying. A row has to last as well: one short pause, of Redis
+/// or of this process, is late for all that are under way at once.
 /// </summary>
 /// <param name="purpose">What is done without Redis while it is open; for the log: "Rate limits are counted in memory".</param>
 /// <param name="timeout">After this time a call is no longer waited for.</param>

@@ -58,8 +58,8 @@ internal static class CheckStage
     }
 
     /// <summary>
-    /// Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer. How late they were
-    /// begun, and what each took from there, stand beside it: the load shares its two cores with what it loads.
+    /// Each check has its time; it is measured from then, however late it was begun, and nobody waits for another's answer. How late they
+    /// were begun, and what each took from there, stand beside it: the load shares its two cores with what it loads.
     /// </summary>
     private static async Task<(double Offered, Latencies Times, Latencies Begun, Latencies Own, int Missed)> OpenAsync(
         Instance instance, Charge[][] charges, double rate, double seconds, CancellationToken cancellationToken)

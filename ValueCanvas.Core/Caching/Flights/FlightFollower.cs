@@ -38,8 +38,8 @@ internal sealed class FlightFollower(FlightExchange exchange, RedisLevel level)
         var (next, last, unheard, askedAt, heardAt) = (0, -1, 0, 0L, time.GetTimestamp());
         long? lacksSince = null;
         Dictionary<int, ExchangeMessage> early = [];
-        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break off.
-        // Nor can a stream until it has said something: before that nobody knows whose it was.
+        // What is no stream comes at once, so nobody waits longer where it is passed on only when it is whole; and then it cannot break
+        // off. Nor can a stream until it has said something: before that nobody knows whose it was.
         List<FlightPart>? held = [];
         while (true)
         {

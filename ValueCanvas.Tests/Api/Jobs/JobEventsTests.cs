@@ -150,7 +150,7 @@ public sealed class JobEventsTests(JobEventsTests.Shared shared) : IClassFixture
 
     private async Task<Job> ClaimedAsync(string type = JobTypes.Chat)
     {
-        await MigratedDatabase.ExecuteAsync(shared.Database.Admin, "TRUNCATE llm_jobs CASCADE");
+        await MigratedDatabase.ExecuteAsync(shared.Database.Admin, "TRUNCATE llm_jobs, llm_job_events CASCADE");
         await shared.WithRedis.Services.GetRequiredService<JobStore>().EnqueueAsync(Tenants.Development, type, null, "{}", Cancel);
         return Assert.Single(await shared.Leases.ClaimAsync("w", 1, Long, Cancel));
     }

@@ -58,7 +58,7 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
     public async Task Submit_SameKeyAfterItsJobWasRemoved_Is409()
     {
         await SubmitAsync(Chat, key: "removed");
-        await MigratedDatabase.ExecuteAsync(Database.Admin, "TRUNCATE llm_jobs CASCADE");
+        await MigratedDatabase.ExecuteAsync(Database.Admin, "TRUNCATE llm_jobs, llm_job_events CASCADE");
 
         using var again = await PostAsync("/api/queue/llm", Chat, "removed");
 
@@ -373,6 +373,6 @@ public sealed class JobSubmissionTests(JobSubmissionTests.Shared shared) : IClas
 
         /// <summary>Each test begins with an empty queue.</summary>
         public Task EmptyAsync() => MigratedDatabase.ExecuteAsync(
-            Database.Admin, "TRUNCATE llm_jobs, llm_job_requests, llm_job_limits, llm_job_schedules CASCADE");
+            Database.Admin, "TRUNCATE llm_jobs, llm_job_events, llm_job_requests, llm_job_limits, llm_job_schedules CASCADE");
     }
 }

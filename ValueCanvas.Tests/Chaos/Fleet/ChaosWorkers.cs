@@ -17,8 +17,8 @@ internal sealed class ChaosWorkers(ChaosSize size, string database, string redis
     /// <summary>What they are configured with, beside addresses.</summary>
     public (string Key, string Value)[] Settings =>
     [
-        .. size.Leases, ("Worker:Concurrency", $"{size.Concurrency}"), ("Worker:MaxCrashes", $"{size.MaxCrashes}"), ("Usage:Directory", Books),
-        ("Inference:InternalKey", ChaosModels.InternalKey),
+        .. size.Leases, ("Worker:Concurrency", $"{size.Concurrency}"), ("Worker:MaxCrashes", $"{size.MaxCrashes}"),
+        ("Usage:Directory", Books), ("Inference:InternalKey", ChaosModels.InternalKey),
         ("Usage:Prices:0:Model", "*"), ("Usage:Prices:0:Input", "10"), ("Usage:Prices:0:Output", "100"),
     ];
 

@@ -62,7 +62,7 @@ public sealed class JobHistoryCheckerTests(MigratedDatabase database) : IClassFi
         await MigratedDatabase.ExecuteAsync(
             database.Admin,
             """
-            TRUNCATE llm_jobs, llm_usage, model_usage CASCADE;
+            TRUNCATE llm_jobs, llm_job_events, llm_usage, model_usage CASCADE;
             CREATE UNIQUE INDEX IF NOT EXISTS llm_usage_one_charge ON llm_usage (job_id, job_question) WHERE job_id IS NOT NULL AND cost > 0
             """);
         using var host = database.Services();

@@ -53,7 +53,7 @@ public sealed class JobModelTests(Infrastructure.ServersFixture servers) : Queue
 
     private async Task<string?> FirstDifferenceAsync(int seed, bool unfenced = false)
     {
-        await MigratedDatabase.ExecuteAsync(_database.Admin, "TRUNCATE llm_jobs CASCADE");
+        await MigratedDatabase.ExecuteAsync(_database.Admin, "TRUNCATE llm_jobs, llm_job_events CASCADE");
         var random = new Random(seed);
         var leases = _host.Services.GetRequiredService<JobLeases>();
         var store = _host.Services.GetRequiredService<JobStore>();

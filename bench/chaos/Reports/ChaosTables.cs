@@ -17,7 +17,8 @@ internal static class ChaosTables
         text.Append($"Taken {result["started"]} at commit {string.Join(", ", rows.Select(row => (string)row["commit"]!).Distinct())}")
             .Append(result["label"] is { } label ? $" ({label})" : "")
             .Append($".\n{machine["cores"]} cores ({machine["cpu"]}), {machine["memory_gb"]} GB, .NET {machine["dotnet"]}; ")
-            .Append($"load average before each fault {rows.Min(row => (double)row["load_before"]!)} to {rows.Max(row => (double)row["load_before"]!)}. ")
+            .Append($"load average before each fault {rows.Min(row => (double)row["load_before"]!)} to ")
+            .Append($"{rows.Max(row => (double)row["load_before"]!)}. ")
             .Append($"Raw figures: `bench/results/{file}`.\n");
         Goals(text, rows);
         Verdicts(text, rows);
@@ -56,8 +57,8 @@ internal static class ChaosTables
 
     private static void Verdicts(StringBuilder text, JsonObject[] rows)
     {
-        text.Append("\n### Jobs\n\n| fault | lasted | accepted jobs | rescued | lost | ended not once | charged not once | otherwise wrong ")
-            .Append("| |\n|---|---:|---:|---:|---:|---:|---:|---:|---|\n");
+        text.Append("\n### Jobs\n\n| fault | lasted | accepted jobs | rescued | lost | ended not once | charged not once ")
+            .Append("| otherwise wrong | |\n|---|---:|---:|---:|---:|---:|---:|---:|---|\n");
         foreach (var row in rows.Where(row => row["verdict"] is not null))
         {
             var verdict = row["verdict"]!;
@@ -70,8 +71,8 @@ internal static class ChaosTables
 
     private static void Rates(StringBuilder text, JsonObject[] rows)
     {
-        text.Append("\n### Rate\n\n| fault | jobs/s before (windows) | during | after (windows) | after ÷ before | measured | back after | ")
-            .Append("started, before: p50 | p99 | after: p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        text.Append("\n### Rate\n\n| fault | jobs/s before (windows) | during | after (windows) | after ÷ before | measured ")
+            .Append("| back after | started, before: p50 | p99 | after: p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var row in rows.Where(row => row["before"] is not null))
         {
             text.Append($"| {row["fault"]} | {Rate(row["before"]!)} | {Number(row["during"], "0.0")} | {Rate(row["after"]!)} | ")

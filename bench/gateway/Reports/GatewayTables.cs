@@ -65,7 +65,8 @@ internal static class GatewayTables
         {
             var latency = row!["latency_us"]!;
             text.Append($"| {row["target"]} | {Number(row["requests_per_second"])} | {Time(latency["p50"])} | {Time(latency["p90"])} | ")
-                .Append($"{Time(latency["p99"])} | {Time(latency["p999"])} | {Time(row[RateLoad.OfTheMedianSecond]!["p99"])} | {row["unanswered"]} |\n");
+                .Append($"{Time(latency["p99"])} | {Time(latency["p999"])} | ")
+                .Append($"{Time(row[RateLoad.OfTheMedianSecond]!["p99"])} | {row["unanswered"]} |\n");
         }
     }
 
