@@ -31,7 +31,8 @@ public sealed class WebhookTests(WebhookTests.Shared shared) : IClassFixture<Web
     public async ValueTask InitializeAsync()
     {
         _receiver = await WebhookReceiver.StartAsync();
-        await MigratedDatabase.ExecuteAsync(Database.Admin, "TRUNCATE llm_jobs, llm_job_events, webhook_endpoints, webhook_deliveries CASCADE");
+        await MigratedDatabase.ExecuteAsync(
+            Database.Admin, "TRUNCATE llm_jobs, llm_job_events, webhook_endpoints, webhook_deliveries CASCADE");
     }
 
     public ValueTask DisposeAsync() => _receiver.DisposeAsync();
