@@ -130,7 +130,8 @@ public sealed class JobSubmissionGroupTests(Infrastructure.ServersFixture server
     // Transactions of this database that wait for a turn.
     private const string Waiting =
         """
-        FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        FROM pg_locks
+        WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         """;
 
     private async Task UntilWaitingAsync(int transactions)
