@@ -80,17 +80,15 @@ public sealed class JobSubmissionGroupTests(Infrastructure.ServersFixture server
             await using var take = new NpgsqlCommand(
                 $"SELECT pg_advisory_xact_lock(hashtextextended('llm_jobs waiting {Tenants.Development}', 0))", turn);
             await take.ExecuteNonQueryAsync(Cancel);
-            var submissions = Many(64, i => SubmitAsync(Plain, new($"key {i}", Fingerprint)));
-
-            const string Waiting = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
-                + "(SELECT oid FROM pg_database WHERE datname = current_database())";
-            using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
-            while (await _database.ScalarAsync<long>($"SELECT count(*) {Waiting}") < 2)
-                await timer.WaitForNextTickAsync(Cancel);
+            // Two groups: the first of one, the second of those that have come when it begins.
+            var first = SubmitAsync(Plain, new("key 0", Fingerprint));
+            await UntilWaitingAsync(1);
+            var others = Many(63, i => SubmitAsync(Plain, new($"key {i + 1}", Fingerprint)));
+            await UntilWaitingAsync(2);
             Assert.Equal(2, await _database.ScalarAsync<long>($"SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 5000)) {Waiting}"));
             await transaction.RollbackAsync(Cancel);
 
-            Assert.All(await submissions, one => Assert.IsType<Submission.Accepted>(one));
+            Assert.All([await first.WaitAsync(Patience, Cancel), .. await others], one => Assert.IsType<Submission.Accepted>(one));
         }
 
         Assert.Equal(64, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_jobs"));
@@ -127,6 +125,22 @@ public sealed class JobSubmissionGroupTests(Infrastructure.ServersFixture server
 
         Assert.Equal(4, proxy.Cuts);
         Assert.Equal(5, await _database.ScalarAsync<long>("SELECT count(*) FROM llm_jobs"));
+    }
+
+    // Transactions of this database that wait for a turn.
+    private const string Waiting =
+        """
+        FROM pg_locks
+        WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """;
+
+    private async Task UntilWaitingAsync(int transactions)
+    {
+        using var bound = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        bound.CancelAfter(Patience);
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(20));
+        while (await _database.ScalarAsync<long>($"SELECT count(*) {Waiting}") < transactions)
+            await timer.WaitForNextTickAsync(bound.Token);
     }
 
     private static NewJob Plain => new("t", null, "{}");
