@@ -34,7 +34,9 @@ internal sealed class BudgetBook(
 
     /// <summary>What is held of them here.</summary>
     public IEnumerable<(AccountName Account, long Nanos)> Holds => _accounts.Values
-        .Where(account => account.Budget.Mode == BudgetMode.Strict).Select(account => (account.Name, account.Held)).Where(hold => hold.Held > 0);
+        .Where(account => account.Budget.Mode == BudgetMode.Strict)
+        .Select(account => (account.Name, account.Held))
+        .Where(hold => hold.Held > 0);
 
     /// <summary>Those that a call must stay within; most have none.</summary>
     public IReadOnlyList<Budget> Of(InferenceCall call)

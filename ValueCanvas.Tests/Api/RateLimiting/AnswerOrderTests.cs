@@ -63,7 +63,10 @@ public sealed class AnswerOrderTests(ServersFixture servers)
     {
         var (local, charge) = Make();
         local.Charge([charge], 1, "one", isTold: false);
-        var question = new ChargeQuestion([charge], "two", 0, [local.LevelToRestore(charge, 1)], IsAdmitted: false) { Asked = local.Moment() };
+        var question = new ChargeQuestion([charge], "two", 0, [local.LevelToRestore(charge, 1)], IsAdmitted: false)
+        {
+            Asked = local.Moment(),
+        };
         local.Charge([charge], 1, "three", isTold: false);
         local.Follow(question, Answer(question, charge, new(question.Asked, 1, 1000, 0), 2));
 
@@ -74,8 +77,8 @@ public sealed class AnswerOrderTests(ServersFixture servers)
     public async Task Instance_ManyAtOnce_RemembersWhatRedisCounts()
     {
         var options = new RateLimitingOptions { Prefix = $"order-{Guid.NewGuid():N}", RedisTimeout = TimeSpan.FromSeconds(20) };
-        var charge = LimitTestData.Charge(
-            LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1_000_000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens), 10, options.Prefix);
+        var policy = LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1_000_000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens);
+        var charge = LimitTestData.Charge(policy, 10, options.Prefix);
         using var redis = await RedisConnection.OpenAsync(servers.Redis);
         await using var instance = await LimiterInstance.StartAsync(servers.Redis, options);
         for (var round = 0; round < 8; round++)

@@ -216,13 +216,17 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
     private Task<long[]> SettleAsync(Charge charge, Reading reading, long used, long epoch) => SettleAsync("id", charge, reading, used, epoch);
 
     // Without time and epoch.
-    private async Task<long[]> SettleAsync(string id, Charge charge, Reading reading, long used, long epoch) => (await RedisScript.Settle.RunAsync(
-        Database,
-        [Clock, charge.Key, charge.Policy.IsReclaimable ? KeyNames.Records(charge.Key) : charge.Key],
-        [
-            id, epoch, KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, used, reading.Place,
-            reading.Refunds, charge.Policy.IsReclaimable ? 2 : 0,
-        ]))[2..];
+    private async Task<long[]> SettleAsync(string id, Charge charge, Reading reading, long used, long epoch)
+    {
+        var answer = await RedisScript.Settle.RunAsync(
+            Database,
+            [Clock, charge.Key, charge.Policy.IsReclaimable ? KeyNames.Records(charge.Key) : charge.Key],
+            [
+                id, epoch, KeyNames.Letter(charge.Policy.Algorithm), charge.Limit, charge.Policy.WindowMicros, charge.Cost, used,
+                reading.Place, reading.Refunds, charge.Policy.IsReclaimable ? 2 : 0,
+            ]);
+        return answer[2..];
+    }
 
     // Histories run longer than a crash would be noticed, and nobody renews there: only the tests of a crash have short lives.
     private static long Lifetime(Charge charge) => charge.Subject.StartsWith('s') && charge.Subject.Length < 4 ? 3_600_000_000_000 : 30_000_000;

@@ -239,7 +239,8 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         var (proxy, redis) = InFrontOfRedis();
         await using var front = proxy;
         await using var one = await StartAsync(servers.Redis);
-        await using var other = await StartAsync(redis, ("ResponseCache:RedisTimeout", "00:00:01"), ("ResponseCache:FlightSilence", "00:01:00"));
+        await using var other = await StartAsync(
+            redis, ("ResponseCache:RedisTimeout", "00:00:01"), ("ResponseCache:FlightSilence", "00:01:00"));
         _model.Answer = async context =>
         {
             context.Response.ContentType = "text/event-stream";
