@@ -202,6 +202,8 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
         var name = (await KeysAsync(redis)).Single(key => key.EndsWith(":flight", StringComparison.Ordinal));
         var there = FlightName.Read((byte[])(await redis.GetDatabase().StringGetAsync(name))!);
+        // It is over as soon as the model has said all, and goes on to be sent.
+        var flight = one.Flights.Find(there.Flight)!;
         var (me, told) = (Guid.NewGuid(), Channel.CreateUnbounded<ExchangeMessage>());
         await redis.GetSubscriber().SubscribeAsync(ChannelOf(me), (_, value) =>
         {
@@ -226,7 +228,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
             {
                 var step = await told.Reader.ReadAsync(bound.Token);
                 if (step.Number == number)
-                    return one.Require<StepFormat>().Read(one.Flights.Find(there.Flight)!, there.Flight, number, step.Content, out _)!;
+                    return one.Require<StepFormat>().Read(flight, there.Flight, number, step.Content, out _)!;
             }
         }
     }
