@@ -156,7 +156,7 @@ internal sealed class BudgetRedis(IOptions<UsageOptions> options, TimeProvider t
     /// Tells what this instance holds, and says what all others hold, by the number of the account; null where Redis did not answer.
     /// </summary>
     /// <param name="instance">Who tells.</param>
-    /// <param name="holds">Of each account; of several nothing, where nothing is held.</param>
+    /// <param name="holds">Those of which something is held.</param>
     /// <param name="lifetime">So long it counts if nothing else is told.</param>
     public async ValueTask<IReadOnlyDictionary<long, long>?> TellAsync(
         Guid instance, IEnumerable<(AccountName Account, long Nanos)> holds, TimeSpan lifetime)

@@ -77,10 +77,8 @@ public sealed class AnswerOrderTests(ServersFixture servers)
     public async Task Instance_ManyAtOnce_RemembersWhatRedisCounts()
     {
         var options = new RateLimitingOptions { Prefix = $"order-{Guid.NewGuid():N}", RedisTimeout = TimeSpan.FromSeconds(20) };
-        var charge = LimitTestData.Charge(
-            LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1_000_000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens),
-            10,
-            options.Prefix);
+        var policy = LimitTestData.Policy(LimitAlgorithm.SlidingWindow, 1_000_000, TimeSpan.FromDays(30), unit: LimitUnit.Tokens);
+        var charge = LimitTestData.Charge(policy, 10, options.Prefix);
         using var redis = await RedisConnection.OpenAsync(servers.Redis);
         await using var instance = await LimiterInstance.StartAsync(servers.Redis, options);
         for (var round = 0; round < 8; round++)

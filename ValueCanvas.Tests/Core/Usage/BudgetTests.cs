@@ -12,15 +12,16 @@ namespace ValueCanvas.Tests.Core.Usage;
 /// <summary>Budgets that several instances share, with Redis and without.</summary>
 public sealed class BudgetTests(MigratedDatabase database) : IClassFixture<MigratedDatabase>
 {
-    // A loaded machine is not a Redis that is away.
+    // A loaded machine is not a Redis, or a PostgreSQL, that is away.
     private static readonly (string, string)[] AtOnce =
     [
         ("Usage:Budgets:Wait", "00:00:00"), ("Usage:Budgets:Refresh", "00:00:00.1"), ("Usage:Budgets:RedisTimeout", "00:00:05"),
+        ("Usage:WriteTimeout", "00:00:20"),
     ];
 
     private static readonly (string, string)[] OfTwo =
     [
-        .. AtOnce[..2], ("Usage:Budgets:RedisTimeout", "00:00:00.5"), ("Usage:Budgets:Instances", "2"),
+        .. AtOnce[..2], AtOnce[^1], ("Usage:Budgets:RedisTimeout", "00:00:00.5"), ("Usage:Budgets:Instances", "2"),
     ];
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;

@@ -99,7 +99,7 @@ public sealed class ResumeEdgeTests
 
         var asking = servers.AskAsync($$"""{"model":"small-model","stream":true,{{Hi}}}""", headers:
             [("x-valuecanvas-internal", Key), ("x-valuecanvas-deadline", clock.GetUtcNow().AddSeconds(10).ToString("O"))]);
-        await ProxyHost.UntilAsync(() => Task.FromResult(servers.Count == 1));
+        await servers.Begun.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         clock.Advance(TimeSpan.FromSeconds(11));
         late.SetResult();
 
@@ -260,9 +260,13 @@ public sealed class ResumeEdgeTests
     {
         private readonly List<FakeReplica> _replicas = [];
         private readonly ConcurrentQueue<JsonElement> _asked = new();
+        private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private int _count;
 
         public ProxyHost Proxy { get; private set; } = null!;
+
+        /// <summary>Somebody has got the head of an answer, and so something of its content is on the way.</summary>
+        public Task Begun => _begun.Task;
 
         public int Count => Volatile.Read(ref _count);
 
@@ -302,6 +306,7 @@ public sealed class ResumeEdgeTests
                 request.Headers.Add(name, value);
 
             using var response = await Proxy.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Cancel);
+            _begun.TrySetResult();
             return await response.Content.ReadAsStringAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(20), Cancel);
         }
 

@@ -210,7 +210,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         using var redis = await ConnectionMultiplexer.ConnectAsync(servers.Redis);
         var name = (await KeysAsync(redis)).Single(key => key.EndsWith(":flight", StringComparison.Ordinal));
         var there = FlightName.Read((byte[])(await redis.GetDatabase().StringGetAsync(name))!);
-        // It is no longer listed when it has ended, which its last step says.
+        // It is over as soon as the model has said all, and goes on to be sent.
         var flight = one.Flights.Find(there.Flight)!;
         var (me, told) = (Guid.NewGuid(), Channel.CreateUnbounded<ExchangeMessage>());
         await redis.GetSubscriber().SubscribeAsync(ChannelOf(me), (_, value) =>
