@@ -82,7 +82,8 @@ internal static class ChaosTables
     private static void Rates(StringBuilder text, JsonObject[] rows)
     {
         text.Append("\n### Rate\n\n| fault | jobs/s before (windows) | during | after (windows) | after ÷ before | measured ")
-            .Append("| back after | started, before: p50 | p99 | after: p50 | p99 |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+            .Append("| back after | started, before: p50 | p99 | after: p50 | p99 |\n")
+            .Append("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
         foreach (var row in rows.Where(row => row["before"] is not null))
         {
             text.Append($"| {row["fault"]} | {Rate(row["before"]!)} | {Number(row["during"], "0.0")} | {Rate(row["after"]!)} | ")
