@@ -34,7 +34,7 @@ internal sealed class ChaosSettings
     public static ChaosSettings Parse(string[] arguments)
     {
         IReadOnlyList<string> faults = All;
-        JsonObject? earlier = null;
+        string? into = null;
         List<string> common = [];
         for (var i = 0; i < arguments.Length; i++)
         {
@@ -45,7 +45,7 @@ internal sealed class ChaosSettings
                     faults = Named(Value().Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
                     break;
                 case "--into":
-                    earlier = Read(Value());
+                    into = Value();
                     break;
                 default:
                     common.Add(arguments[i]);
@@ -54,6 +54,7 @@ internal sealed class ChaosSettings
         }
 
         var settings = Settings.Parse([.. common]);
+        var earlier = into is null ? null : Read(Path.Combine(settings.Root, into));
         var measured = earlier?["faults"]?.AsArray().Select(row => (string)row!["key"]!).ToArray() ?? [];
         return new ChaosSettings
         {

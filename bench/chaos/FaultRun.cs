@@ -25,7 +25,11 @@ internal static class FaultRun
         // No figures, no test: a filter that fits nothing is no success.
         row["passed"] = passed && written is not null;
         if (!passed || written is null)
-            row["said"] = string.Join('\n', said.Split('\n').TakeLast(LinesOfFailure));
+        {
+            var lines = said.Replace($"{settings.Common.Root}/", "", StringComparison.Ordinal).Split('\n');
+            row["said"] = string.Join('\n', lines.TakeLast(LinesOfFailure));
+        }
+
         return row;
     }
 

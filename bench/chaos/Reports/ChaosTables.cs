@@ -17,15 +17,25 @@ internal static class ChaosTables
         text.Append($"Taken {result["started"]} at commit {string.Join(", ", rows.Select(row => (string)row["commit"]!).Distinct())}")
             .Append(result["label"] is { } label ? $" ({label})" : "")
             .Append($".\n{machine["cores"]} cores ({machine["cpu"]}), {machine["memory_gb"]} GB, .NET {machine["dotnet"]}; ")
-            .Append($"load average before each fault {rows.Min(row => (double)row["load_before"]!)} to ")
-            .Append($"{rows.Max(row => (double)row["load_before"]!)}. ")
+            .Append($"load average before each fault {rows.Min(Load)} to {rows.Max(Load)}. ")
             .Append($"Raw figures: `bench/results/{file}`.\n");
         Goals(text, rows);
         Verdicts(text, rows);
         Rates(text, rows);
         foreach (var row in rows.Where(row => !(bool)row["passed"]!))
-            text.Append($"\n{row["key"]} did not pass:\n\n```\n{row["said"]}\n```\n");
+            text.Append($"\n`{row["key"]}` did not pass: {string.Join("; ", Failures((string?)row["said"] ?? ""))}\n");
         return text.ToString();
+    }
+
+    /// <summary>Of each test that failed, its name and what it said first.</summary>
+    private static IEnumerable<string> Failures(string said)
+    {
+        var lines = said.Split('\n', StringSplitOptions.TrimEntries);
+        return lines.Select((line, i) => line.EndsWith("[FAIL]", StringComparison.Ordinal)
+                ? $"{line[..^"[FAIL]".Length].Trim().Split('.')[^1]}: "
+                    + string.Join(' ', lines[(i + 1)..].TakeWhile(next => next != "Stack Trace:"))
+                : "")
+            .Where(line => line.Length > 0);
     }
 
     private static void Goals(StringBuilder text, JsonObject[] rows)
@@ -89,6 +99,8 @@ internal static class ChaosTables
         var windows = rate["windows"]!.AsArray().Select(one => (double)one!).ToArray();
         return $"{Number(rate["per_second"], "0.0")} ({Number(windows.Min(), "0.0")}–{Number(windows.Max(), "0.0")})";
     }
+
+    private static double Load(JsonObject row) => (double)row["load_before"]!;
 
     private static double Ratio(JsonObject row) => (double)row["after"]!["per_second"]! / (double)row["before"]!["per_second"]!;
 
