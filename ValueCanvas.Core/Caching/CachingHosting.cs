@@ -46,6 +46,8 @@ public static class CachingHosting
         services.AddSingleton(provider => provider.GetRequiredService<RedisParts>().Exchange);
         services.AddHostedService(provider => provider.GetRequiredService<FlightExchange>());
         services.AddSingleton<FlightFollower>();
+        services.AddSingleton<FlightCaller>();
+        services.AddSingleton<FlightCollector>();
         services.AddSingleton<FlightPilot>();
 
         // What may be used, and what is counted.

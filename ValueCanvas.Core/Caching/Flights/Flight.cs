@@ -23,9 +23,7 @@ internal sealed class Flight : IDisposable
     private FlightPart? _first;
     private FlightPart _last;
     private TaskCompletionSource? _room;
-    private Seat? _payer;
-    private InferenceCall? _owing;
-    private bool _isPaid;
+    private FlightBill _bill = new();
     private bool _isOver;
     private bool _isSafe;
     private bool _isEnded;
@@ -52,7 +50,7 @@ internal sealed class Flight : IDisposable
     public CancellationToken Stop { get; }
 
     /// <summary>Of the call of the model; its payer has it as its own.</summary>
-    public InferenceOutcome Outcome { get; } = new() { Cache = CacheStatus.Miss };
+    public InferenceOutcome Outcome => _bill.Outcome;
 
     /// <summary>An expired answer that may stand in.</summary>
     public CachedAnswer? Stale { get; set; }
@@ -68,7 +66,7 @@ internal sealed class Flight : IDisposable
         get
         {
             lock (_gate)
-                return _payer is null && !_isPaid;
+                return _bill.IsUnpaid;
         }
     }
 
@@ -78,7 +76,7 @@ internal sealed class Flight : IDisposable
         get
         {
             lock (_gate)
-                return _payer is null && !_isPaid ? _owing : null;
+                return _bill.Owing;
         }
     }
 
@@ -116,10 +114,7 @@ internal sealed class Flight : IDisposable
                 return seat;
             foreach (var tag in call.Cache.Tags)
                 _tags.Add(tag);
-            if (_payer is null && !_isPaid)
-                Charge(seat);
-            else
-                call.Outcome = new() { Cache = CacheStatus.Coalesced, Cost = 0 };
+            _bill.Join(seat);
             return seat;
         }
     }
@@ -176,22 +171,14 @@ internal sealed class Flight : IDisposable
     public void PaidElsewhere()
     {
         lock (_gate)
-        {
-            _isPaid = true;
-            if (_payer?.Call is { } call)
-                call.Outcome = new() { Cache = CacheStatus.Coalesced, Cost = 0 };
-            _payer = null;
-        }
+            _bill.PaidElsewhere();
     }
 
     /// <summary>After all it is paid here; false where nobody is left who could.</summary>
     public bool PayHere()
     {
         lock (_gate)
-        {
-            _isPaid = false;
-            return ChargeNext();
-        }
+            return _bill.PayHere(_seats);
     }
 
     /// <summary>No more is to come, nobody can join.</summary>
@@ -231,9 +218,9 @@ internal sealed class Flight : IDisposable
             _room?.TrySetResult();
             _room = null;
             if (hasRead)
-                Finish(seat);
-            else if (ReferenceEquals(_payer, seat))
-                HandOver(seat);
+                _bill.Finish(seat);
+            else
+                _bill.Leave(seat, _seats);
             if (_seats.Count > 0 || _isOver || _isEnded)
                 return true;
             // Nobody reads. What the model has told in full is taken down to its end, anything else is cancelled.
@@ -255,76 +242,4 @@ internal sealed class Flight : IDisposable
             _room = null;
         }
     }
-
-    private void Charge(Seat seat)
-    {
-        _payer = seat;
-        seat.Call!.Outcome = Outcome;
-    }
-
-    private bool ChargeNext()
-    {
-        if (_seats.Find(seat => seat.Call is not null) is not { } next)
-            return false;
-        Charge(next);
-        return true;
-    }
-
-    private void Finish(Seat seat)
-    {
-        if (ReferenceEquals(_payer, seat))
-        {
-            _isPaid = true;
-        }
-        else if (seat.Call is { Outcome: { Cache: CacheStatus.Coalesced } outcome })
-        {
-            (outcome.Usage, outcome.UsageSource) = (Outcome.Usage, Outcome.UsageSource);
-            (outcome.Model, outcome.Provider, outcome.IsComplete) = (Outcome.Model, Outcome.Provider, Outcome.IsComplete);
-        }
-    }
-
-    // The payer leaves: the next one pays; another instance's reader, when it comes to its end; and where there is none, the leaver.
-    private void HandOver(Seat leaver)
-    {
-        if (!ChargeNext())
-        {
-            if (!_seats.Exists(seat => seat.Call is null))
-                return;
-            (_payer, _owing) = (null, leaver.Call);
-        }
-
-        leaver.Call!.Outcome = new()
-        {
-            Cache = CacheStatus.Coalesced,
-            Cost = 0,
-            Usage = Outcome.Usage,
-            UsageSource = Outcome.UsageSource,
-            Model = Outcome.Model,
-            Provider = Outcome.Provider,
-        };
-    }
-}
-
-/// <summary>How a model is asked and answers. Only who asks alike can read along; others wait for the whole answer.</summary>
-internal readonly record struct FlightMode(bool IsStream, bool WantsUsage)
-{
-    public static FlightMode Of(RequestPeek peek) => new(peek.IsStream, peek.IsStream && peek.WantsUsage);
-}
-
-/// <summary>What answers under way may take together.</summary>
-internal sealed class FlightBudget(long each, long all)
-{
-    private long _taken;
-
-    public bool Take(int more, long ofOne)
-    {
-        if (ofOne > each)
-            return false;
-        if (Interlocked.Add(ref _taken, more) <= all)
-            return true;
-        Interlocked.Add(ref _taken, -more);
-        return false;
-    }
-
-    public void Return(long bytes) => Interlocked.Add(ref _taken, -bytes);
 }

@@ -1,4 +1,6 @@
 using System.Net;
+using ValueCanvas.Core.Caching.Answers;
+using ValueCanvas.Core.Inference;
 
 namespace ValueCanvas.Core.Caching.Flights;
 
@@ -14,6 +16,8 @@ internal sealed record FlightHead(
 
     public bool IsEncoded => ContentHeaders.Any(header => header.Key.Equals("Content-Encoding", StringComparison.OrdinalIgnoreCase));
 
+    public string? Provider => this[InferenceClient.ProviderHeader];
+
     public string? this[string name] =>
         Headers.FirstOrDefault(header => header.Key.Equals(name, StringComparison.OrdinalIgnoreCase)).Value;
 
@@ -21,6 +25,10 @@ internal sealed record FlightHead(
         (int)response.StatusCode,
         [.. response.Headers.NonValidated.Select(header => KeyValuePair.Create(header.Key, header.Value.ToString()))],
         [.. response.Content.Headers.NonValidated.Select(header => KeyValuePair.Create(header.Key, header.Value.ToString()))]);
+
+    /// <summary>Null for an answer that cannot be kept.</summary>
+    public AnswerRecorder? Recorder(AnswerKind kind, ResponseCacheOptions options) =>
+        IsOk && !IsEncoded ? new(kind, IsStream, options.MaxAnswerBytes, options.MaxFlightBytes) : null;
 
     public HttpResponseMessage ToResponse(Stream body)
     {
