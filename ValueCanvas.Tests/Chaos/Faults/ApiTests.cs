@@ -6,6 +6,7 @@ namespace ValueCanvas.Tests.Chaos.Faults;
 public sealed class ApiTests(ChaosFleet fleet) : FaultTest(fleet)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
     /// <summary>In every run of the tests it is killed while Redis is away.</summary>
     [Fact(Explicit = true), Trait("fault", "api-killed")]
@@ -54,7 +55,10 @@ public sealed class ApiTests(ChaosFleet fleet) : FaultTest(fleet)
         async Task AskAsync()
         {
             while (!proxy.Committed.IsCompleted)
-                Assert.Null(await ChaosLoad.SubmitAsync(http, api.Address, key, Fleet.Load.Wrong, Cancel));
+            {
+                    Assert.Null(await ChaosLoad.SubmitAsync(http, api.Address, key, Fleet.Load.Wrong, Cancel));
+                await Task.Delay(Pause, TimeProvider.System, Cancel);
+            }
         }
     }
 }
