@@ -55,8 +55,10 @@ internal struct FlightBill()
         }
     }
 
-    /// <summary>Before the end. Was it the payer, the next one pays; another instance's reader, when it comes to its end; and where there is
-    /// none, the leaver.</summary>
+    /// <summary>
+    /// Before the end. Was it the payer, the next one pays; another instance's reader, when it comes to its end; and where there is none,
+    /// the leaver.
+    /// </summary>
     public void Leave(Seat leaver, List<Seat> others)
     {
         if (!ReferenceEquals(_payer, leaver))
