@@ -7,6 +7,7 @@ namespace ValueCanvas.ProxyBench.Load;
 /// <summary>Durations in Stopwatch ticks and their percentiles in microseconds.</summary>
 internal sealed class Samples
 {
+    private static readonly string[] Percentiles = ["p50", "p90", "p99", "p999"];
     private readonly List<long> _values = [];
 
     public int Count => _values.Count;
@@ -24,7 +25,7 @@ internal sealed class Samples
     public static JsonObject MedianOf(IEnumerable<Samples> parts)
     {
         var figures = parts.Where(p => p.Count > 0).Select(p => p.ToJson()).ToArray();
-        return new JsonObject(new[] { "p50", "p90", "p99", "p999" }.Select(name =>
+        return new JsonObject(Percentiles.Select(name =>
             KeyValuePair.Create(name, (JsonNode?)Median.Of(figures.Select(f => (double)f[name]!)))));
     }
 
