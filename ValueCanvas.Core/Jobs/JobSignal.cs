@@ -163,7 +163,7 @@ public sealed class JobSignal : IDisposable
 
     private async Task TellAfterAsync(Task before)
     {
-        await before;
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         Task sending;
         lock (_gate)
         {
@@ -186,7 +186,7 @@ public sealed class JobSignal : IDisposable
             var pause = (long)(PauseAfterTimeout.TotalSeconds * _time.TimestampFrequency);
             Volatile.Write(ref _pausedUntil, _time.GetTimestamp() + pause);
         }
-        catch (RedisException)
+        catch (Exception exception) when (exception is RedisException or RedisCommandException or ObjectDisposedException)
         {
             // Workers poll.
         }

@@ -59,10 +59,8 @@ internal sealed class SubmissionGroups(SubmissionTable table, JobSignal signal)
 
     private async Task RunAsync()
     {
-        var hint = Task.CompletedTask;
         while (Take() is { Count: > 0 } group)
-            hint = await CommitAsync(group, hint);
-        await hint.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await CommitAsync(group);
     }
 
     private List<PendingSubmission> Take()
@@ -93,19 +91,14 @@ internal sealed class SubmissionGroups(SubmissionTable table, JobSignal signal)
         return group;
     }
 
-    /// <summary>Returns the hint that is under way to the workers; the next group does not wait for it.</summary>
-    private async Task<Task> CommitAsync(List<PendingSubmission> group, Task hint)
+    private async Task CommitAsync(List<PendingSubmission> group)
     {
         try
         {
             var stored = await table.StoreAsync(group, waits: false, CancellationToken.None);
+            // Workers are told before the callers are, and neither waits until they have heard.
             if (stored.Any(IsNew))
-            {
-                // One at a time, and it may be lost.
-                await hint.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                hint = signal.PublishAsync();
-            }
-
+                _ = signal.PublishAsync();
             for (var i = 0; i < group.Count; i++)
                 group[i].Set(stored[i]);
         }
@@ -118,8 +111,6 @@ internal sealed class SubmissionGroups(SubmissionTable table, JobSignal signal)
         {
             group.ForEach(submission => submission.Fail(exception));
         }
-
-        return hint;
     }
 
     private static bool IsNew(StoredSubmission stored) => stored.Outcome is StoredSubmission.Accepted or StoredSubmission.Stored;
