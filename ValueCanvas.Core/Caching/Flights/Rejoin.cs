@@ -96,7 +96,8 @@ internal sealed class Rejoin(int maxBytes)
     private byte[] AsTheFirst(ReadOnlySpan<byte> one)
     {
         byte[] same = [.. one];
-        return Replace(Replace(same, Id(same), _id), Created(same), _created);
+        same = Replace(same, Id(same), _id);
+        return Replace(same, Created(same), _created);
     }
 
     // Within the text that it is a part of, the first of that name: objects inside come behind it.
