@@ -15,7 +15,6 @@ internal sealed class Seat(Flight flight, InferenceCall? call, FlightPart start)
     /// <summary>Bytes read so far.</summary>
     public long Position => Volatile.Read(ref _position);
 
-
     /// <summary>The next step; behind the end there is none.</summary>
     public async ValueTask<FlightPart> NextAsync(CancellationToken cancellationToken)
     {

@@ -35,8 +35,7 @@ internal static class GatewayGoals
             rows.Add(("no row lost over SIGKILL", Number(lost), (double)lost == 0));
         if (rows.Count == 0)
             return;
-        text.Append("\n### Goals\n\n| goal | found | |\n|---|---:|---|\n");
-        rows.ForEach(row => text.Append($"| {row.Goal} | {row.Found} | {(row.Met ? "met" : "**missed**")} |\n"));
+        AppendGoals(text, rows);
 
         void AddTime(string goal, JsonNode? micros, double most) =>
             rows.Add((goal, GatewayTables.Time(micros), (double)micros! <= most));

@@ -39,8 +39,7 @@ internal static class Goals
             Add(rows, "trace: prefix-aware hits at least 0.9 of what one shared cache would", $"{share:0.00}", share >= 0.9);
         }
 
-        text.Append("\n### Goals\n\n| goal | found | |\n|---|---:|---|\n");
-        rows.ForEach(r => text.Append($"| {r.Goal} | {r.Found} | {(r.Met ? "met" : "**missed**")} |\n"));
+        Tables.AppendGoals(text, rows);
     }
 
     private static void Overhead(List<(string Goal, string Found, bool Met)> rows, JsonObject[] cells)

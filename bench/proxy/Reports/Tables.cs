@@ -31,6 +31,13 @@ internal static class Tables
         return text.ToString();
     }
 
+    /// <summary>What a benchmark wants to reach, and what a run found.</summary>
+    public static void AppendGoals(StringBuilder text, List<(string Goal, string Found, bool Met)> rows)
+    {
+        text.Append("\n### Goals\n\n| goal | found | |\n|---|---:|---|\n");
+        rows.ForEach(row => text.Append($"| {row.Goal} | {row.Found} | {(row.Met ? "met" : "**missed**")} |\n"));
+    }
+
     public static string Number(JsonNode? value, string format = "#,0") => value is null ? "–" : ((double)value).ToString(format,
         CultureInfo.InvariantCulture);
 

@@ -57,8 +57,7 @@ internal static class QueueGoals
 
         if (rows.Count == 0)
             return;
-        text.Append("\n### Goals\n\n| goal | found | |\n|---|---:|---|\n");
-        rows.ForEach(row => text.Append($"| {row.Goal} | {row.Found} | {(row.Met ? "met" : "**missed**")} |\n"));
+        AppendGoals(text, rows);
 
         void AddRate(string goal, double rate, double least) => rows.Add((goal, Number(rate), rate >= least));
     }
