@@ -21,7 +21,7 @@ internal sealed partial class UsageWriter(
 
     private readonly Channel<Pending> _awaited = Rows();
     private readonly Channel<Pending> _others = Rows();
-    private readonly CancellationTokenSource _ending = new();
+    private readonly TaskCompletionSource _ending = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _away;
 
     /// <summary>Returns when the row is safe: in the database, or on disk.</summary>
@@ -46,18 +46,12 @@ internal sealed partial class UsageWriter(
     {
         _awaited.Writer.TryComplete();
         _others.Writer.TryComplete();
-        await _ending.CancelAsync();
+        _ending.TrySetResult();
         if (ExecuteTask is { } running)
             await ((Task)running.WaitAsync(cancellationToken)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await base.StopAsync(cancellationToken);
         while (_awaited.Reader.TryRead(out var left) || _others.Reader.TryRead(out left))
             Keep([left]);
-    }
-
-    public override void Dispose()
-    {
-        _ending.Dispose();
-        base.Dispose();
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -76,7 +70,7 @@ internal sealed partial class UsageWriter(
         while (await rows.WaitToReadAsync(CancellationToken.None))
         {
             if (gather > TimeSpan.Zero && rows.Count < options.Value.GroupSize)
-                await Task.Delay(gather, time, _ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await _ending.Task.WaitAsync(gather, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             while (group.Count < options.Value.GroupSize && rows.TryRead(out var next))
                 group.Add(next);
             await WriteAsync(group);

@@ -32,13 +32,13 @@ public sealed class LoginTests(AccountsFixture fixture) : IClassFixture<Accounts
     {
         var ann = await _api.SignUpAsync();
         var (known, unknown) = (TimeSpan.MaxValue, TimeSpan.MaxValue);
-        for (var i = 0; i < 4; i++)
+        for (var i = 0; i < 4 || (i < 20 && unknown / known is not (>= 0.5 and <= 2.0)); i++)
         {
             known = Lesser(known, await TimeAsync(ann.Email));
             unknown = Lesser(unknown, await TimeAsync(AccountsApi.NewEmail()));
         }
 
-        // The hash is nearly all of it; without one, the answer would take a tenth.
+        // The hash is nearly all of it; without one, the answer would always take a tenth.
         Assert.InRange(unknown / known, 0.5, 2.0);
 
         async Task<TimeSpan> TimeAsync(string email)
