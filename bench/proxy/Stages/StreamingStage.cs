@@ -13,7 +13,7 @@ internal static class StreamingStage
     {
         var duration = TimeSpan.FromSeconds(settings.Quick ? 2.5 : settings.Seconds * 3);
         var runs = new JsonArray();
-        foreach (var target in targets.Where(t => settings.Quick ? t.Name is Target.Direct or Target.Ours : t.Name != Target.Bare))
+        foreach (var target in targets.Where(t => !settings.Quick || t.Name is Target.Direct or Target.Ours))
         {
             await new StreamLoad(target, 64).RunAsync(TimeSpan.FromSeconds(settings.Quick ? 1 : 4), cancellationToken);
             foreach (var streams in Streams)
