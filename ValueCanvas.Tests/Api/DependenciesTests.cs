@@ -111,8 +111,11 @@ public sealed class DependenciesTests
         }
 
         proxy.Thaw();
-        using var after = await api.GetAsync("/api/canvas");
-        Assert.Equal(HttpStatusCode.OK, after.StatusCode);
+        await InferenceProxy.ProxyHost.UntilAsync(async () =>
+        {
+            using var after = await api.GetAsync("/api/canvas");
+            return after.StatusCode == HttpStatusCode.OK;
+        });
     }
 
     [Fact]
@@ -159,9 +162,9 @@ public sealed class DependenciesTests
             seen = await response.Content.ReadAsStringAsync(bound.Token);
             var body = JsonDocument.Parse(seen).RootElement;
             if (response.StatusCode == code && body.GetProperty("status").GetString() == status
-                && body.GetProperty("checks").GetProperty(check).GetString() == checkStatus)
+                && body.GetProperty("checks").GetProperty(check).GetString() == checkStatus && await EverywhereAsync())
             {
-                break;
+                return;
             }
 
             try
@@ -174,10 +177,17 @@ public sealed class DependenciesTests
             }
         }
 
-        foreach (var path in HealthPaths)
+        // A check that was late, as the machine was, is asked for again.
+        async Task<bool> EverywhereAsync()
         {
-            using var response = await api.GetAsync(path);
-            Assert.Equal(code, response.StatusCode);
+            var codes = new List<HttpStatusCode>();
+            foreach (var path in HealthPaths)
+            {
+                using var response = await api.GetAsync(path);
+                codes.Add(response.StatusCode);
+            }
+
+            return codes.TrueForAll(seen => seen == code);
         }
     }
 }
