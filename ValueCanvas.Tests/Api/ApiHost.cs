@@ -16,6 +16,7 @@ using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Redis;
 using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
@@ -70,6 +71,9 @@ internal sealed class ApiHost : IAsyncDisposable
         _factory.StartServer();
         Client = new HttpClient { BaseAddress = _factory.ClientOptions.BaseAddress, Timeout = TimeSpan.FromSeconds(60) };
         Client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        // Redis is left alone until its first heartbeat, which on a slow machine the first request would overtake.
+        if (cache is not null)
+            SpinWait.SpinUntil(() => !Services.GetRequiredService<RedisGate>().IsOpen, TimeSpan.FromSeconds(5));
         // As after a time in which the database was there.
         if (database is null)
             Services.GetRequiredService<KnownKeys>().Add(TokenHash.Of(Key), Known(Services.GetRequiredService<TimeProvider>()));
