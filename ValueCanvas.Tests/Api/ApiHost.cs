@@ -47,8 +47,9 @@ internal sealed class ApiHost : IAsyncDisposable
         [
             ("ConnectionStrings:valuecanvas", Pooled(database) ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
             ("ConnectionStrings:cache", cache ?? "127.0.0.1:9"),
-            // A machine that stood still is not a database that is away: tests of time-outs set their own.
+            // A machine that stood still is not a database or a proxy that is away: tests of time-outs set their own.
             ("Database:ConnectTimeout", "00:00:20"), ("Database:CommandTimeout", "00:00:20"),
+            ("Inference:Client:HealthTimeout", "00:00:20"),
             ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"),
             ("Accounts:Passwords:Iterations", $"{HashingOptions.LeastIterations}"),
             // What is not there does not come back at the end.

@@ -12,8 +12,8 @@ internal static class Effect
     private static readonly TimeSpan Late = TimeSpan.FromMilliseconds(100);
 
     /// <summary>
-    /// Tried up to three times: a machine with other work may take its own time once, the product never does. What this process, the product
-    /// in it, stood still meanwhile does not count.
+    /// Tried up to three times: a machine with other work may take its own time once, the product never does. What this process, and the
+    /// product in it, stood still meanwhile does not count.
     /// </summary>
     /// <param name="attempt">How long it took.</param>
     public static async Task WithinASecondAsync(Func<Task<TimeSpan>> attempt)
