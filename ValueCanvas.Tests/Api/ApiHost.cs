@@ -16,6 +16,7 @@ using ValueCanvas.Api.Accounts.Tokens;
 using ValueCanvas.Api.Authentication;
 using ValueCanvas.Api.Chat;
 using ValueCanvas.Core.Database;
+using ValueCanvas.Core.Redis;
 using ValueCanvas.Tests.Core.Inference;
 
 namespace ValueCanvas.Tests.Api;
@@ -46,6 +47,9 @@ internal sealed class ApiHost : IAsyncDisposable
         [
             ("ConnectionStrings:valuecanvas", Pooled(database) ?? "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1"),
             ("ConnectionStrings:cache", cache ?? "127.0.0.1:9"),
+            // A machine that stood still is not a database or a proxy that is away: tests of time-outs set their own.
+            ("Database:ConnectTimeout", "00:00:20"), ("Database:CommandTimeout", "00:00:20"),
+            ("Inference:Client:HealthTimeout", "00:00:20"),
             ("Accounts:SecretKey", "a-secret-of-tests-that-is-long-enough"),
             ("Accounts:Passwords:Iterations", $"{HashingOptions.LeastIterations}"),
             // What is not there does not come back at the end.
@@ -68,6 +72,9 @@ internal sealed class ApiHost : IAsyncDisposable
         _factory.StartServer();
         Client = new HttpClient { BaseAddress = _factory.ClientOptions.BaseAddress, Timeout = TimeSpan.FromSeconds(60) };
         Client.DefaultRequestHeaders.Authorization = new("Bearer", Key);
+        // Redis is left alone until its first heartbeat, which on a slow machine the first request would overtake.
+        if (cache is not null)
+            SpinWait.SpinUntil(() => !Services.GetRequiredService<RedisGate>().IsOpen, TimeSpan.FromSeconds(5));
         // As after a time in which the database was there.
         if (database is null)
             Services.GetRequiredService<KnownKeys>().Add(TokenHash.Of(Key), Known(Services.GetRequiredService<TimeProvider>()));

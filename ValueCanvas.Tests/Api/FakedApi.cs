@@ -22,7 +22,7 @@ public sealed class FakedApi : IAsyncLifetime
     {
         Inference = await FakeInference.StartAsync();
         Host = new ApiHost(
-            _clock, Inference.Address, settings: [("Inference:Client:IdleTimeout", "00:00:02"), ("RateLimiting:Enabled", "false")]);
+            _clock, Inference.Address, settings: ("RateLimiting:Enabled", "false"));
     }
 
     public async ValueTask DisposeAsync()

@@ -23,7 +23,7 @@ public sealed class MessagesTests : IAsyncLifetime
             _inference.Address,
             settings:
             [
-                ("Inference:Client:IdleTimeout", "00:00:02"), ("Inference:InternalKey", "the-key-of-the-house-0123"),
+                ("Inference:InternalKey", "the-key-of-the-house-0123"),
                 ("RateLimiting:Policies:rare:Limit", "1"), ("RateLimiting:Policies:rare:Routes:0", "/v1/messages/count_tokens"),
             ]);
     }

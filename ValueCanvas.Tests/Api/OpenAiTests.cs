@@ -9,7 +9,7 @@ namespace ValueCanvas.Tests.Api;
 
 public sealed class OpenAiTests : IClassFixture<FakedApi>
 {
-    private static readonly TimeSpan Bound = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Bound = TimeSpan.FromSeconds(30);
 
     private readonly FakeInference _inference;
     private readonly ApiHost _api;

@@ -148,7 +148,8 @@ public sealed class SeedRequestsTests(SeedRequestsTests.Shared shared) : IClassF
             Inference.Answer = context => FakeInference.Text(
                 context, 200, FakeInference.Completion(CanvasGeneratorTests.ValidAnswer(CanvasType.ValueProposition).ToJsonString()));
             var database = ApiDatabase.AsApp(await servers.CreateMigratedDatabaseAsync("seed"));
-            Api = new ApiHost(Inference.Address, database, servers.Redis, ("RateLimiting:Enabled", "false"));
+            Api = new ApiHost(
+                Inference.Address, database, servers.Redis, ("RateLimiting:Enabled", "false"), ("Health:CheckTimeout", "00:00:20"));
         }
 
         public async ValueTask DisposeAsync()

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -17,7 +16,7 @@ public sealed class RedisClientTests(ServersFixture servers)
     [Fact]
     public async Task AddRedisClient_ServerAway_HostStartsAndConnectionIsThereUnconnected()
     {
-        var builder = Builder($"127.0.0.1:{ClosedPort()},connectTimeout=200,connectRetry=1");
+        var builder = Builder($"127.0.0.1:{FreePort.Take()},connectTimeout=200,connectRetry=1");
         builder.AddRedisClient("cache");
         using var host = builder.Build();
 
@@ -31,7 +30,7 @@ public sealed class RedisClientTests(ServersFixture servers)
     [Fact]
     public async Task AddRedisClient_ServerAwayAndAbortAskedFor_ResolvingThrows()
     {
-        var builder = Builder($"127.0.0.1:{ClosedPort()},connectTimeout=200,connectRetry=1,abortConnect=true");
+        var builder = Builder($"127.0.0.1:{FreePort.Take()},connectTimeout=200,connectRetry=1,abortConnect=true");
         builder.AddRedisClient("cache");
         using var host = builder.Build();
 
@@ -41,7 +40,7 @@ public sealed class RedisClientTests(ServersFixture servers)
     [Fact]
     public async Task AddRedisClient_ServerAway_HealthCheckSaysUnhealthyInsteadOfThrowing()
     {
-        var builder = Builder($"127.0.0.1:{ClosedPort()},connectTimeout=200,connectRetry=1,syncTimeout=500");
+        var builder = Builder($"127.0.0.1:{FreePort.Take()},connectTimeout=200,connectRetry=1,syncTimeout=500");
         builder.AddRedisClient("cache");
         using var host = builder.Build();
 
@@ -96,7 +95,7 @@ public sealed class RedisClientTests(ServersFixture servers)
             {
                 optionsSaw = options.Clone();
                 options.EndPoints.Clear();
-                options.EndPoints.Add(IPAddress.Loopback, ClosedPort());
+                options.EndPoints.Add(IPAddress.Loopback, FreePort.Take());
                 options.ConnectRetry = 1;
             });
         using var host = builder.Build();
@@ -156,12 +155,5 @@ public sealed class RedisClientTests(ServersFixture servers)
     {
         using var services = builder.Services.BuildServiceProvider();
         return services.GetService<IOptions<HealthCheckServiceOptions>>()?.Value.Registrations.Select(check => check.Name) ?? [];
-    }
-
-    private static int ClosedPort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

@@ -100,7 +100,15 @@ internal sealed partial class UsageSpill(UsageDirectory directory, UsageTable ta
         }
     }
 
-    public void Dispose() => _file?.Dispose();
+    /// <summary>A row that comes after the end of the service is kept all the same, in a file of its own.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _file?.Dispose();
+            _file = null;
+        }
+    }
 
     private async Task<bool> TryWriteAsync(List<UsageRow> rows, CancellationToken cancellationToken)
     {

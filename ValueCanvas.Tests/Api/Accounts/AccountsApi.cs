@@ -43,6 +43,7 @@ internal sealed class AccountsApi(string database, string? cache, params (string
             ("Accounts:SignIn:MaxRegistrations", "100000"),
             ("Accounts:SignIn:MaxPerNetwork", "100000"),
             ("Accounts:SignIn:RedisTimeout", "00:00:10"), // a busy machine makes Redis late, and counts would be two
+            ("Accounts:Passwords:MaxWait", "00:00:30"), // nor does it hash in time
             .. settings,
         ]);
 

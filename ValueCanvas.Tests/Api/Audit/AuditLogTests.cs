@@ -113,7 +113,8 @@ public sealed class AuditLogTests(MigratedDatabase database) : IClassFixture<Mig
     [Fact]
     public async Task Record_WithTheDatabaseAwayToTheEnd_SaysInTheLogWhatIsMissing()
     {
-        await using var audit = new AuditWriting("Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1");
+        await using var audit = new AuditWriting(
+            "Host=127.0.0.1;Port=9;Username=nobody;Database=none;Timeout=1", null, ("Audit:StopTimeout", "00:00:01"));
         await audit.StartAsync();
         foreach (var name in new[] { "one.done", "two.done" })
             audit.Log.Record(null, new(name));

@@ -30,13 +30,15 @@ public sealed class ProviderResetTests(ProviderResetTests.Proxies proxies) : ICl
         await ProxyHost.UntilAsync(async () => (await ApiHost.JsonAsync(await _api.GetAsync("/api/llm/stats")))
             .GetProperty("data").GetProperty("vllm").GetProperty("state").GetString() == "open");
 
-        // As printed by curl -X POST: no body, no type.
-        using var response = await _api.Client.PostAsync("/api/llm/reset", null, Cancellation);
-
-        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        var data = (await ApiHost.JsonAsync(response)).GetProperty("data");
-        Assert.Equal(replica, Assert.Single(data.GetProperty("reset").EnumerateArray()).GetString());
-        Assert.Equal("all proxies", data.GetProperty("scope").GetString());
+        // As printed by curl -X POST: no body, no type. Where Redis is late, as on a busy machine, an operator is told so, and repeats it.
+        await ProxyHost.UntilAsync(async () =>
+        {
+            using var response = await _api.Client.PostAsync("/api/llm/reset", null, Cancellation);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            var data = (await ApiHost.JsonAsync(response)).GetProperty("data");
+            Assert.Equal(replica, Assert.Single(data.GetProperty("reset").EnumerateArray()).GetString());
+            return data.GetProperty("scope").GetString() == "all proxies";
+        });
         Assert.Equal("closed", await StateAsync(_asked));
         await ProxyHost.UntilAsync(async () => await StateAsync(_other) is "closed" or null);
         using var chats = await _api.PostAsync("/api/llm/chat", """{"prompt":"Hi"}""");

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Text;
@@ -30,6 +31,7 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
     public async Task Generate_ByDefault_FortyAtOnceThenOneInThreeSeconds()
     {
         await using var api = Host(cache: true);
+        var started = Stopwatch.GetTimestamp();
         for (var i = 0; i < 40; i++)
         {
             using var admitted = await api.PostAsync("/generate", """{"prompt":"Hi"}""");
@@ -37,13 +39,22 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
             Assert.Equal("\"api_generation\";q=20;w=60", Assert.Single(admitted.Headers.GetValues("RateLimit-Policy")));
         }
 
-        using var refused = await api.PostAsync("/generate", """{"prompt":"Hi"}""");
+        // On a slow machine some come in again meanwhile.
+        var more = 0;
+        var last = await api.PostAsync("/generate", """{"prompt":"Hi"}""");
+        for (; last.StatusCode == HttpStatusCode.OK; more++)
+        {
+            last.Dispose();
+            last = await api.PostAsync("/generate", """{"prompt":"Hi"}""");
+        }
 
+        Assert.InRange(more, 0, (int)(Stopwatch.GetElapsedTime(started).TotalSeconds / 3));
+        using var refused = last;
         var problem = await ApiHost.ProblemAsync(refused, 429);
         Assert.Equal("urn:valuecanvas:problem:rate-limit-exceeded", problem.GetProperty("type").GetString());
         Assert.Contains("api_generation", problem.GetProperty("detail").GetString(), StringComparison.Ordinal);
         AssertHonest(refused, 1, 3_000);
-        Assert.Equal(40, _inference.Seen.Count);
+        Assert.Equal(40 + more, _inference.Seen.Count);
     }
 
     [Fact]
@@ -168,9 +179,13 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
         var rare = Chat.Replace("\"m\"", "\"rare\"", StringComparison.Ordinal);
         foreach (var body in new[] { Chat, "nonsense", rare, rare })
         {
-            using var response = await api.PostAsync("/v1/chat/completions", body);
-            Assert.NotEqual(200, (int)response.StatusCode);
-            Assert.DoesNotContain("places", await response.Content.ReadAsStringAsync(Cancel), StringComparison.Ordinal);
+            // The answer before is whole a moment before its place is free; a place that is lost never is.
+            await LimiterInstance.UntilAsync(async () =>
+            {
+                using var response = await api.PostAsync("/v1/chat/completions", body);
+                Assert.NotEqual(200, (int)response.StatusCode);
+                return !(await response.Content.ReadAsStringAsync(Cancel)).Contains("places", StringComparison.Ordinal);
+            });
         }
 
         await UntilAPlaceIsFreeAsync(api);
@@ -269,7 +284,10 @@ public sealed class LimitHttpTests(ServersFixture servers) : IAsyncLifetime
         response.Headers.TryGetValues(name, out var values) ? Assert.Single(values) : "";
 
     private ApiHost Host(bool cache, params (string Key, string Value)[] settings) =>
-        new(_inference.Address, cache: cache ? servers.Redis : null, settings: settings);
+        new(
+            _inference.Address, cache: cache ? servers.Redis : null,
+            // A loaded machine is not a Redis that is late.
+            settings: [("RateLimiting:RedisTimeout", "00:00:01"), .. settings]);
 
     private static Task UntilAPlaceIsFreeAsync(ApiHost api) => LimiterInstance.UntilAsync(async () =>
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using StackExchange.Redis;
 using ValueCanvas.Api.RateLimiting;
 using ValueCanvas.Api.RateLimiting.Policies;
@@ -19,6 +20,16 @@ internal static class LimitTestData
     /// <summary>What a window that has not moved on counts in Redis.</summary>
     public static async Task<long> WindowSumAsync(IDatabase redis, string? key) =>
         (byte[]?)await redis.StringGetAsync(key) is { } kept ? (long)BitConverter.ToDouble(kept) : 0;
+
+    /// <summary>Puts the clock forward that the scripts keep, as far as it goes.</summary>
+    public static async Task AdvanceAsync(IDatabase redis, string prefix, long micros)
+    {
+        if ((string?)await redis.StringGetAsync(KeyNames.Clock(prefix)) is not { } kept)
+            return;
+        var parts = kept.Split(' ').Select(part => long.Parse(part, CultureInfo.InvariantCulture)).ToArray();
+        await redis.StringSetAsync(
+            KeyNames.Clock(prefix), string.Create(CultureInfo.InvariantCulture, $"{parts[0]} {parts[1] + micros} {parts[2]}"));
+    }
 }
 
 /// <summary>What was let through, and when: whether a limit held is counted anew from this, by no code of the limiter's.</summary>

@@ -235,13 +235,7 @@ public sealed class RedisScriptTests(ServersFixture servers) : IAsyncLifetime
     private static long Lifetime(Charge charge) =>
         charge.Subject.StartsWith('s') && charge.Subject.Length < 4 ? 3_600_000_000_000 : 30_000_000;
 
-    private async Task AdvanceAsync(long micros)
-    {
-        if ((string?)await Database.StringGetAsync(Clock) is not { } kept)
-            return;
-        var parts = kept.Split(' ').Select(part => long.Parse(part, CultureInfo.InvariantCulture)).ToArray();
-        await Database.StringSetAsync(Clock, string.Create(CultureInfo.InvariantCulture, $"{parts[0]} {parts[1] + micros} {parts[2]}"));
-    }
+    private Task AdvanceAsync(long micros) => LimitTestData.AdvanceAsync(Database, _prefix, micros);
 
     private async Task<long> NowAsync() =>
         long.Parse(((string)(await Database.StringGetAsync(Clock))!).Split(' ')[0], CultureInfo.InvariantCulture);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Http;
@@ -38,6 +39,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         };
         // The prompt's bytes and the model's template are counted as tokens until it is over, so the limit is in a realistic place above.
         await using var api = Host(Tokens("strict", 1000, ("Algorithm", algorithm), ("MaxWait", "00:00:00.2")));
+        var started = Stopwatch.GetTimestamp();
         var statuses = new List<HttpStatusCode>();
 
         await Task.WhenAll(Enumerable.Range(0, 5).Select(async _ =>
@@ -50,7 +52,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
             }
         }));
 
-        Assert.InRange(used, 100, 1000);
+        Assert.InRange(used, 100, algorithm == "token_bucket" ? Most(1000, started) : 1000);
         Assert.All(statuses, status => Assert.True(status is HttpStatusCode.OK or HttpStatusCode.TooManyRequests));
         Assert.Contains(HttpStatusCode.TooManyRequests, statuses);
     }
@@ -66,6 +68,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
                 context, 200, """{"object":"list","data":[],"model":"m","usage":{"prompt_tokens":4,"total_tokens":4}}""");
         };
         await using var api = Host(Tokens("strict", 100, ("MaxWait", "00:00:00.1")));
+        var started = Stopwatch.GetTimestamp();
 
         await Task.WhenAll(Enumerable.Range(0, 5).Select(async _ =>
         {
@@ -76,7 +79,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
             }
         }));
 
-        Assert.InRange(used, 4, 100);
+        Assert.InRange(used, 4, Most(100, started));
     }
 
     [Fact]
@@ -206,7 +209,8 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         using (var response = await api.PostAsync("/v1/chat/completions", Chat(500, ",\"stream\":true")))
             await Text(response);
 
-        // Some 25 for the prompt's 90 bytes and 3 pieces, where 500 were reserved.
+        // Some 25 for the prompt's 90 bytes and 3 pieces, where 500 were reserved. The answer is whole before it is settled.
+        await LimiterInstance.UntilAsync(async () => await RemainingAsync() > Limit - 500);
         Assert.InRange(await RemainingAsync(), Limit - 60, Limit - 10);
     }
 
@@ -258,7 +262,7 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         using (var response = await api.PostAsync("/api/llm/chat", """{"prompt":"Hi","maxTokens":500}"""))
             Assert.False(response.IsSuccessStatusCode);
 
-        Assert.Equal(Limit, await RemainingAsync());
+        await LimiterInstance.UntilAsync(async () => await RemainingAsync() == Limit);
     }
 
     [Fact]
@@ -269,7 +273,11 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         await using var api = Host(Tokens("estimate", 1000, ("Algorithm", "token_bucket")));
         using (var first = await api.PostAsync("/v1/embeddings", """{"model":"m","input":"Hi"}"""))
             Assert.Equal(200, (int)first.StatusCode);
-
+        // The answer is whole before it is settled: the key of the bucket lives until that is full again.
+        using var redis = await RedisConnection.OpenAsync(servers.Redis);
+        await LimiterInstance.UntilAsync(async () =>
+            await redis.Database.KeyTimeToLiveAsync(redis.Server.Keys(pattern: $"{{{_prefix}:limits}}:b60000:tokens:*")
+                .SingleOrDefault(key => !key.ToString().EndsWith(":open", StringComparison.Ordinal))) > TimeSpan.FromMinutes(2));
         using var second = await api.PostAsync("/v1/embeddings", """{"model":"m","input":"Hi"}""");
 
         Assert.Equal(429, (int)second.StatusCode);
@@ -317,6 +325,10 @@ public sealed class TokenLimitTests(ServersFixture servers) : IAsyncLifetime
         $$"""{"model":"m","max_tokens":{{maxTokens}},"messages":[{"role":"user","content":"Hi"}]{{more}}}""";
 
     private static Task<string> Text(HttpResponseMessage response) => response.Content.ReadAsStringAsync(Cancel);
+
+    // A bucket fills up again meanwhile.
+    private static int Most(int perMinute, long started) =>
+        perMinute + (int)Math.Ceiling(perMinute * Stopwatch.GetElapsedTime(started).TotalMinutes);
 
     /// <summary>What Redis has left for the one who asks, read where it is counted.</summary>
     private async Task<long> RemainingAsync()
