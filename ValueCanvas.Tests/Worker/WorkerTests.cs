@@ -53,11 +53,15 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
     {
         var running = 0;
         var most = 0;
+        var full = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var worker = await WorkerHost.StartAsync(
             _database,
             new TestHandler(async (_, ct) =>
             {
                 InterlockedMax(ref most, Interlocked.Increment(ref running));
+                if (Volatile.Read(ref most) >= 3)
+                    full.TrySetResult();
+                await full.Task.WaitAsync(Patience, ct);
                 await using var connection = new Npgsql.NpgsqlConnection(_database.Admin);
                 await connection.OpenAsync(ct);
                 await using var work = new Npgsql.NpgsqlCommand("SELECT pg_sleep(0.05)", connection);
@@ -163,8 +167,9 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
 
         var job = await worker.EnqueueAsync();
 
-        Assert.Equal("timeout", (await worker.UntilAsync(job.Id, JobState.Retryable)).Job.ErrorCode);
         Assert.Equal(2, (await worker.UntilAsync(job.Id, JobState.Succeeded)).Job.Attempt);
+        Assert.Equal(
+            "timeout", await _database.ScalarAsync<string>("SELECT error_code FROM llm_job_events WHERE event = 'retried'"));
     }
 
     [Fact]
@@ -227,18 +232,25 @@ public sealed class WorkerTests(ServersFixture servers) : IAsyncLifetime
     {
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var finish = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var log = new LogQueue();
         await using var worker = await WorkerHost.StartAsync(
             _database,
-            new TestHandler(async (_, _) =>
+            builder =>
             {
-                started.SetResult();
-                await finish.Task;
-                return new JobOutcome.Succeeded("1");
-            }));
+                builder.Logging.AddProvider(log);
+                builder.Services.AddSingleton<IJobHandler>(new TestHandler(async (_, _) =>
+                {
+                    started.SetResult();
+                    await finish.Task;
+                    return new JobOutcome.Succeeded("1");
+                }));
+            });
         var job = await worker.EnqueueAsync();
         await started.Task.WaitAsync(Patience, Cancel);
 
         var stopping = worker.StopAsync();
+        await InferenceProxy.ProxyHost.UntilAsync(() => Task.FromResult(
+            log.Lines.Any(line => line.StartsWith("Stopping: no new jobs", StringComparison.Ordinal))));
         var later = await worker.EnqueueAsync();
         finish.SetResult();
         await stopping.WaitAsync(Patience, Cancel);

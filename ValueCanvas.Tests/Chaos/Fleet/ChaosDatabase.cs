@@ -74,7 +74,7 @@ internal sealed class ChaosDatabase
         {
             return await ScalarAsync<bool>(sql);
         }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
+        catch (Exception e) when (e is NpgsqlException or IOException || DatabaseErrors.IsUnavailable(e))
         {
             return false;
         }
