@@ -1,4 +1,5 @@
 using Npgsql;
+using ValueCanvas.Core.Database;
 using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -99,7 +100,7 @@ public sealed class ChaosFleet : IAsyncLifetime
                 }
             }
             catch (Exception e) when (
-                e is NpgsqlException or IOException or OperationCanceledException || DatabaseErrors.IsUnavailable(e))
+                e is NpgsqlException or TimeoutException or IOException or OperationCanceledException || DatabaseErrors.IsUnavailable(e))
             {
                 // Nobody answers: the clients go on with what they know.
                 await Task.Delay(Poll, TimeProvider.System, CancellationToken.None);
