@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using ValueCanvas.Tests.InferenceProxy;
 
 namespace ValueCanvas.Tests.Core.Database;
 
