@@ -142,7 +142,8 @@ public sealed class PoisonTests(ServersFixture servers) : IAsyncLifetime
             // 3. Nothing is left of it, nor of a claim of its that waits for its turn.
             await its.KillAsync();
             await ExecuteAsync($"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'worker {index}'");
-            await ExecuteAsync($"UPDATE llm_jobs SET lease_expires_at = clock_timestamp() WHERE state = 'running' AND worker_id = '{worker}'");
+            await ExecuteAsync(
+                $"UPDATE llm_jobs SET lease_expires_at = clock_timestamp() WHERE state = 'running' AND worker_id = '{worker}'");
             Start();
 
             async Task ExecuteAsync(string sql)

@@ -100,7 +100,7 @@ internal static class JobHistoryChecker
         return found;
     }
 
-    /// <summary>The same once the rows of calls that have ended are there: they are written a little later, and some come from the disk.</summary>
+    /// <summary>The same once the rows of calls that have ended are there: they come a little later, and some from the disk.</summary>
     public static async Task<IReadOnlyList<string>> SettledChargeViolationsAsync(string connectionString, IReadOnlyCollection<Guid> ended)
     {
         var found = await ChargeViolationsAsync(connectionString, ended);
