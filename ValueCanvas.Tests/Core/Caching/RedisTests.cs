@@ -118,7 +118,9 @@ public sealed class RedisTests(ServersFixture servers)
     [Fact]
     public async Task JobSignal_SeveralWithRoom_OneIsTold()
     {
-        using var host = await StartAsync(servers.Redis);
+        // Other tests' queues tell everybody.
+        await using var own = await Servers.StartAsync(Cancel, postgres: false);
+        using var host = await StartAsync(own.Redis);
         var (first, second) = (await SubscribedAsync(host), await SubscribedAsync(host));
         var publisher = Listen(host).Signal;
 
@@ -138,7 +140,8 @@ public sealed class RedisTests(ServersFixture servers)
     [Fact]
     public async Task JobSignal_OneHasNoRoom_TheOtherIsToldAndWithNoneNobody()
     {
-        using var host = await StartAsync(servers.Redis);
+        await using var own = await Servers.StartAsync(Cancel, postgres: false);
+        using var host = await StartAsync(own.Redis);
         var publisher = Listen(host).Signal;
         var (full, free) = (await SubscribedAsync(host), await SubscribedAsync(host));
         // Last told just now, and full since.

@@ -253,7 +253,7 @@ public sealed class CacheFleetTests(ServersFixture servers) : IAsyncLifetime
         await using var front = proxy;
         await using var one = await StartAsync(servers.Redis);
         await using var other = await StartAsync(
-            redis, ("ResponseCache:RedisTimeout", "00:00:03"), ("ResponseCache:FlightSilence", "00:01:00"));
+            redis, ("ResponseCache:RedisTimeout", "00:00:02"), ("ResponseCache:FlightSilence", "00:01:00"));
         _model.Answer = async context =>
         {
             context.Response.ContentType = "text/event-stream";
