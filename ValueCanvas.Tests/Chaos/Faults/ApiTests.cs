@@ -54,12 +54,14 @@ public sealed class ApiTests(ChaosFleet fleet) : FaultTest(fleet)
         // A busy one may ask to come again.
         async Task<(Guid Job, bool Replayed)?> AgainAsync()
         {
-            for (var i = 0; ; i++)
+            for (var i = 0; i < 100; i++)
             {
-                if (await ChaosLoad.SubmitAsync(http, Fleet.Api, key, Fleet.Load.Wrong, Cancel) is { } answer || i == 100)
+                if (await ChaosLoad.SubmitAsync(http, Fleet.Api, key, Fleet.Load.Wrong, Cancel) is { } answer)
                     return answer;
                 await Task.Delay(Pause, TimeProvider.System, Cancel);
             }
+
+            return null;
         }
 
         // One that has only just started may say that it is not ready yet: no answer counts before the commit that is held.
