@@ -75,6 +75,8 @@ public sealed class FrozenWorkerTests(ServersFixture servers) : IAsyncLifetime
         await using var other = Start();
         await UntilAsync("SELECT count(*) = 1 FROM llm_jobs WHERE state = 'succeeded'");
         var result = await _database.ScalarAsync<string>("SELECT result->>'response' FROM llm_job_results");
+        // Its row comes a little later than its success: not from one that is killed before.
+        await UntilAsync($"SELECT count(*) = 1 FROM llm_usage WHERE job_id = '{job}'");
 
         _release.SetResult(true);
         await frozen.ThawAsync();
