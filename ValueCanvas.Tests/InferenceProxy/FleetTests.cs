@@ -4,6 +4,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
@@ -134,11 +135,21 @@ public sealed class FleetTests
         await using var silent = await FakeReplica.StartAsync(
             context => Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, context.RequestAborted));
         await using var whole = await FakeReplica.StartAsync(FakeReplica.StreamAsync);
-        await using var proxy = ProxyHost.Start([silent.Address, whole.Address], ("Inference:FirstTokenTimeout", "00:00:00.3"));
+        var (clock, limit) = (new SteppedClock(), TimeSpan.FromSeconds(3));
+        await using var proxy = ProxyHost.Start(
+            clock, [silent.Address, whole.Address],
+            ("Inference:FirstTokenTimeout", $"{limit}"), ("Inference:ProbeInterval", "12:00:00"));
 
         for (var i = 0; i < 2; i++)
         {
-            using var response = await proxy.PostAsync("""{"model":"default","stream":true}""");
+            var (before, due) = (silent.Received.Count, clock.GetTimestamp() + limit.Ticks);
+            var asking = proxy.PostAsync("""{"model":"default","stream":true}""");
+            await ProxyHost.UntilAsync(() => Task.FromResult(
+                asking.IsCompleted || (silent.Received.Count > before && clock.IsSet(due))));
+            if (!asking.IsCompleted)
+                clock.Advance(limit);
+
+            using var response = await asking.WaitAsync(TimeSpan.FromSeconds(30), Cancel);
             Assert.EndsWith("data: [DONE]\n\n", await response.Content.ReadAsStringAsync(Cancel));
         }
 

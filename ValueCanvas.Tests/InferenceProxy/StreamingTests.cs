@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.InferenceProxy;
 
@@ -126,22 +127,33 @@ public sealed class StreamingTests
     [Fact]
     public async Task Stream_SlowerThanTheFirstTokenLimitInAll_IsNotCut()
     {
+        var clock = new SteppedClock();
+        using var next = new SemaphoreSlim(0);
         await using var replica = await FakeReplica.StartAsync(async context =>
         {
-            using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(150));
             for (var i = 0; i < 8; i++)
             {
                 await FakeReplica.EventAsync(context, "{}");
-                await tick.WaitForNextTickAsync(context.RequestAborted);
+                await next.WaitAsync(context.RequestAborted);
             }
 
             await FakeReplica.EventAsync(context, "[DONE]");
         });
         await using var proxy = ProxyHost.Start(
-            replica, ("Inference:FirstTokenTimeout", "00:00:00.6"), ("Inference:IdleTimeout", "00:00:10"));
+            clock, [replica.Address],
+            ("Inference:FirstTokenTimeout", "00:00:03"), ("Inference:IdleTimeout", "00:00:10"), ("Inference:ProbeInterval", "12:00:00"));
 
         using var response = await proxy.PostAsync(Ask);
-        Assert.EndsWith("data: [DONE]\n\n", await response.Content.ReadAsStringAsync(Cancel));
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(Cancel));
+        for (var i = 0; i < 8; i++)
+        {
+            Assert.Equal("data: {}", await LineAsync(reader));
+            Assert.Equal("", await LineAsync(reader));
+            clock.Advance(TimeSpan.FromSeconds(1));
+            next.Release();
+        }
+
+        Assert.EndsWith("data: [DONE]\n\n", await reader.ReadToEndAsync(Cancel).WaitAsync(TimeSpan.FromSeconds(30), Cancel));
     }
 
     [Theory]
@@ -175,7 +187,7 @@ public sealed class StreamingTests
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => asking);
         }
 
-        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(2), Cancel);
+        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
         await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("inFlight").GetInt32() == 0);
         Assert.Equal("up", (await proxy.ReplicaAsync(0)).GetProperty("state").GetString());
     }

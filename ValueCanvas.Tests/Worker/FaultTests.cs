@@ -64,14 +64,24 @@ public sealed class FaultTests(ServersFixture servers) : IAsyncLifetime
             builder =>
             {
                 builder.Services.AddSingleton<TimeProvider>(new ShiftedTime(TimeSpan.FromMinutes(minutes)));
-                builder.Services.AddSingleton<IJobHandler>(new TestHandler(async (_, ct) =>
+                builder.Services.AddSingleton<IJobHandler>(new TestHandler(async (job, ct) =>
                 {
-                    // Longer than a lease, so that it lives by its renewals.
-                    await Task.Delay(TimeSpan.FromSeconds(2.5), TimeProvider.System, ct);
+                    // Until its lease has been renewed twice; a lease that is over would be found meanwhile.
+                    using var tick = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+                    var since = "";
+                    for (var renewals = 0; renewals < 2;)
+                    {
+                        await tick.WaitForNextTickAsync(ct);
+                        var until = await _database.ScalarAsync<string>(
+                            $"SELECT coalesce(lease_expires_at::text, '') FROM llm_jobs WHERE id = '{job.Id}'");
+                        renewals += since.Length > 0 && until != since ? 1 : 0;
+                        since = until;
+                    }
+
                     return new JobOutcome.Succeeded("1");
                 }));
             },
-            settings: [("Worker:Lease", "00:00:01.5"), ("Worker:Heartbeat", "00:00:00.3"), ("Worker:RescueInterval", "00:00:00.3")]);
+            settings: [("Worker:Heartbeat", "00:00:00.3"), ("Worker:RescueInterval", "00:00:00.3")]);
 
         // By the database's clock there is time enough.
         var job = await worker.EnqueueAsync(

@@ -47,7 +47,12 @@ internal sealed class WorkerProcess : IAsyncDisposable
         return new WorkerProcess(process);
     }
 
-    public Task KillAsync() => SignalAsync("KILL");
+    /// <summary>Returns when nothing of it is left.</summary>
+    public async Task KillAsync()
+    {
+        await SignalAsync("KILL");
+        await _process.WaitForExitAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(20));
+    }
 
     public Task FreezeAsync() => SignalAsync("STOP");
 

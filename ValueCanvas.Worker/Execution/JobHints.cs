@@ -28,9 +28,16 @@ internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> opti
     /// <summary>There may be work at once.</summary>
     public void Set()
     {
-        // Two at the same time may both pass; one look too many does no harm.
-        if (_ready.CurrentCount == 0)
-            _ready.Release();
+        try
+        {
+            // Two at the same time may both pass; one look too many does no harm.
+            if (_ready.CurrentCount == 0)
+                _ready.Release();
+        }
+        catch (ObjectDisposedException)
+        {
+            // A hint on its way at the worker's end.
+        }
     }
 
     /// <summary>Whatever was hinted at until now is looked for next.</summary>

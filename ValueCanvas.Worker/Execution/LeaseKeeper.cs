@@ -56,7 +56,7 @@ internal sealed partial class LeaseKeeper(
                 renewedAt = time.GetTimestamp();
                 await RunOnceAsync(stoppingToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 // The leases may run out; whoever holds the jobs then, the fence decides whose result counts.
                 Log.Failed(logger, exception);

@@ -39,7 +39,7 @@ internal sealed partial class JobRescuer(
             {
                 await RunOnceAsync(stoppingToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 Log.Failed(logger, exception.GetBaseException().Message);
             }

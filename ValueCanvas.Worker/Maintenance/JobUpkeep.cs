@@ -43,7 +43,7 @@ internal sealed partial class JobUpkeep(
                 prunedAt = time.GetTimestamp();
                 await PruneAsync(stoppingToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 Log.Failed(logger, exception.GetBaseException().Message);
             }

@@ -17,7 +17,7 @@ internal sealed partial class ScheduleRunner(
             {
                 await scheduler.RunOnceAsync(stoppingToken);
             }
-            catch (Exception exception) when (exception is not OperationCanceledException)
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 Log.Failed(logger, exception.GetBaseException().Message);
             }

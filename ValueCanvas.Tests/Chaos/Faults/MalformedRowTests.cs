@@ -38,9 +38,11 @@ public sealed class MalformedRowTests(ChaosFleet fleet) : FaultTest(fleet)
         for (var i = 0; i < jobs.Count; i++)
         {
             await Fleet.Database.UntilAsync($"SELECT state = 'failed' FROM llm_jobs WHERE id = '{jobs[i]}'");
+            // In its first attempt, but for those that a slow machine lost with their leases.
             Assert.Equal(
                 $"{Malformed[i].Error} 1",
-                await Fleet.Database.ScalarAsync<string>($"SELECT error_code || ' ' || attempt FROM llm_jobs WHERE id = '{jobs[i]}'"));
+                await Fleet.Database.ScalarAsync<string>(
+                    $"SELECT error_code || ' ' || attempt - crash_count FROM llm_jobs WHERE id = '{jobs[i]}'"));
         }
 
         // A time that no claim could reckon with would stop all of them: the table does not take it.

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Npgsql;
+using ValueCanvas.Core.Database;
 using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.Core.Database;
 
@@ -74,7 +75,7 @@ internal sealed class ChaosDatabase
         {
             return await ScalarAsync<bool>(sql);
         }
-        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException)
+        catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException || DatabaseErrors.IsUnavailable(e))
         {
             return false;
         }

@@ -1,4 +1,5 @@
 using Npgsql;
+using ValueCanvas.Core.Database;
 using ValueCanvas.Tests.Api;
 using ValueCanvas.Tests.Infrastructure;
 
@@ -98,7 +99,8 @@ public sealed class ChaosFleet : IAsyncLifetime
                     await Task.Delay(Poll, TimeProvider.System, _stop.Token);
                 }
             }
-            catch (Exception e) when (e is NpgsqlException or TimeoutException or IOException or OperationCanceledException)
+            catch (Exception e) when (
+                e is NpgsqlException or TimeoutException or IOException or OperationCanceledException || DatabaseErrors.IsUnavailable(e))
             {
                 // Nobody answers: the clients go on with what they know.
                 await Task.Delay(Poll, TimeProvider.System, CancellationToken.None);

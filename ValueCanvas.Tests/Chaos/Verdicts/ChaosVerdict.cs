@@ -12,8 +12,6 @@ namespace ValueCanvas.Tests.Chaos.Verdicts;
 internal sealed record ChaosVerdict(
     IReadOnlyList<string> Lost, IReadOnlyList<string> History, IReadOnlyList<string> Charges, IReadOnlyList<string> Others)
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
-
     public IEnumerable<string> All => [.. Lost, .. History, .. Charges, .. Others];
 
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -23,14 +21,7 @@ internal sealed record ChaosVerdict(
         var (admin, jobs) = (fleet.Database.Admin, accepted.Select(pair => pair.Value).ToArray());
         var history = (await JobHistoryChecker.ViolationsAsync(admin, jobs))
             .ToLookup(found => found.EndsWith("accepted and lost", StringComparison.Ordinal));
-        // A row that PostgreSQL did not take in time comes from the disk.
-        var charges = await JobHistoryChecker.ChargeViolationsAsync(admin, jobs);
-        for (var i = 0; i < 200 && charges.Count > 0; i++)
-        {
-            await Task.Delay(Pause, TimeProvider.System, Cancel);
-            charges = await JobHistoryChecker.ChargeViolationsAsync(admin, jobs);
-        }
-
+        var charges = await JobHistoryChecker.SettledChargeViolationsAsync(admin, jobs);
         var others = await StrayAsync(fleet, accepted);
         if (await fleet.Database.ScalarAsync<string>(ChaosJob.WrongResult) is { } wrong)
             others.Add(wrong);

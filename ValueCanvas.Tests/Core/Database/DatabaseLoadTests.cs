@@ -13,6 +13,8 @@ namespace ValueCanvas.Tests.Core.Database;
 /// <summary>Retries, slow statements, and a pool that has nothing left to give.</summary>
 public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture<MigratedDatabase>
 {
+    private const int Quick = 20;
+
     private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     [Theory]
@@ -84,8 +86,13 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
         builder.UseLoggerFactory(queries);
         await using var source = builder.Build();
 
-        await using (var quick = source.CreateCommand("SELECT 'quick'"))
+        // A busy machine may make some of them slow, but not all.
+        for (var i = 0; i < Quick; i++)
+        {
+            await using var quick = source.CreateCommand("SELECT 1 AS quick");
             await quick.ExecuteNonQueryAsync(Cancel);
+        }
+
         await using (var one = source.CreateCommand("SELECT pg_sleep($1), 'a secret of ''theirs''', $2"))
         {
             one.Parameters.Add(new() { Value = 0.15 });
@@ -101,11 +108,15 @@ public sealed class DatabaseLoadTests(MigratedDatabase database) : IClassFixture
         }
 
         var lines = log.Lines.Where(line => line.StartsWith("A statement took", StringComparison.Ordinal)).ToArray();
+        Assert.InRange(lines.Count(IsQuick), 0, Quick - 1);
+        lines = [.. lines.Where(line => !IsQuick(line))];
         Assert.Equal(2, lines.Length);
         Assert.EndsWith("SELECT pg_sleep($1), '…', $2", lines[0], StringComparison.Ordinal);
         Assert.EndsWith("SELECT pg_sleep(0.15); SELECT 2", lines[1], StringComparison.Ordinal);
         Assert.DoesNotContain(log.Lines, line => line.Contains("secret", StringComparison.Ordinal) || line.Contains('@'));
         Assert.True(counted >= 2);
+
+        static bool IsQuick(string line) => line.EndsWith("quick", StringComparison.Ordinal);
     }
 
     [Fact]

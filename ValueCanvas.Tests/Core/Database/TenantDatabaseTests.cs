@@ -89,7 +89,7 @@ public sealed class TenantDatabaseTests(MigratedDatabase database) : IClassFixtu
 
         var failure = await Assert.ThrowsAnyAsync<Exception>(() => host.Services.GetRequiredService<TenantDatabase>()
             .ExecuteAsync(Tenants.Development, (_, _) => Task.FromResult(true), Cancel)
-            .WaitAsync(TimeSpan.FromSeconds(10), Cancel));
+            .WaitAsync(TimeSpan.FromSeconds(30), Cancel));
 
         Assert.True(DatabaseErrors.IsUnavailable(failure), failure.ToString());
     }

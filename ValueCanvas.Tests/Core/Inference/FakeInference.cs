@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Inference;
 
@@ -67,13 +68,8 @@ internal sealed class FakeInference : IAsyncDisposable
     public static System.Text.Json.JsonElement BodyOf(HttpContext context) =>
         System.Text.Json.JsonDocument.Parse((byte[])context.Items[nameof(BodyOf)]!).RootElement;
 
-    /// <summary>A free port on which nothing listens.</summary>
-    public static string NowhereAddress()
-    {
-        using var listener = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
-        listener.Start();
-        return $"http://127.0.0.1:{((System.Net.IPEndPoint)listener.LocalEndpoint).Port}";
-    }
+    /// <summary>One at which nothing listens, and nothing of another test will.</summary>
+    public static string NowhereAddress() => $"http://127.0.0.1:{FreePort.Take()}";
 
     public static async Task Text(HttpContext context, int status, string body, string type = "application/json")
     {

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Options;
 using ValueCanvas.Core.Inference;
+using ValueCanvas.Tests.Infrastructure;
 
 namespace ValueCanvas.Tests.Core.Inference;
 
@@ -196,12 +197,25 @@ public sealed class InferenceClientTests
         }));
 
     [Fact]
-    public async Task Stream_GoesQuiet_IsTimeout() =>
-        Assert.Equal(InferenceFailure.Timeout, await BrokenStreamAsync(async (context, _) =>
-        {
-            await FakeInference.Event(context, FakeInference.Chunk("a"));
-            await NeverAsync(context);
-        }));
+    public async Task Stream_GoesQuiet_IsTimeout()
+    {
+        var clock = new SteppedClock();
+        var quiet = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var broken = BrokenStreamAsync(
+            async (context, read) =>
+            {
+                await FakeInference.Event(context, FakeInference.Chunk("a"));
+                await read.WaitAsync(context.RequestAborted);
+                quiet.SetResult();
+                await NeverAsync(context);
+            },
+            clock);
+        await quiet.Task.WaitAsync(TimeSpan.FromSeconds(30), Cancellation);
+
+        await clock.AdvanceUntilAsync(TimeSpan.FromSeconds(10), () => broken.IsCompleted);
+
+        Assert.Equal(InferenceFailure.Timeout, await broken);
+    }
 
     [Fact]
     public async Task Options_OutOfRange_StopTheStartNamingTheKey()
@@ -213,12 +227,12 @@ public sealed class InferenceClientTests
         Assert.Contains("Inference:Client:IdleTimeout", failure.Message, StringComparison.Ordinal);
     }
 
-    private static async Task<InferenceFailure> BrokenStreamAsync(Func<HttpContext, Task, Task> answer)
+    private static async Task<InferenceFailure> BrokenStreamAsync(Func<HttpContext, Task, Task> answer, TimeProvider? clock = null)
     {
         await using var fake = await FakeInference.StartAsync();
-        var read = new TaskCompletionSource();
+        var read = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         fake.Answer = context => answer(context, read.Task);
-        using var host = new InferenceHost(fake.Address, ("Inference:Client:IdleTimeout", "00:00:00.3"));
+        using var host = new InferenceHost(fake.Address, clock ?? TimeProvider.System);
         var pieces = new List<string>();
 
         var failure = await Assert.ThrowsAsync<InferenceException>(async () =>

@@ -12,12 +12,17 @@ internal sealed class InferenceHost : IDisposable
 {
     private readonly IHost _host;
 
-    public InferenceHost(string address, params (string Key, string Value)[] settings)
+    public InferenceHost(string address, params (string Key, string Value)[] settings) : this(address, TimeProvider.System, settings)
+    {
+    }
+
+    public InferenceHost(string address, TimeProvider clock, params (string Key, string Value)[] settings)
     {
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { ApplicationName = "ValueCanvas.Tests" });
         builder.Configuration.AddInMemoryCollection(
             settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))
                 .Append(KeyValuePair.Create("services:inference:http:0", (string?)address)));
+        builder.Services.AddSingleton(clock);
         builder.AddServiceDefaults();
         builder.Logging.ClearProviders();
         builder.AddInference();

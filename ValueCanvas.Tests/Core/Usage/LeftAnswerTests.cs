@@ -50,7 +50,11 @@ public sealed class LeftAnswerTests(MigratedDatabase database) : IClassFixture<M
     {
         var host = await UsageHost.StartAsync(
             database.App, redis: database.Redis, inference: inference.Address,
-            settings: [("ResponseCache:RedisTimeout", "00:00:02"), ("ResponseCache:FlightSilence", "00:00:10")]);
+            settings:
+            [
+                ("ResponseCache:RedisTimeout", "00:00:10"), ("ResponseCache:FlightSilence", "00:00:20"),
+                ("ResponseCache:FlightLease", "00:00:20"),
+            ]);
         await UsageWriterTests.UntilAsync(() => Task.FromResult(host.Require<RedisLevel>().IsAsked));
         return host;
     }

@@ -32,6 +32,8 @@ internal sealed class UsageHost : IAsyncDisposable
         [
             ("ConnectionStrings:valuecanvas", new NpgsqlConnectionStringBuilder(database) { Pooling = true }.ConnectionString),
             ("ConnectionStrings:cache", redis), ("services:inference:http:0", inference ?? FakeInference.NowhereAddress()),
+            // A busy machine is no database that is away.
+            ("Database:ConnectTimeout", "00:00:15"), ("Database:CommandTimeout", "00:00:15"),
             ("REDIS_ENABLED", redis is null ? "false" : "true"), ("LOG_LEVEL", "none"),
             ("Usage:Directory", directory ?? NewDirectory()), ("Usage:ReplayInterval", "00:00:00.05"), ("Usage:FollowInterval",
                 "00:00:00.05"),

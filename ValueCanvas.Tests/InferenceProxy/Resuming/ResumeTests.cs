@@ -37,7 +37,7 @@ public sealed class ResumeTests
     [InlineData("malformed-after=5", "malformed")]
     public async Task StreamThatBreaksOtherwise_GoesOn_AndTheBreakerIsTold(string fault, string cause)
     {
-        await using var pair = await BrokenPair.StartAsync(fault, ("Inference:IdleTimeout", "00:00:01"));
+        await using var pair = await BrokenPair.StartAsync(fault, ("Inference:IdleTimeout", "00:00:03"));
         var body = Body("/v1/chat/completions", "");
 
         var resumed = await pair.BrokenAsync("/v1/chat/completions", body);

@@ -164,7 +164,7 @@ public sealed class CacheDatabaseTests(ServersFixture servers, MigratedDatabase 
             servers.Redis,
             database.App,
             ("ResponseCache:Prefix", _prefix),
-            ("ResponseCache:RedisTimeout", "00:00:02"),
+            ("ResponseCache:RedisTimeout", "00:00:10"),
             ("ResponseCache:FollowInterval", "00:00:00.050"),
             ("ResponseCache:WriteInterval", "00:00:00.100"));
         // What is asked for before the first look is dropped by all that was invalidated until then.
