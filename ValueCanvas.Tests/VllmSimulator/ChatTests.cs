@@ -45,6 +45,17 @@ public sealed class ChatTests : IDisposable
     }
 
     [Fact]
+    public async Task Chat_AskedForOneSentence_EndsWithIt()
+    {
+        var answer = await _server.ChatAsync(Ask("How can a bakery in Berlin reduce food waste? Answer in one sentence."));
+        var choice = answer.GetProperty("choices")[0];
+        var text = choice.GetProperty("message").GetProperty("content").GetString()!;
+
+        Assert.Equal("stop", choice.GetProperty("finish_reason").GetString());
+        Assert.Equal(text.Length - 1, text.IndexOf('.'));
+    }
+
+    [Fact]
     public async Task Chat_SamePromptTwice_ReportsCachedTokensAndMetrics()
     {
         var text = string.Join(' ', Enumerable.Repeat("A long shared beginning of a prompt.", 40));

@@ -56,8 +56,8 @@ internal static class Answerer
     /// <summary>Whether what is already answered is how the answer begins, even where it goes on beyond its natural end.</summary>
     public static bool IsBeginningOfAnswer(Question question, Sampling sampling)
     {
-        var subject = Subject.Of(LastText(question.Turns));
-        var prose = new Prose(subject.Phrases, VariantOf(question.Turns, sampling.Greedy ? 0 : sampling.Seed));
+        var about = LastText(question.Turns);
+        var prose = Prose.About(about, Subject.Of(about).Phrases, VariantOf(question.Turns, sampling.Greedy ? 0 : sampling.Seed));
         return (question.Lead + prose.Text(question.Answered.Length)).StartsWith(question.Answered, StringComparison.Ordinal);
     }
 
@@ -71,7 +71,8 @@ internal static class Answerer
         var structured = question.Format.Kind != OutputKind.Text;
         var text = structured
             ? Structured(question.Format, subject.Value, variant)
-            : question.Lead + new Prose(subject.Value.Phrases, variant).Text(wanted == 0 ? 0 : question.Answered.Length + wanted * 7);
+            : question.Lead
+                + Prose.About(about, subject.Value.Phrases, variant).Text(wanted == 0 ? 0 : question.Answered.Length + wanted * 7);
         if (question.Answered.Length > 0)
         {
             if (text.StartsWith(question.Answered, StringComparison.Ordinal))

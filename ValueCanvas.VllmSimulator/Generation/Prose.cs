@@ -7,7 +7,7 @@ namespace ValueCanvas.VllmSimulator.Generation;
 /// Readable sentences about a subject, as many as are asked for: sentence k depends on the subject, the variant and k alone, so that
 /// an answer cut anywhere can be continued with exactly the rest of itself.
 /// </summary>
-internal sealed class Prose(KeyPhrases phrases, ulong variant)
+internal sealed class Prose(KeyPhrases phrases, ulong variant, bool isBrief = false)
 {
     private static readonly string[] Openings =
     [
@@ -65,8 +65,12 @@ internal sealed class Prose(KeyPhrases phrases, ulong variant)
 
     private readonly int _start = (int)(variant % 1_009);
 
-    /// <summary>Sentences of an answer that ends by itself: four to eight.</summary>
-    public int NaturalLength => 4 + (int)(variant / 1_009 % 5);
+    /// <summary>Sentences of an answer that ends by itself: four to eight, or as many as were asked for.</summary>
+    public int NaturalLength => isBrief ? 1 : 4 + (int)(variant / 1_009 % 5);
+
+    /// <summary>What is written about a text; one that asks for it is answered in one sentence.</summary>
+    public static Prose About(string text, KeyPhrases phrases, ulong variant) =>
+        new(phrases, variant, text.Contains("in one sentence", StringComparison.OrdinalIgnoreCase));
 
     public string Sentence(int index)
     {
