@@ -7,6 +7,8 @@ namespace ValueCanvas.Tests.EndToEnd;
 [Collection(nameof(EndToEnd))]
 public sealed class TraceTests(AppHostFixture system)
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
     [Fact]
     public async Task QueuedCanvas_IsOneTrace_FromTheApiThroughTheWorkerAndTheProxyToTheModelServer()
     {
@@ -35,17 +37,26 @@ public sealed class TraceTests(AppHostFixture system)
             await dashboard.UntilAsync("/api/telemetry/resources", HttpStatusCode.OK, TimeSpan.FromSeconds(20), $"\"{service}");
     }
 
+    // Nothing waits for the dashboard's start, which takes its time on a busy machine.
     private static async Task<bool> AnswersAsync(HttpClient dashboard)
     {
-        try
+        var started = Stopwatch.GetTimestamp();
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(250));
+        do
         {
-            using var response = await dashboard.GetAsync("/api/telemetry/resources", TestContext.Current.CancellationToken);
-            return response.IsSuccessStatusCode;
+            try
+            {
+                using var response = await dashboard.GetAsync("/api/telemetry/resources", TestContext.Current.CancellationToken);
+                if (response.IsSuccessStatusCode)
+                    return true;
+            }
+            catch (HttpRequestException)
+            {
+                // Not yet, or not installed.
+            }
         }
-        catch (HttpRequestException)
-        {
-            return false;
-        }
+        while (Stopwatch.GetElapsedTime(started) < Patience && await timer.WaitForNextTickAsync(TestContext.Current.CancellationToken));
+        return false;
     }
 
     /// <summary>
