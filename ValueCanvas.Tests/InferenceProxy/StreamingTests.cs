@@ -187,7 +187,7 @@ public sealed class StreamingTests
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => asking);
         }
 
-        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        await aborted.Task.WaitAsync(TimeSpan.FromSeconds(2), Cancel);
         await ProxyHost.UntilAsync(async () => (await proxy.ReplicaAsync(0)).GetProperty("inFlight").GetInt32() == 0);
         Assert.Equal("up", (await proxy.ReplicaAsync(0)).GetProperty("state").GetString());
     }

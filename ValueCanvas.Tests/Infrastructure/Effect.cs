@@ -5,12 +5,12 @@ internal static class Effect
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(1);
 
-    /// <summary>Tried up to five times: a machine with other work may take its own time once, the product never does.</summary>
+    /// <summary>Tried up to three times: a machine with other work may take its own time once, the product never does.</summary>
     /// <param name="attempt">How long it took.</param>
     public static async Task WithinASecondAsync(Func<Task<TimeSpan>> attempt)
     {
         List<TimeSpan> took = [];
-        while (took.Count < 5)
+        while (took.Count < 3)
         {
             took.Add(await attempt());
             if (took[^1] <= Bound)

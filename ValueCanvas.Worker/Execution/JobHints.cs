@@ -19,6 +19,7 @@ internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> opti
     // What a worker without hints waits after work, as a part of the most that it waits.
     private const int Soon = 5;
 
+    // Never disposed: it holds nothing, and hints may come after the worker's end.
     private readonly SemaphoreSlim _ready = new(0);
     private volatile bool _available;
     private volatile bool _hasRoom = true;
@@ -28,16 +29,9 @@ internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> opti
     /// <summary>There may be work at once.</summary>
     public void Set()
     {
-        try
-        {
-            // Two at the same time may both pass; one look too many does no harm.
-            if (_ready.CurrentCount == 0)
-                _ready.Release();
-        }
-        catch (ObjectDisposedException)
-        {
-            // A hint on its way at the worker's end.
-        }
+        // Two at the same time may both pass; one look too many does no harm.
+        if (_ready.CurrentCount == 0)
+            _ready.Release();
     }
 
     /// <summary>Whatever was hinted at until now is looked for next.</summary>
@@ -75,12 +69,6 @@ internal sealed class JobHints(JobSignal signal, IOptions<JobWorkerOptions> opti
     {
         _hasRoom = true;
         return OfferAsync(Brief, CancellationToken.None);
-    }
-
-    public override void Dispose()
-    {
-        base.Dispose();
-        _ready.Dispose();
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
